@@ -1,0 +1,189 @@
+"""Experiments as text: strict YAML in, one clear message where it does not fit, and the same YAML out again."""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+import es_randomized.tasks
+from es_randomized.errors import ConfigError
+from es_randomized.evaluation.settings import Evaluation
+from es_randomized.experiment import Budget, Experiment
+from es_randomized.fitness import Batch
+from es_randomized.models.transformer import Transformer
+from es_randomized.objectives import OBJECTIVES
+from es_randomized.plan import Plan
+from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.tasks.task import Task
+
+SECTIONS: dict[str, type] = {
+    "model": Transformer,
+    "batch": Batch,
+    "strategy": Evolution,
+    "budget": Budget,
+    "evaluation": Evaluation,
+    "plan": Plan,
+}
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """The experiment in a YAML file, with dotted overrides such as {"strategy.population": 128}.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML or does not describe an experiment.
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise ConfigError(f"cannot read the experiment {path}: {error.strerror}; give the path of a YAML file") from None
+    return parse(text, overrides, source=str(path))
+
+
+def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "experiment") -> Experiment:
+    """The experiment in YAML text; see `load`."""
+    tree = read_yaml(text, source)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source}: expected sections such as task: and strategy:, got {_shown(tree)}")
+    for dotted, value in (overrides or {}).items():
+        _set(tree, dotted, value)
+    return build(tree)
+
+
+def build(tree: Mapping[str, Any]) -> Experiment:
+    """The experiment of a nested mapping, as `dump` makes it."""
+    known = ["task", "objective", *SECTIONS, "seed"]
+    for name in tree:
+        if name not in known:
+            raise ConfigError(f"{name}: unknown section; {_suggest(name, known)}")
+    if "task" not in tree:
+        raise ConfigError(f"task: missing; name one of {', '.join(tasks())}, for example task: {{kind: {tasks()[0]}}}")
+    parts: dict[str, Any] = {"task": _one_of("task", tree["task"], tasks(), task_class)}
+    if "objective" in tree:
+        parts["objective"] = _one_of("objective", tree["objective"], list(OBJECTIVES), OBJECTIVES.__getitem__)
+    parts |= {name: _section(name, cls, tree[name]) for name, cls in SECTIONS.items() if name in tree}
+    if "seed" in tree:
+        parts["seed"] = tree["seed"]
+    return _construct("", Experiment, parts)
+
+
+def dump(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as nested plain data, every default written out."""
+    tree = dataclasses.asdict(experiment)  # type: ignore[call-overload]
+    names = {cls: name for name, cls in OBJECTIVES.items()}
+    tree["task"] = {"kind": type(experiment.task).__module__.rpartition(".")[2], **tree["task"]}
+    tree["objective"] = {"kind": names[type(experiment.objective)], **tree["objective"]}
+    return tree
+
+
+def write_yaml(tree: Mapping[str, Any]) -> str:
+    """YAML text of plain data, sections in order."""
+    buffer = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(dict(tree), buffer)
+    return buffer.getvalue()
+
+
+def read_yaml(text: str, source: str) -> Any:
+    """Plain data of YAML 1.2 text (1e-3 is a number, a key given twice is an error)."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{source}{place}: not valid YAML: {getattr(error, 'problem', error)}") from None
+
+
+def tasks() -> list[str]:
+    """Every task: the modules of es_randomized/tasks, by file name."""
+    return sorted(m.name for m in iter_modules(es_randomized.tasks.__path__) if m.name != "task")
+
+
+def task_class(kind: str) -> type[Task]:
+    """The task class defined in es_randomized/tasks/<kind>.py."""
+    module = import_module(f"es_randomized.tasks.{kind}")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise ConfigError(f"task.kind: {kind}.py should define one Task class, but it defines {len(found)}")
+    return found[0]
+
+
+def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:
+    if not isinstance(tree, dict) or "kind" not in tree:
+        raise ConfigError(f"{section}: expected a mapping with a kind, one of {', '.join(kinds)}; got {_shown(tree)}")
+    kind = tree["kind"]
+    if kind not in kinds:
+        raise ConfigError(f"{section}.kind: no {section} is called {_shown(kind)}; {_suggest(str(kind), kinds)}")
+    return _section(section, class_of(kind), {key: value for key, value in tree.items() if key != "kind"})
+
+
+def _section(section: str, cls: type, tree: Any) -> Any:
+    """The settings object of a mapping; nested mappings become the nested settings their field asks for."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{section}: expected a mapping of settings, got {_shown(tree)}")
+    values = dict(tree)
+    for field in dataclasses.fields(cls):
+        nested = [hint for hint in _alternatives(field.type) if dataclasses.is_dataclass(hint)]
+        if nested and isinstance(values.get(field.name), dict):
+            values[field.name] = _section(f"{section}.{field.name}", nested[0], values[field.name])
+    return _construct(section, cls, values)
+
+
+def _construct(section: str, cls: type, values: Mapping[str, Any]) -> Any:
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_message(section, cls, problem) for problem in _distinct(error))) from None
+
+
+def _distinct(error: ValidationError) -> list[Any]:
+    """One problem per setting: a union reports one for each of its types."""
+    return list({problem["loc"][:1]: problem for problem in reversed(error.errors())}.values())[::-1]
+
+
+def _message(section: str, cls: Any, problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    where = f"{section}.{name}".strip(".") or "experiment"
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{where}: unknown key; {_suggest(name, [field.name for field in dataclasses.fields(cls)])}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}"
+    if problem["type"] == "missing":
+        return f"{where}: missing"
+    return f"{where}: {problem['msg'].removeprefix('Input ')}, got {_shown(problem['input'])}"
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    """A type and, for unions and annotated types, what it is made of."""
+    return [hint, *(nested for part in getattr(hint, "__args__", ()) for nested in _alternatives(part))]
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} ({type(value).__name__})"
+
+
+def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.replace("-", "_").split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{dotted}: {parent} is a value, not a section, so nothing inside it can be set")
+    tree[last] = value

@@ -1,0 +1,83 @@
+"""Ray sessions: start a private local cluster or join a running one, with safe defaults.
+
+Call `connect` before anything is computed: Ray forks processes, and the coordinator must not hold an accelerator that a
+worker needs.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from es_randomized.compilation import usable_cores
+from es_randomized.errors import ClusterError
+
+OBJECT_STORE_BYTES = 256 * 2**20  # one generation's state; a population never enters it
+
+
+@contextmanager
+def connect(workers: int | None, address: str | None = None, dashboard_port: int | None = None) -> Iterator[None]:
+    """A Ray session for the length of a `with` block.
+
+    Args:
+        workers: CPU slots of the local cluster; one per usable core by default.
+        address: a running cluster to join instead of starting one.
+        dashboard_port: serve Ray's dashboard on this port of the loopback interface; off by default.
+
+    Raises:
+        ClusterError: the cluster does not answer or a port is in use.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address:
+        options |= {"address": address}
+    else:
+        if dashboard_port is not None:
+            _check_free(dashboard_port)
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for binding to loopback only
+        options |= {
+            "address": "local",
+            "num_cpus": workers or usable_cores(),
+            "include_dashboard": dashboard_port is not None,
+            "dashboard_host": "127.0.0.1",
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+        if dashboard_port is not None:
+            options["dashboard_port"] = dashboard_port
+    ray = _start(options, address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(options: dict[str, Any], address: str | None) -> Any:
+    import ray
+
+    previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
+        advice = (
+            "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
+            if address
+            else "check free memory and disk, or train without Ray: --local"
+        )
+        raise ClusterError(f"cannot reach {where}: {str(error).strip().splitlines()[0]}; {advice}") from error
+    finally:
+        os.umask(previous)
+    return ray
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ClusterError(
+                f"port {port} for the dashboard is not free ({error.strerror}); choose another with --dashboard-port"
+            ) from None

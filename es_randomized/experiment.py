@@ -1,0 +1,42 @@
+"""An experiment: task + model + objective + strategy (+ batch, budget, evaluation, plan, seed), all plain numbers."""
+
+from typing import Annotated
+
+from pydantic import Field, InstanceOf
+
+from es_randomized.evaluation.settings import Evaluation
+from es_randomized.fitness import Batch
+from es_randomized.models.transformer import Transformer
+from es_randomized.objectives import Objective, QNorm
+from es_randomized.plan import Plan
+from es_randomized.settings import settings
+from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.tasks.task import Task
+
+
+@settings
+class Budget:
+    """When training ends.
+
+    Attributes:
+        generations: how many to run; schedules span them.
+        seconds: also stop after this much training time, if given; the run can be resumed.
+    """
+
+    generations: Annotated[int, Field(ge=1)] = 1000
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+@settings
+class Experiment:
+    """Everything that determines a run. Two equal experiments give equal weights on one type of device."""
+
+    task: InstanceOf[Task]
+    model: InstanceOf[Transformer] = Field(default_factory=Transformer)
+    objective: InstanceOf[Objective] = Field(default_factory=QNorm)
+    batch: InstanceOf[Batch] = Field(default_factory=Batch)
+    strategy: InstanceOf[Evolution] = Field(default_factory=Evolution)
+    budget: InstanceOf[Budget] = Field(default_factory=Budget)
+    evaluation: InstanceOf[Evaluation] = Field(default_factory=Evaluation)
+    plan: InstanceOf[Plan] = Field(default_factory=Plan)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -1,0 +1,121 @@
+"""Fitness: members x instances x seeds -> one loss per member, as one compiled program of bounded memory.
+
+All members of a generation meet the same instances and the same seeds (common random numbers), and what does not depend
+on the weights is prepared once for all of them. The program walks over members and, for each, over tiles of cases small
+enough to stay in a core's cache; memory is bounded by one tile whatever the population.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, UInt32
+from pydantic import Field
+
+from es_randomized import rng
+from es_randomized.models.transformer import Transformer
+from es_randomized.objectives import Objective
+from es_randomized.policy import Weights
+from es_randomized.settings import settings
+from es_randomized.tasks.task import Observations, Task
+
+
+@settings
+class Batch:
+    """What every member of a generation is evaluated on.
+
+    Attributes:
+        instances: fresh random instances per generation.
+        seeds: fresh random seeds per generation, the same for all instances (m of the paper).
+        fixed_seed: train on one seed that never changes: the paper's deterministic models A_r0; needs seeds: 1.
+    """
+
+    instances: Annotated[int, Field(ge=1)] = 64
+    seeds: Annotated[int, Field(ge=1)] = 8
+    fixed_seed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fixed_seed and self.seeds != 1:
+            raise ValueError(f"fixed_seed trains on one seed, but seeds is {self.seeds}; set seeds: 1")
+
+    @property
+    def cases(self) -> int:
+        return self.instances * self.seeds
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """The losses of members, as a function of their weights and the generation.
+
+    Attributes:
+        tile: cases per inner step; divides the number of cases.
+        block: members per inner step: 1 on a CPU, many on an accelerator.
+    """
+
+    task: Task
+    model: Transformer
+    objective: Objective
+    batch: Batch
+    seed: int
+    tile: int
+    block: int
+
+    def __call__(
+        self, members: Float[Array, "member param"], generation: UInt32[Array, ""]
+    ) -> Float[Array, " member"]:
+        """The loss of every member, lower is better."""
+        observations = self.observations(generation)
+
+        def loss(flat: Float[Array, " param"]) -> Float[Array, ""]:
+            return self.objective(self._case_losses(self.unravel(flat), observations))
+
+        return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
+
+    def observations(self, generation: UInt32[Array, ""]) -> Observations:
+        """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
+        instances = self.task.sample(rng.address(self.seed, rng.Purpose.INSTANCES, generation), self.batch.instances)
+        seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
+        paired = self.task.observe(*pair(instances, seeds))
+        tiles = self.batch.cases // self.tile
+
+        def split(x: Array) -> Array:
+            return jnp.moveaxis(x.reshape(*x.shape[:-1], tiles, self.tile), -2, 0)
+
+        return jax.tree.map(split, paired)
+
+    def unravel(self, flat: Float[Array, " param"]) -> Weights:
+        """Flat parameters as the model's pytree."""
+        return unraveller(self.model, self.task)(flat)
+
+    def _seed_key(self, generation: UInt32[Array, ""]) -> Any:
+        return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
+
+    def _case_losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
+        policy = self.model.policy(weights, self.task.interface)
+        losses = jax.lax.map(lambda tile: self.task.rollout(policy, tile).loss, tiles)
+        return losses.reshape(self.batch.instances, self.batch.seeds)
+
+
+def pair(instances: Any, seeds: Any) -> tuple[Any, Any]:
+    """Every instance with every seed: both get the axis `case`, instance-major."""
+    instance_count = jax.tree.leaves(instances)[0].shape[-1]
+    seed_count = jax.tree.leaves(seeds)[0].shape[-1]
+    return (
+        jax.tree.map(lambda x: jnp.repeat(x, seed_count, axis=-1), instances),
+        jax.tree.map(lambda x: jnp.tile(x, instance_count), seeds),
+    )
+
+
+def unraveller(model: Transformer, task: Task) -> Any:
+    """The function from flat parameters to the model's pytree."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
+    return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))[1]
+
+
+def parameters(model: Transformer, task: Task) -> int:
+    """Number of parameters of `model` on `task`."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -1,0 +1,93 @@
+"""Objectives: from the losses of one member on all instances and seeds to one number, lower is better.
+
+Every objective first averages over seeds, mu_x = mean_r loss[x, r], because the adversary knows the algorithm and the
+distribution of the seed but not the draw (arXiv:2408.10818, section 2). What differs is how the instances are combined.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from pydantic import Field
+
+from es_randomized.settings import settings
+
+SMALLEST = 1e-37  # float32: keeps log(0) finite, and its derivative too
+
+
+class Objective(ABC):
+    """Combines the expected losses of the instances."""
+
+    @abstractmethod
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        """The objective of per-instance expected losses `expected` >= 0."""
+
+    def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
+        """The objective of one member's losses >= 0."""
+        return self.combine(jnp.mean(losses, axis=1))
+
+
+@settings
+class Expected(Objective):
+    """The mean over instances: empirical risk minimisation, q = 1."""
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        return jnp.mean(expected)
+
+
+@settings
+class QNorm(Objective):
+    """(mean_x mu_x^q)^(1/q), equation 5 of the paper; between the mean (q = 1) and the maximum (q -> infinity).
+
+    Computed as a log-sum-exp: in float32 the plain q = 100 of losses .01 and .02 underflows to 0.
+    """
+
+    q: Annotated[float, Field(ge=1)] = 3.0
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        logs = self.q * jnp.log(jnp.maximum(expected, SMALLEST))
+        return jnp.exp((jax.nn.logsumexp(logs) - jnp.log(float(expected.size))) / self.q)
+
+
+@settings
+class WorstCase(Objective):
+    """max_x mu_x: the oblivious adversary's choice among the instances of the batch."""
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        return jnp.max(expected)
+
+
+@settings
+class CVaR(Objective):
+    """Conditional value at risk: the mean of the worst fraction `alpha` of the instances (0 < alpha <= 1).
+
+    Where alpha times the number of instances is not whole, the last of them counts with the rest of the weight.
+    """
+
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        count = self.alpha * expected.size
+        weights = jnp.clip(count - jnp.arange(float(expected.size)), 0.0, 1.0)
+        return jnp.dot(weights, -jnp.sort(-expected)) / count
+
+
+@settings
+class LogSumExp(Objective):
+    """(1/tau) log mean_x exp(tau mu_x); max - ln(n)/tau <= value <= max for n instances, tau > 0."""
+
+    tau: Annotated[float, Field(gt=0)] = 10.0
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        return (jax.nn.logsumexp(self.tau * expected) - jnp.log(float(expected.size))) / self.tau
+
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "expected": Expected,
+    "q_norm": QNorm,
+    "worst_case": WorstCase,
+    "cvar": CVaR,
+    "log_sum_exp": LogSumExp,
+}

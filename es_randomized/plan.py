@@ -1,0 +1,95 @@
+"""The plan: how a generation is cut into chunks, decided once, from the compiled program's own memory analysis.
+
+A chunk is a fixed-size set of members evaluated by one compiled program: the unit of work. Its size is part of the
+resolved experiment and never follows from the number of workers, so that results do not either.
+"""
+
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+from pydantic import Field
+
+from es_randomized.errors import MemoryBudgetError
+from es_randomized.settings import settings
+
+CHUNKS_PER_GENERATION = 16  # enough to keep workers evenly loaded, few enough that messages cost nothing
+CPU_TILE_BYTES = 400 * 1024  # the widest activation of a tile: about a fifth of a core's L2
+ACCELERATOR_BLOCK = 64
+
+MIB = 2**20
+
+
+@settings
+class Plan:
+    """How a generation is cut up. `auto` is resolved when a run starts and saved with it.
+
+    Attributes:
+        chunk: members per unit of work.
+        tile: cases per inner step of a member's evaluation; divides instances x seeds.
+        block: members per inner step: 1 on a CPU, many on an accelerator.
+        memory_mib: largest memory of one chunk's program and of a generation's draw, in MiB each.
+    """
+
+    chunk: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    tile: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    block: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    memory_mib: Annotated[int, Field(ge=1)] = 2048
+
+
+def default_tile(cases: int, bytes_per_case: int, backend: str) -> int:
+    """The largest divisor of `cases` whose widest activation stays in cache; all cases on an accelerator."""
+    if backend != "cpu":
+        return cases
+    limit = max(1, CPU_TILE_BYTES // bytes_per_case)
+    return max(size for size in range(1, cases + 1) if cases % size == 0 and size <= limit)
+
+
+def default_block(backend: str) -> int:
+    """Members evaluated side by side in one inner step."""
+    return 1 if backend == "cpu" else ACCELERATOR_BLOCK
+
+
+def default_chunk(population: int) -> int:
+    """Members per chunk before memory is looked at; whole antithetic pairs where the population has them."""
+    size = -(-population // CHUNKS_PER_GENERATION)
+    return min(population, size + size % 2)
+
+
+def chunk_that_fits(program: Any, sample: Any, start: int, memory_mib: int) -> int:
+    """The largest of start, start/2, ... members whose compiled program stays within the budget.
+
+    Args:
+        program: jitted (sample, ids, generation) -> losses.
+        sample: shapes of the draw's sample.
+        start: members to begin with.
+        memory_mib: budget for arguments, temporaries and results together.
+
+    Raises:
+        MemoryBudgetError: not even one member fits; the message says what it would take.
+    """
+    size = start
+    while True:
+        needed = program_bytes(program, sample, size)
+        if needed <= memory_mib * MIB:
+            return size
+        if size == 1:
+            raise MemoryBudgetError(
+                f"a chunk of one member needs {needed / MIB:.1f} MiB, but plan.memory_mib is {memory_mib}; "
+                f"raise it to {-(-needed // MIB)} or make the population, the model or plan.tile smaller"
+            )
+        size = -(-size // 2)
+
+
+def program_bytes(program: Any, sample: Any, members: int) -> int:
+    """Bytes of arguments, temporaries and results of the chunk program for that many members."""
+    ids = jax.ShapeDtypeStruct((members,), np.int32)
+    generation = jax.ShapeDtypeStruct((), np.uint32)
+    analysis = program.lower(sample, ids, generation).compile().memory_analysis()
+    return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+
+
+def chunks(population: int, size: int) -> list[np.ndarray]:
+    """Member ids of every chunk, in order. The last one is filled up with its last id to keep one shape."""
+    starts = range(0, population, size)
+    return [np.minimum(np.arange(start, start + size, dtype=np.int32), population - 1) for start in starts]

@@ -1,0 +1,1 @@
+"""Exact optima and classical algorithms that learned algorithms are scored against."""

@@ -1,0 +1,40 @@
+"""Keys are addresses, not streams: the only module that makes random keys.
+
+A key is found from where it is used, seed -> purpose -> generation -> index, and never from what was drawn before it.
+So any worker can make the key of any generation, and a resumed run draws what the uninterrupted one would have drawn.
+"""
+
+from enum import IntEnum
+
+import jax
+from jaxtyping import Array, Key, UInt32
+
+
+class Purpose(IntEnum):
+    """What a key is for. Numbers are part of every saved run: add new ones, never renumber."""
+
+    INIT = 0
+    NOISE = 1
+    UPDATE = 2
+    INSTANCES = 3
+    SEEDS = 4
+    EVALUATION_INSTANCES = 5
+    EVALUATION_SEEDS = 6
+    PICTURE = 7
+
+
+def address(
+    seed: int, purpose: Purpose, generation: int | UInt32[Array, ""] = 0, index: int | UInt32[Array, ""] = 0
+) -> Key[Array, ""]:
+    """The key of one place in a run.
+
+    Args:
+        seed: the experiment's seed, 0 <= seed < 2**32.
+        purpose: what is drawn there; training and evaluation never share one.
+        generation: 0, 1, ...; may be traced, so that one compiled program serves every generation.
+        index: which of several draws of the same purpose in that generation.
+    """
+    key = jax.random.key(seed, impl="threefry2x32")
+    for part in (int(purpose), generation, index):
+        key = jax.random.fold_in(key, part)
+    return key

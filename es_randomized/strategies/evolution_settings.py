@@ -1,0 +1,54 @@
+"""The section `strategy:` of an experiment."""
+
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from es_randomized.schedules import Rate
+from es_randomized.settings import settings
+from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.optimizers import Optimizer
+
+
+@settings
+class Evolution:
+    """An evolution strategy.
+
+    Attributes:
+        kind: name of the algorithm; `es-randomized strategies` lists them.
+        population: members per generation.
+        std: step size, the standard deviation of a member around the centre: a number or a schedule. Algorithms that
+            adapt it themselves start from it.
+        optimizer: of the centre, for algorithms that take one.
+        shaping: what the algorithm sees instead of raw losses; default is the algorithm's own.
+        params: the algorithm's other numbers by their evosax names.
+        non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
+    """
+
+    kind: str = "Open_ES"
+    population: Annotated[int, Field(ge=2)] = 256
+    std: Rate = 0.05
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    shaping: Literal["default", "centred_rank", "standardise", "normalise", "weights", "identity"] = "default"
+    params: dict[str, float] = Field(default_factory=dict)
+    non_finite: Literal["rank_worst", "stop"] = "rank_worst"
+
+    @field_validator("kind")
+    @classmethod
+    def _offered(cls, kind: str) -> str:
+        entry = CATALOGUE.get(kind)
+        if entry is None:
+            near = get_close_matches(kind, CATALOGUE, 1)
+            hint = f"did you mean {near[0]}?" if near else "`es-randomized strategies` lists them"
+            raise ValueError(f"no strategy is called {kind!r}; {hint}")
+        if entry.refused:
+            raise ValueError(f"{kind} is not offered: {entry.refused}")
+        return kind
+
+    def __post_init__(self) -> None:
+        if CATALOGUE[self.kind].pairs and self.population % 2:
+            raise ValueError(
+                f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
+                f"use {self.population + 1}"
+            )

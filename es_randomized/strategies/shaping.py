@@ -1,0 +1,54 @@
+"""Fitness shaping: what a strategy sees instead of raw losses.
+
+All are functions (population, losses, state, params) -> weights, evosax's signature. Ties share one value, because with
+0/1 losses an order among equal members would be an order by position, and the centre would drift on no information.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+SHAPINGS = ("default", "centred_rank", "standardise", "normalise", "weights", "identity")
+
+
+def by_name(name: str) -> Callable[..., Any]:
+    """The shaping function called `name`, one of `SHAPINGS` other than default."""
+    from evosax.core import fitness_shaping as evosax_shaping
+
+    return {
+        "centred_rank": evosax_shaping.centered_rank_fitness_shaping_fn,
+        "standardise": evosax_shaping.standardize_fitness_shaping_fn,
+        "normalise": evosax_shaping.normalize_fitness_shaping_fn,
+        "identity": evosax_shaping.identity_fitness_shaping_fn,
+        "weights": tied_weights,
+    }[name]
+
+
+def tied_weights(_population: Any, losses: Float[Array, " member"], _state: Any, params: Any) -> Float[Array, " member"]:
+    """Recombination weights by rank, where tied members share the mean weight of their ranks.
+
+    evosax 0.3.2 truncates average ranks to an index instead, so that tied losses move SNES and CMA-ES.
+    """
+    ranked = jnp.sort(losses)
+    first, last = (jnp.searchsorted(ranked, losses, side=side) for side in ("left", "right"))
+    sums = jnp.concatenate([jnp.zeros(1), jnp.cumsum(params.weights)])
+    return (sums[last] - sums[first]) / (last - first).astype(losses.dtype)
+
+
+def rank_worst(losses: Float[np.ndarray, " member"]) -> Float[np.ndarray, " member"]:
+    """Losses with every NaN and infinity replaced by a finite value worse than all finite ones.
+
+    Raises:
+        ValueError: no loss is finite, so there is nothing to rank.
+    """
+    finite = np.isfinite(losses)
+    if finite.all():
+        return losses
+    if not finite.any():
+        raise ValueError("no loss is finite")
+    best, worst = losses[finite].min(), losses[finite].max()
+    margin = np.float32(max(worst - best, 1e-3 * abs(worst), 1e-6))
+    return np.where(finite, losses, worst + margin).astype(losses.dtype)

@@ -1,0 +1,57 @@
+"""What a task is: a family of instances, a source of seeds, and a rollout of a policy on both."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from es_randomized.policy import Interface, Policy
+
+Instances = Any  # a pytree of arrays whose last axis is `instance` (or `case` once paired with seeds)
+Seeds = Any  # a pytree of arrays whose last axis is `seed` (or `case`)
+Observations = Any  # what a policy will see of the cases, prepared once for all members
+
+
+class Outcome(NamedTuple):
+    """What came of every case."""
+
+    loss: Float[Array, " case"]  # in task units, lower is better
+    success: Bool[Array, " case"]  # the argmax answer is right
+    answer: Int[Array, " case"]  # the whole argmax answer as one number, for votes
+
+
+class Task(ABC):
+    """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their file's name."""
+
+    version: ClassVar[int]  # raised only when behaviour changes
+
+    @property
+    @abstractmethod
+    def interface(self) -> Interface:
+        """What a model must take and return."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> int:
+        """Number of different answers, an upper bound of `Outcome.answer`."""
+
+    @abstractmethod
+    def sample(self, key: Key[Array, ""], count: int) -> Instances:
+        """`count` independent instances from the training distribution."""
+
+    @abstractmethod
+    def enumerate(self) -> np.ndarray | None:
+        """All distinct instances, last axis `instance`, or None where there are too many to list."""
+
+    @abstractmethod
+    def seeds(self, key: Key[Array, ""], count: int) -> Seeds:
+        """`count` independent random seeds, the only randomness a policy receives."""
+
+    @abstractmethod
+    def observe(self, instances: Instances, seeds: Seeds) -> Observations:
+        """Everything of the cases that does not depend on the policy; both arguments end in the axis `case`."""
+
+    @abstractmethod
+    def rollout(self, policy: Policy, observations: Observations) -> Outcome:
+        """Run the policy on every case."""

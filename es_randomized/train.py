@@ -1,0 +1,34 @@
+"""The loop. It yields one `Step` per generation; when to stop, what to log and what to save are the caller's."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.evaluator import Evaluator
+from es_randomized.strategies.strategy import State
+
+
+class Step(NamedTuple):
+    """What one generation did.
+
+    Attributes:
+        generation: its number.
+        losses: raw losses, in id order.
+        state: the strategy's state after it.
+    """
+
+    generation: int
+    losses: Float[np.ndarray, " member"]
+    state: State
+
+
+def train(evolution: Evolution, evaluator: Evaluator, state: State, start: int = 0) -> Iterator[Step]:
+    """Run generations `start`, `start + 1`, ... up to the experiment's budget, from the state before `start`."""
+    for generation in range(start, evolution.experiment.budget.generations):
+        draw = evolution.strategy.draw(state, generation)
+        losses = evaluator.evaluate(draw)
+        state = evolution.tell(draw, losses)
+        yield Step(generation, losses, state)
