@@ -20,7 +20,8 @@ class Purpose(IntEnum):
     SEEDS = 4
     EVALUATION_INSTANCES = 5
     EVALUATION_SEEDS = 6
-    PICTURE = 7
+    CHECK_INSTANCES = 7
+    CHECK_SEEDS = 8
 
 
 def address(

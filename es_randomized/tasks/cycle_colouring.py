@@ -16,8 +16,9 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from es_randomized.policy import Interface, Policy
+from es_randomized.references import colouring
 from es_randomized.settings import settings
-from es_randomized.tasks.task import Outcome, Task
+from es_randomized.tasks.task import Outcome, Reference, Task
 
 LARGEST_ENUMERATED = 10  # 181,440 cycles; the next size has ten times as many
 
@@ -103,3 +104,23 @@ class CycleColouring(Task):
         success = jnp.all(colours != jnp.roll(colours, -1, axis=0), axis=0)
         answer = jnp.sum(colours * self.colours**vertices, axis=0)
         return Outcome(loss, success, answer)
+
+    def references(self) -> list[Reference]:
+        """The optimum is 1 wherever a proof of it is at hand; classical algorithms treat all cycles alike."""
+        rows = []
+        if self.colours == 3 and self.identifiers and self.n <= colouring.LARGEST_TWO_ROUND_ID:
+            rows.append(_alike("exact optimum (two rounds, identifiers)", 1.0))
+        rows.append(_alike("one-shot random colours", colouring.one_shot(self.n, self.colours)))
+        if self.colours == 3 and self.n <= 12:
+            rows += [
+                _alike(f"trial colouring, {rounds} rounds", colouring.trial_colouring(self.n, rounds))
+                for rounds in (2, 4)
+            ]
+        if (self.n, self.colours) == (10, 3):
+            rows.append(Reference("paper, randomized, q = 3 (gradient)", 0.96, 0.735, None, "paper"))
+            rows.append(Reference("paper, its majority vote", None, 1.0, None, "paper"))
+        return rows
+
+
+def _alike(name: str, success: float) -> Reference:
+    return Reference(name, success, success, success, "exact")

@@ -1,7 +1,7 @@
 """What a task is: a family of instances, a source of seeds, and a rollout of a policy on both."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
@@ -19,6 +19,22 @@ class Outcome(NamedTuple):
     loss: Float[Array, " case"]  # in task units, lower is better
     success: Bool[Array, " case"]  # the argmax answer is right
     answer: Int[Array, " case"]  # the whole argmax answer as one number, for votes
+
+
+class Reference(NamedTuple):
+    """A number to hold a learned policy against: success rates in [0, 1], None where not known.
+
+    Attributes:
+        name: what it is.
+        average, p95, worst: success over instances.
+        kind: exact (a proof or an exact computation is in this package), or paper (read off a figure, +-0.02).
+    """
+
+    name: str
+    average: float | None
+    p95: float | None
+    worst: float | None
+    kind: Literal["exact", "paper"]
 
 
 class Task(ABC):
@@ -55,3 +71,7 @@ class Task(ABC):
     @abstractmethod
     def rollout(self, policy: Policy, observations: Observations) -> Outcome:
         """Run the policy on every case."""
+
+    @abstractmethod
+    def references(self) -> list[Reference]:
+        """What is known about this task: the exact optimum first, then classical algorithms and the paper's figures."""

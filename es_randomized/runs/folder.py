@@ -1,0 +1,121 @@
+"""The run folder: everything one run leaves behind, and how it is picked up again.
+
+    experiment.yaml   the resolved experiment          snapshots/   states, newest two
+    provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
+    journal.bin       losses of every generation       run.log      what happened
+    evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
+"""
+
+import fcntl
+import json
+import logging
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import Float
+
+from es_randomized.configuration import dump, load, write_yaml
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.errors import ConfigError, RunFolderError
+from es_randomized.experiment import Experiment
+from es_randomized.runs.journal import Journal, read
+from es_randomized.runs.provenance import provenance
+from es_randomized.runs.snapshots import newest_snapshot, save_snapshot
+from es_randomized.runs.storage import saying_what_failed, write_atomically
+from es_randomized.strategies.strategy import State
+
+log = logging.getLogger(__name__)
+
+
+class RunFolder:
+    """Paths of one run. Nothing is read or written before a method says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.experiment_file = self.path / "experiment.yaml"
+        self.provenance_file = self.path / "provenance.json"
+        self.journal_file = self.path / "journal.bin"
+        self.snapshots = self.path / "snapshots"
+        self.metrics = self.path / "metrics"
+        self.log_file = self.path / "run.log"
+        self.evaluation_file = self.path / "evaluation.json"
+        self.evaluation_table = self.path / "evaluation.parquet"
+        self.picture = self.path / "picture.png"
+
+    def create(self, experiment: Experiment) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            RunFolderError: it already holds a run.
+            StorageError: it cannot be written.
+        """
+        if self.experiment_file.exists():
+            raise RunFolderError(
+                f"{self.path} already holds a run; continue it with `es-randomized resume {self.path}` "
+                "or choose another folder with --run"
+            )
+        with saying_what_failed(self.experiment_file):
+            for folder in (self.path, self.snapshots, self.metrics):
+                folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.provenance_file, json.dumps(provenance(), indent=2).encode())
+        write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
+
+    def experiment(self) -> Experiment:
+        """The resolved experiment of this run.
+
+        Raises:
+            RunFolderError: there is no run here, or its experiment is damaged.
+        """
+        if not self.experiment_file.exists():
+            raise RunFolderError(f"{self.path} is not a run folder: it has no experiment.yaml; runs are made by train")
+        try:
+            return load(self.experiment_file)
+        except ConfigError as error:
+            raise RunFolderError(f"the experiment of this run is damaged: {error}") from None
+
+    def lock(self) -> IO[bytes]:
+        """Keep other processes from writing this run until the returned file is closed.
+
+        Raises:
+            RunFolderError: another process is training it.
+        """
+        with saying_what_failed(self.path):
+            file = open(self.path / ".lock", "wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise RunFolderError(f"another process is training {self.path}; wait for it or stop it") from None
+        return file
+
+    def restore(self, evolution: Evolution) -> tuple[int, State]:
+        """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.
+
+        Raises:
+            RunFolderError: the journal is missing or of another population.
+        """
+        if not self.journal_file.exists():
+            self.open_journal(evolution.strategy.population).close()
+        recorded = read(self.journal_file)
+        if recorded.damaged:
+            log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
+        fresh = evolution.init()
+        start, state = newest_snapshot(self.snapshots, fresh, len(recorded.losses)) or (0, fresh)
+        for generation in range(start, len(recorded.losses)):
+            draw = evolution.strategy.draw(state, generation)
+            state = evolution.tell(draw, recorded.losses[generation])
+        log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
+        return len(recorded.losses), state
+
+    def losses(self) -> Float[np.ndarray, "generation member"]:
+        """Losses of every generation so far."""
+        return read(self.journal_file).losses
+
+    def open_journal(self, population: int) -> Journal:
+        """The journal, ready for the next generation."""
+        return Journal(self.journal_file, population)
+
+    def save_snapshot(self, generation: int, state: State) -> None:
+        """Save the state before `generation`."""
+        save_snapshot(self.snapshots, generation, state)

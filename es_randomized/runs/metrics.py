@@ -1,0 +1,89 @@
+"""Metrics: one row per generation, as Parquet that can be read while the run goes on.
+
+Every flush adds a part; a run that starts again first merges the parts and fills in, from the journal, rows that a crash
+kept from being written. Read the folder as one dataset: `pyarrow.parquet.read_table(folder)`.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from es_randomized.runs.storage import write_atomically
+
+SCHEMA = pa.schema(
+    [
+        ("generation", pa.int64()),
+        ("seconds", pa.float64()),  # of training, the parts of a resumed run added up
+        ("evaluations", pa.int64()),  # members evaluated so far
+        ("loss_mean", pa.float64()),
+        ("loss_best", pa.float64()),
+        ("loss_std", pa.float64()),
+        ("non_finite", pa.int64()),
+        ("success_average", pa.float64()),  # of the centre on held-out draws; null between checks
+        ("success_p95", pa.float64()),
+    ]
+)
+
+
+class Metrics:
+    """Writes rows to `folder`, continuing after the generations in `losses`, which the journal holds."""
+
+    def __init__(self, folder: Path, losses: Float[np.ndarray, "generation member"]) -> None:
+        self.folder = folder
+        known = {row["generation"]: row for row in read_metrics(folder).to_pylist()}
+        self._rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        for generation, recorded in enumerate(losses):
+            row = known.get(generation) or summary(generation, recorded, self.seconds)
+            self.seconds = row["seconds"]
+            self._rows.append(row)
+        for part in _parts(folder):
+            if not self._rows or int(part.stem):
+                part.unlink()
+        self.flush()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add one row; it is on disk after the next `flush`."""
+        self._rows.append(row)
+
+    def flush(self) -> None:
+        """Write the rows added since the last flush as a new part.
+
+        Raises:
+            StorageError: the disk did not take it.
+        """
+        if not self._rows:
+            return
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(self._rows, SCHEMA), buffer)
+        write_atomically(self.folder / f"{self._rows[0]['generation']:08d}.parquet", buffer.getvalue())
+        self._rows = []
+
+
+def summary(generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> dict[str, Any]:
+    """The row of one generation."""
+    finite = losses[np.isfinite(losses)]
+    return {
+        "generation": generation,
+        "seconds": seconds,
+        "evaluations": (generation + 1) * len(losses),
+        "loss_mean": float(finite.mean()),
+        "loss_best": float(finite.min()),
+        "loss_std": float(finite.std()),
+        "non_finite": len(losses) - len(finite),
+    }
+
+
+def read_metrics(folder: Path) -> pa.Table:
+    """All rows written so far, in order."""
+    parts = _parts(folder)
+    return pa.concat_tables([pq.read_table(part) for part in parts]) if parts else SCHEMA.empty_table()
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.parquet"))

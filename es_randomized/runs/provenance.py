@@ -1,0 +1,44 @@
+"""Where a run comes from: versions, code revision, machine and command, as plain data."""
+
+import datetime
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarrow", "ray")
+
+
+def provenance() -> dict[str, Any]:
+    """What a person repeating this run needs to know besides the experiment."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "revision": _revision(),
+        "machine": platform.machine(),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _revision() -> str | None:
+    """The git revision of this package's source, marked where it has uncommitted changes; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,44 @@
+"""Files that are either whole or absent, and one clear message when the disk does not take them."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from es_randomized.errors import StorageError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a crash, meets the old file or the new one and nothing between.
+
+    Raises:
+        StorageError: the file could not be written; an old file is untouched.
+    """
+    with saying_what_failed(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def saying_what_failed(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `StorageError` that names the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror}. Everything up to the last whole generation is kept; "
+            f"make room (or write permission) and continue with: es-randomized resume {_run_of(path)}"
+        ) from error
+
+
+def _run_of(path: Path) -> Path:
+    return path.parent.parent if path.parent.name in ("snapshots", "metrics") else path.parent

@@ -1,0 +1,126 @@
+"""A training session: the loop of train.py with everything around it that must survive: journal, snapshots, metrics.
+
+The journal gets every generation; snapshots and metrics follow every few seconds. Ctrl-C (or SIGTERM) finishes the
+generation in hand, saves and returns; a second Ctrl-C leaves at once and loses only that generation.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from es_randomized import rng
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.evaluation.outcomes import Outcomes
+from es_randomized.evaluator import Evaluator
+from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.metrics import Metrics, summary
+from es_randomized.strategies.strategy import State
+from es_randomized.train import train
+
+SAVE_SECONDS = 10.0
+CHECKS = 100  # how often over a run the centre is scored on held-out draws
+CHECK_INSTANCES, CHECK_SEEDS = 512, 16
+
+log = logging.getLogger(__name__)
+
+
+class Session(NamedTuple):
+    """How a training session ended: the next generation, the state before it, and why it stopped."""
+
+    generation: int
+    state: State
+    reason: str  # finished, interrupted or out of time
+
+
+def run_session(
+    folder: RunFolder, evolution: Evolution, evaluator: Evaluator, on_row: Callable[[dict[str, Any]], None]
+) -> Session:
+    """Train until the budget ends or the user stops, from wherever the run folder says this run is.
+
+    Args:
+        on_row: called with every generation's metrics row.
+    """
+    budget = evolution.experiment.budget
+    with folder.lock(), stopping_gently() as stop:
+        generation, state = folder.restore(evolution)
+        journal = folder.open_journal(evolution.strategy.population)
+        metrics = Metrics(folder.metrics, folder.losses())
+        check = HeldOut(evolution)
+        began, saved, reason = time.monotonic() - metrics.seconds, time.monotonic(), "finished"
+        try:
+            for step in train(evolution, evaluator, state, generation):
+                journal.append(step.generation, step.losses)
+                generation, state = step.generation + 1, step.state
+                row = summary(step.generation, step.losses, time.monotonic() - began)
+                row |= check(step.generation, state)
+                metrics.add(row)
+                on_row(row)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(folder, metrics, generation, state)
+                    saved = time.monotonic()
+                if stop:
+                    reason = "interrupted"
+                    break
+                if budget.seconds and row["seconds"] > budget.seconds and generation < budget.generations:
+                    reason = "out of time"
+                    break
+        finally:
+            journal.close()
+        _save(folder, metrics, generation, state)
+    log.info("%s before generation %d", reason, generation)
+    return Session(generation, state, reason)
+
+
+class HeldOut:
+    """Scores the centre on instances and seeds that training never sees, the same throughout a run."""
+
+    def __init__(self, evolution: Evolution) -> None:
+        experiment = evolution.experiment
+        self.strategy = evolution.strategy
+        self.last = experiment.budget.generations - 1
+        self.every = max(1, experiment.budget.generations // CHECKS)
+        self.outcomes = Outcomes(experiment.task, experiment.model)
+        key = rng.address(experiment.seed, rng.Purpose.CHECK_INSTANCES)
+        self.instances = np.asarray(experiment.task.sample(key, CHECK_INSTANCES))
+        self.seeds = experiment.task.seeds(rng.address(experiment.seed, rng.Purpose.CHECK_SEEDS), CHECK_SEEDS)
+
+    def __call__(self, generation: int, state: State) -> dict[str, float]:
+        """Success of the centre after `generation`, on the generations where it is due."""
+        if generation % self.every and generation != self.last:
+            return {}
+        success, _ = self.outcomes(self.strategy.centre(state), self.instances, self.seeds)
+        rates = success.mean(axis=1)
+        return {"success_average": float(rates.mean()), "success_p95": float(np.quantile(rates, 0.05))}
+
+
+@contextmanager
+def stopping_gently() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM comes; a second signal acts as usual."""
+    received: list[int] = []
+    previous = {}
+
+    def remember(number: int, _frame: Any) -> None:
+        received.append(number)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, remember)
+    except ValueError:  # not the main thread: signals are somebody else's business
+        previous = {}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _save(folder: RunFolder, metrics: Metrics, generation: int, state: State) -> None:
+    folder.save_snapshot(generation, state)
+    metrics.flush()
