@@ -51,6 +51,11 @@ class Transformer:
         readout = _matrix(next(keys), interface.outputs, self.width)
         return {"embed": embed, "blocks": blocks, "readout": readout, "readout_bias": jnp.zeros(interface.outputs)}
 
+    def flops(self, interface: Interface) -> int:
+        """Floating-point operations of the matrix products for one token (a multiply and an add count two)."""
+        block = 2 * self.heads * self.width**2 + 2 * self.width * self.hidden
+        return 2 * (self.width * (interface.features + interface.outputs) + self.blocks * block)
+
     def _block(self, keys: Any, skip: float) -> Weights:
         inner = self.heads * self.key
         return {

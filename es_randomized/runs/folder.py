@@ -50,16 +50,20 @@ class RunFolder:
             RunFolderError: it already holds a run.
             StorageError: it cannot be written.
         """
-        if self.experiment_file.exists():
-            raise RunFolderError(
-                f"{self.path} already holds a run; continue it with `es-randomized resume {self.path}` "
-                "or choose another folder with --run"
-            )
+        self.refuse_existing()
         with saying_what_failed(self.experiment_file):
             for folder in (self.path, self.snapshots, self.metrics):
                 folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.provenance_file, json.dumps(provenance(), indent=2).encode())
         write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
+
+    def refuse_existing(self) -> None:
+        """Raises RunFolderError if there is a run here already."""
+        if self.experiment_file.exists():
+            raise RunFolderError(
+                f"{self.path} already holds a run; continue it with `es-randomized resume {self.path}` "
+                "or choose another folder with --run"
+            )
 
     def experiment(self) -> Experiment:
         """The resolved experiment of this run.

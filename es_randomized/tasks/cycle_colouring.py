@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized.policy import Interface, Policy
@@ -55,10 +55,6 @@ class CycleColouring(Task):
         features = (self.n if self.identifiers else 0) + self.noise_width
         return Interface(features=features, outputs=self.colours, nodes=self.n, pattern="ring")
 
-    @property
-    def answers(self) -> int:
-        return self.colours**self.n
-
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "position {count}"]:
         """Uniform random cycles: a uniform permutation covers every cycle 2n times."""
         return jnp.argsort(jax.random.uniform(key, (self.n, count)), axis=0)
@@ -100,15 +96,19 @@ class CycleColouring(Task):
         logits = policy(tokens)
         chances = jax.nn.softmax(logits, axis=0)
         loss = jnp.sum(chances * jnp.roll(chances, -1, axis=1), axis=(0, 1))
-        colours = jnp.argmax(logits, axis=0)
-        success = jnp.all(colours != jnp.roll(colours, -1, axis=0), axis=0)
-        answer = jnp.sum(colours * self.colours**vertices, axis=0)
-        return Outcome(loss, success, answer)
+        return Outcome(loss, *self.judge(jnp.argmax(logits, axis=0), vertices))
+
+    def judge(
+        self, colours: Int[Array, "position case"], vertices: Int[Array, "position case"]
+    ) -> tuple[Bool[Array, " case"], Int[Array, " case"]]:
+        """Whether no edge is monochromatic, and the colouring as one number (digits by vertex, modulo 2^32)."""
+        proper = jnp.all(colours != jnp.roll(colours, -1, axis=0), axis=0)
+        return proper, jnp.sum(colours * self.colours**vertices, axis=0)
 
     def references(self) -> list[Reference]:
         """The optimum is 1 wherever a proof of it is at hand; classical algorithms treat all cycles alike."""
         rows = []
-        if self.colours == 3 and self.identifiers and self.n <= colouring.LARGEST_TWO_ROUND_ID:
+        if self.colours == 3 and self.identifiers and self.n <= colouring.MAX_IDENTIFIER:
             rows.append(_alike("exact optimum (two rounds, identifiers)", 1.0))
         rows.append(_alike("one-shot random colours", colouring.one_shot(self.n, self.colours)))
         if self.colours == 3 and self.n <= 12:

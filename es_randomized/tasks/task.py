@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
 
     loss: Float[Array, " case"]  # in task units, lower is better
     success: Bool[Array, " case"]  # the argmax answer is right
-    answer: Int[Array, " case"]  # the whole argmax answer as one number, for votes
+    answer: Int[Array, " case"]  # the whole argmax answer as one number; equal numbers, equal answers
 
 
 class Reference(NamedTuple):
@@ -46,11 +46,6 @@ class Task(ABC):
     @abstractmethod
     def interface(self) -> Interface:
         """What a model must take and return."""
-
-    @property
-    @abstractmethod
-    def answers(self) -> int:
-        """Number of different answers, an upper bound of `Outcome.answer`."""
 
     @abstractmethod
     def sample(self, key: Key[Array, ""], count: int) -> Instances:

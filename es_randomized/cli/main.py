@@ -1,0 +1,50 @@
+"""The command `es-randomized`. Commands live in their own files and load what they need when they run."""
+
+import logging
+import sys
+
+import click
+from rich.console import Console
+
+from es_randomized.cli.evaluate import evaluate_command
+from es_randomized.cli.show import show_command, strategies_command
+from es_randomized.cli.train import resume_command, train_command
+from es_randomized.errors import UserError
+
+EPILOG = "Everything about a run is in its folder; nothing is kept anywhere else."
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="es-randomized")
+def cli() -> None:
+    """Discover randomized algorithms by evolution strategies on Ray.
+
+    A transformer is given a random seed with its input and is trained so that no input is bad for it. An experiment is a
+    YAML file; training makes a run folder that can be resumed, shown and evaluated.
+
+    \b
+    First steps:
+      es-randomized train configs/demo.yaml         train, evaluate, draw
+      es-randomized show configs/demo.yaml          what that will cost
+      es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
+      es-randomized evaluate runs/demo-...          score and draw again
+      es-randomized strategies                      what can be named under strategy.kind
+    """
+
+
+for command in (train_command, resume_command, evaluate_command, show_command, strategies_command):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point: user errors end in one message and status 1, without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        cli(standalone_mode=True)
+    except UserError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _escaped(error: Exception) -> str:
+    return str(error).replace("[", "\\[")

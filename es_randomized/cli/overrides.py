@@ -1,0 +1,28 @@
+"""Dotted overrides on the command line: --strategy.population 256 or --strategy.population=256."""
+
+from typing import Any
+
+import click
+
+from es_randomized.configuration import read_yaml
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, Any]:
+    """Settings from leftover command-line arguments; values are read as YAML.
+
+    Raises:
+        click.UsageError: an argument is no dotted setting or lacks its value.
+    """
+    overrides: dict[str, Any] = {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, given, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or ("." not in name and name != "seed"):
+            raise click.UsageError(f"{argument}: no such option; settings look like --strategy.population 256")
+        if not given:
+            following = next(remaining, None)
+            if following is None:
+                raise click.UsageError(f"{argument}: a value is missing, as in {argument} 256")
+            value = following
+        overrides[name] = read_yaml(value, argument)
+    return overrides

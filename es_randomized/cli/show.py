@@ -1,0 +1,98 @@
+"""`show` and `strategies`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from es_randomized.cli.overrides import parse_overrides
+
+
+@click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.argument("what", metavar="RUN|CONFIG", type=click.Path(path_type=Path))
+@click.pass_context
+def show_command(context: click.Context, what: Path) -> None:
+    """Show what a run or an experiment is: its settings, parameters, memory and the work of one generation.
+
+    Takes dotted overrides like train, to see what a change would cost before paying for it.
+    """
+    from es_randomized import compilation
+    from es_randomized.configuration import dump, load, write_yaml
+    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.runs.folder import RunFolder
+
+    folder = RunFolder(what)
+    experiment = folder.experiment() if what.is_dir() else load(what, parse_overrides(context.args))
+    compilation.configure()
+    evolution = Evolution.of(experiment)
+    console = Console()
+    console.print(write_yaml(dump(evolution.experiment)), highlight=False)
+    console.print(_work(evolution))
+    if what.is_dir():
+        console.print(_progress(folder))
+
+
+def _work(evolution: Any) -> Table:
+    from es_randomized.plan import MIB, program_bytes
+
+    experiment, strategy = evolution.experiment, evolution.strategy
+    interface, batch = experiment.task.interface, experiment.batch
+    tokens = batch.cases * interface.nodes
+    flops = tokens * experiment.model.flops(interface) * strategy.population
+    chunk = program_bytes(evolution.chunk_losses, strategy.sample_shape(), experiment.plan.chunk)
+    table = Table(title="one generation", title_justify="left", show_header=False)
+    for name, value in (
+        ("parameters", f"{strategy.parameters:,}"),
+        ("members", f"{strategy.population:,}"),
+        ("cases per member", f"{batch.instances} instances × {batch.seeds} seeds = {batch.cases:,}"),
+        ("tokens per member", f"{tokens:,}"),
+        ("matrix products", f"{flops / 1e9:,.1f} GFLOP"),
+        ("population matrix", f"{4 * strategy.population * strategy.parameters / MIB:,.1f} MiB in every worker"),
+        ("chunk", f"{experiment.plan.chunk} members, {len(evolution.chunks)} chunks, {chunk / MIB:,.1f} MiB of memory"),
+        ("inner step", f"{experiment.plan.tile} cases × {experiment.plan.block} members"),
+        ("random numbers", f"{strategy.population * strategy.parameters:,} at most for members"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _progress(folder: Any) -> str:
+    from es_randomized.runs.metrics import read_metrics
+
+    metrics = read_metrics(folder.metrics)
+    if not len(metrics):
+        return "no generation yet"
+    last = metrics.slice(len(metrics) - 1).to_pylist()[0]
+    return (
+        f"{last['generation'] + 1} generations, {last['evaluations']:,} evaluations, "
+        f"{last['seconds']:.0f} s of training, loss {last['loss_mean']:.4f}"
+    )
+
+
+@click.command("strategies")
+def strategies_command() -> None:
+    """List every strategy: what it is, whether its population is streamed, what it needs, or why it is refused."""
+    from es_randomized.strategies.catalogue import CATALOGUE
+
+    table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
+    for column in ("strategy.kind", "what", "streamed", "needs"):
+        table.add_column(column)
+    for kind, entry in CATALOGUE.items():
+        if entry.refused:
+            table.add_row(kind, f"refused: {entry.refused}", "", "", style="dim")
+        else:
+            table.add_row(kind, entry.summary, "no", ", ".join(_needs(entry)))
+    Console().print(table)
+
+
+def _needs(entry: Any) -> list[str]:
+    needs = []
+    if entry.pairs:
+        needs.append("even population")
+    if entry.optimizer:
+        needs.append("strategy.optimizer")
+    if entry.quadratic:
+        needs.append("memory ~ parameters²")
+    return needs

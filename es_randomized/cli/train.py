@@ -1,0 +1,133 @@
+"""`train` and `resume`."""
+
+import datetime
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from es_randomized.cli.overrides import parse_overrides
+
+CLUSTER_OPTIONS = [
+    click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),
+    click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
+    click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
+    click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
+    click.option("--evaluate/--no-evaluate", default=True, help="Evaluate and draw when training ends."),
+]
+
+
+def _with_cluster_options(function: Any) -> Any:
+    for option in reversed(CLUSTER_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--run", "run", type=click.Path(path_type=Path), help="Run folder; runs/<config>-<time> by default.")
+@_with_cluster_options
+@click.pass_context
+def train_command(context: click.Context, config: Path, run: Path | None, **cluster: Any) -> None:
+    """Train the experiment in CONFIG, a YAML file.
+
+    Any setting can be changed on the command line by its dotted name, for example
+    --strategy.population 512 --objective.q 4 --seed 1.
+
+    Ctrl-C finishes the generation in hand, saves and says how to resume.
+    """
+    from es_randomized.configuration import load
+    from es_randomized.runs.folder import RunFolder
+
+    experiment = load(config, parse_overrides(context.args))
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = RunFolder(run or Path("runs") / f"{config.stem}-{stamp}")
+    folder.refuse_existing()
+    _train(folder, experiment, **cluster)
+
+
+@click.command("resume")
+@click.argument("run", type=click.Path(path_type=Path))
+@_with_cluster_options
+def resume_command(run: Path, **cluster: Any) -> None:
+    """Continue the training of RUN, a run folder, exactly where it stopped, however it stopped."""
+    from es_randomized.runs.folder import RunFolder
+
+    folder = RunFolder(run)
+    _train(folder, folder.experiment(), **cluster)
+
+
+def _train(
+    folder: Any,
+    experiment: Any,
+    workers: int | None,
+    address: str | None,
+    local: bool,
+    dashboard_port: int | None,
+    evaluate: bool,
+) -> None:
+    from es_randomized.cli.evaluate import evaluate_run
+
+    console = Console()
+    with ExitStack() as stack:
+        if not local:
+            from es_randomized.distributed.session import connect
+
+            console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
+            stack.enter_context(connect(workers, address, dashboard_port))
+        finished = _train_with(folder, experiment, None if local else workers, local, console)
+    if finished and evaluate:
+        evaluate_run(folder, console)
+    if not finished:
+        console.print(f"resume with: es-randomized resume {folder.path}", soft_wrap=True)
+
+
+def _train_with(folder: Any, experiment: Any, workers: int | None, local: bool, console: Console) -> bool:
+    """Train in the current Ray session or in this process; whether the budget was used up."""
+    from es_randomized import compilation
+    from es_randomized.cli.display import showing
+    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.training import run_session
+
+    compilation.configure()
+    evolution = Evolution.of(experiment)
+    if not folder.experiment_file.exists():
+        folder.create(evolution.experiment)
+    with _logging_to(folder.log_file), _evaluator(evolution, workers, local, console) as evaluator:
+        console.print(f"run folder: {folder.path}", soft_wrap=True)
+        with showing(console, evolution.experiment.budget.generations) as show:
+            session = run_session(folder, evolution, evaluator, show)
+    console.print(f"{session.reason} after {session.generation} generations")
+    return session.reason == "finished"
+
+
+def _evaluator(evolution: Any, workers: int | None, local: bool, console: Console) -> Any:
+    if local:
+        from es_randomized.evaluator import LocalEvaluator
+
+        return LocalEvaluator(evolution)
+    from es_randomized.distributed.ray_evaluator import RayEvaluator
+
+    evaluator = RayEvaluator(evolution, workers)
+    console.print(f"{evaluator.size} workers ready")
+    return evaluator
+
+
+class _logging_to:  # noqa: N801  (used like a function)
+    """Write this package's log records to the run's log as well."""
+
+    def __init__(self, path: Path) -> None:
+        self.handler = logging.FileHandler(path)
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+
+    def __enter__(self) -> None:
+        logger = logging.getLogger("es_randomized")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self.handler)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("es_randomized").removeHandler(self.handler)
+        self.handler.close()

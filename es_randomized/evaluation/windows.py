@@ -1,0 +1,92 @@
+"""The same outcomes for ring policies, found through windows: a hundred times cheaper when many cycles are evaluated.
+
+After b blocks of attention to neighbours, a node's output depends on the 2b + 1 vertices around it and on nothing else.
+The 181,440 cycles through ten vertices have 1,814,400 nodes but only 15,120 different windows of five (up to reversal).
+Each window is run once per seed, as a small cycle whose middle node has seen exactly what it would see in the large one;
+the cycles are then put together by looking their nodes up.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from es_randomized.compilation import jit
+from es_randomized.evaluation.outcomes import bind, last_axis_first, over_blocks, repeat
+from es_randomized.models.transformer import Transformer
+from es_randomized.tasks.cycle_colouring import CycleColouring
+
+WINDOWS_PER_STEP = 240
+INSTANCES_PER_STEP = 2048
+
+
+@dataclass(frozen=True)
+class WindowOutcomes:
+    """Successes and answers of a ring policy on every instance with every seed."""
+
+    task: CycleColouring
+    model: Transformer
+
+    @staticmethod
+    def applies(task: Any, model: Transformer) -> bool:
+        """Whether windows are smaller than the cycles."""
+        return isinstance(task, CycleColouring) and task.n > 2 * model.blocks + 1
+
+    def __call__(
+        self,
+        weights: Float[Array, " param"],
+        instances: Int[np.ndarray, "position instance"],
+        seeds: Float[Array, "noise vertex seed"],
+    ) -> tuple[Bool[np.ndarray, "instance seed"], Int[np.ndarray, "instance seed"]]:
+        """Success and answer, one column per seed."""
+        windows, index = distinct_windows(np.asarray(instances), self.model.blocks, self.task.n)
+        colours = over_blocks(self._windows, (weights, seeds), windows, WINDOWS_PER_STEP)
+        lookup = (index, np.asarray(instances))
+        success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
+        return success, answer
+
+    @cached_property
+    def _windows(self) -> Any:
+        return jit(self._window_colours)
+
+    @cached_property
+    def _assemble(self) -> Any:
+        return jit(self._assembled)
+
+    def _window_colours(self, shared: Any, windows: Int[Array, "position window"]) -> Int[Array, "window seed"]:
+        """Colour of every window's middle node."""
+        weights, seeds = shared
+        policy = bind(self.task, self.model, weights)
+
+        def with_seed(seed: Any) -> Any:
+            tokens, _ = self.task.observe(windows, repeat(seed, WINDOWS_PER_STEP))
+            middle = policy(tokens)[:, self.model.blocks]
+            return jnp.argmax(middle, axis=0).astype(jnp.uint8)
+
+        return jax.lax.map(with_seed, last_axis_first(seeds)).T
+
+    def _assembled(self, colours: Int[Array, "window seed"], lookup: Any) -> Any:
+        """Success and answer [instance, seed] of a block of cycles."""
+        index, instances = lookup
+
+        def with_seed(column: Int[Array, " window"]) -> Any:
+            return self.task.judge(column[index].astype(jnp.int32), instances)
+
+        return jax.tree.map(jnp.transpose, jax.lax.map(with_seed, colours.T))
+
+
+def distinct_windows(
+    instances: Int[np.ndarray, "position instance"], radius: int, n: int
+) -> tuple[Int[np.ndarray, "window_position window"], Int[np.ndarray, "position instance"]]:
+    """The different windows of 2 * radius + 1 vertices up to reversal, and which one stands around every node."""
+    offsets = range(-radius, radius + 1)
+    around = np.stack([np.roll(instances, -offset, axis=0) for offset in offsets]).astype(np.int64)
+    powers = (n ** np.arange(2 * radius + 1))[:, None, None]
+    codes = np.minimum((around * powers).sum(axis=0), (around[::-1] * powers).sum(axis=0))
+    distinct, index = np.unique(codes, return_inverse=True)
+    windows = distinct[None] // powers[..., 0] % n
+    return windows.astype(np.int32), index.reshape(instances.shape).astype(np.int32)

@@ -1,0 +1,118 @@
+"""One picture of a run: how it learned, how it does on every instance, and one instance under six seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from es_randomized import rng
+from es_randomized.evaluation.evaluate import Score
+from es_randomized.evaluation.outcomes import bind
+from es_randomized.experiment import Experiment
+from es_randomized.tasks.cycle_colouring import CycleColouring
+
+# Okabe and Ito's palette: told apart by people with any kind of colour vision.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+INK, FAINT = "#222222", "#999999"
+SEEDS_SHOWN = 6
+
+
+def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, weights: Any) -> None:
+    """Write the picture of a run to `path` (PNG)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+    curve, histogram = upper.subplots(1, 2)
+    _learning_curve(curve, metrics)
+    _histogram(histogram, score)
+    if isinstance(experiment.task, CycleColouring):
+        _coloured_cycles(lower, experiment, experiment.task, score, weights)
+    figure.savefig(path)
+
+
+def _learning_curve(axes: Any, metrics: pa.Table) -> None:
+    rows = metrics.to_pydict()
+    seconds = np.array(rows["seconds"])
+    axes.plot(seconds, rows["loss_mean"], color=FAINT, linewidth=0.8, label="loss, mean of members (right)")
+    losses = axes
+    losses.yaxis.tick_right()
+    losses.yaxis.set_label_position("right")
+    losses.set_ylabel("loss (expected monochromatic edges)", color=FAINT)
+    losses.set_ylim(bottom=0)
+    losses.set_xlabel("training time (s)")
+    success = axes.twinx()
+    success.yaxis.tick_left()
+    success.yaxis.set_label_position("left")
+    for name, label, colour in (
+        ("success_average", "average", PALETTE[0]),
+        ("success_p95", "95th percentile", PALETTE[5]),
+    ):
+        seen = [i for i, value in enumerate(rows[name]) if value is not None]
+        values = [100 * rows[name][i] for i in seen]
+        success.plot(seconds[seen], values, color=colour, linewidth=1.8, label=f"success, {label}")
+    success.set_ylabel("success of the centre on held-out draws (%)")
+    success.set_ylim(0, 101)
+    success.set_title("Learning", loc="left", color=INK)
+    handles = [*success.get_lines(), *losses.get_lines()]
+    success.legend(handles, [h.get_label() for h in handles], loc="center right", frameon=False, fontsize=9)
+
+
+def _histogram(axes: Any, score: Score) -> None:
+    instances = f"{len(score.per_instance):,}{' (all)' if score.enumerated else ''}"
+    axes.hist(100 * score.per_instance, bins=np.linspace(0, 100, 101), color=PALETTE[0])
+    axes.set_yscale("log")
+    axes.set_xlim(0, 101)
+    for value, label, colour in (
+        (score.single.average.value, "average", INK),
+        (score.single.p95.value, "95th percentile", PALETTE[5]),
+        (score.single.worst.value, "worst", PALETTE[1]),
+    ):
+        axes.axvline(100 * value, color=colour, linewidth=1.4, linestyle="--", label=f"{label} {100 * value:.1f} %")
+    axes.set_xlabel(f"success over {score.seeds} seeds (%)")
+    axes.set_ylabel("instances")
+    axes.set_title(f"Every instance: {instances}", loc="left", color=INK)
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
+
+
+def _coloured_cycles(area: Any, experiment: Experiment, task: CycleColouring, score: Score, weights: Any) -> None:
+    """The worst instance found, under six seeds; monochromatic edges are drawn thick and red."""
+    instances = task.enumerate()
+    if instances is None:
+        key = rng.address(experiment.seed, rng.Purpose.EVALUATION_INSTANCES)
+        instances = np.asarray(task.sample(key, experiment.evaluation.instances))
+    worst = int(np.argmin(score.per_instance))
+    cycle = np.repeat(instances[:, [worst]], SEEDS_SHOWN, axis=1)
+    seeds = task.seeds(rng.address(experiment.seed, rng.Purpose.EVALUATION_SEEDS, index=1), SEEDS_SHOWN)
+    tokens, _ = task.observe(cycle, seeds)
+    colours = np.argmax(np.asarray(bind(task, experiment.model, weights)(tokens)), axis=0)
+    area.suptitle(
+        f"The hardest cycle ({100 * score.per_instance[worst]:.1f} %) under six seeds", x=0.01, ha="left", color=INK
+    )
+    for axes, column in zip(area.subplots(1, SEEDS_SHOWN), colours.T, strict=True):
+        _coloured_cycle(axes, cycle[:, 0], column)
+
+
+def _coloured_cycle(axes: Any, vertices: np.ndarray, colours: np.ndarray) -> None:
+    angle = 2 * np.pi * np.arange(len(vertices)) / len(vertices)
+    x, y = np.sin(angle), np.cos(angle)
+    clashes = 0
+    for here in range(len(vertices)):
+        there = (here + 1) % len(vertices)
+        clash = colours[here] == colours[there]
+        clashes += int(clash)
+        line = {"color": "#C00000", "linewidth": 4} if clash else {"color": FAINT, "linewidth": 1.2}
+        axes.plot(x[[here, there]], y[[here, there]], zorder=1, **line)
+    axes.scatter(x, y, s=230, c=[PALETTE[c % len(PALETTE)] for c in colours], edgecolors=INK, zorder=2)
+    for position, vertex in enumerate(vertices):
+        axes.text(
+            x[position], y[position], str(vertex + 1), ha="center", va="center", color="white", fontsize=8, zorder=3
+        )
+    axes.set_title("proper" if not clashes else f"{clashes} monochromatic", fontsize=9, color=INK)
+    axes.set_aspect("equal")
+    axes.set_xlim(-1.35, 1.35)
+    axes.set_ylim(-1.35, 1.35)
+    axes.axis("off")

@@ -1,0 +1,1 @@
+"""Search distributions: losses in, weights out."""
