@@ -9,6 +9,7 @@ from es_randomized.evaluator import Evaluator, LocalEvaluator
 from es_randomized.experiment import Experiment
 from es_randomized.runs.folder import RunFolder
 from es_randomized.train import Step, train
+
 from es_randomized.evaluation.evaluate import evaluate  # isort: skip  (the function, not the package's module)
 
 __all__ = [

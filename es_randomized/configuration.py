@@ -43,7 +43,9 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
     try:
         text = Path(path).read_text()
     except OSError as error:
-        raise ConfigError(f"cannot read the experiment {path}: {error.strerror}; give the path of a YAML file") from None
+        raise ConfigError(
+            f"cannot read the experiment {path}: {error.strerror}; give the path of a YAML file"
+        ) from None
     return parse(text, overrides, source=str(path))
 
 
@@ -76,7 +78,7 @@ def build(tree: Mapping[str, Any]) -> Experiment:
 
 def dump(experiment: Experiment) -> dict[str, Any]:
     """The experiment as nested plain data, every default written out."""
-    tree = dataclasses.asdict(experiment)  # type: ignore[call-overload]
+    tree = dataclasses.asdict(experiment)
     names = {cls: name for name, cls in OBJECTIVES.items()}
     tree["task"] = {"kind": type(experiment.task).__module__.rpartition(".")[2], **tree["task"]}
     tree["objective"] = {"kind": names[type(experiment.objective)], **tree["objective"]}
@@ -130,7 +132,7 @@ def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:
     return _section(section, class_of(kind), {key: value for key, value in tree.items() if key != "kind"})
 
 
-def _section(section: str, cls: type, tree: Any) -> Any:
+def _section(section: str, cls: Any, tree: Any) -> Any:
     """The settings object of a mapping; nested mappings become the nested settings their field asks for."""
     if not isinstance(tree, dict):
         raise ConfigError(f"{section}: expected a mapping of settings, got {_shown(tree)}")

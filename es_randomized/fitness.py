@@ -63,9 +63,7 @@ class Fitness:
     tile: int
     block: int
 
-    def __call__(
-        self, members: Float[Array, "member param"], generation: UInt32[Array, ""]
-    ) -> Float[Array, " member"]:
+    def __call__(self, members: Float[Array, "member param"], generation: UInt32[Array, ""]) -> Float[Array, " member"]:
         """The loss of every member, lower is better."""
         observations = self.observations(generation)
 

@@ -4,11 +4,10 @@ Every part of an experiment (task, model, objective, strategy, ...) is one such 
 configuration file *is* the task, model or objective: there is no second class to keep in step.
 """
 
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
-
 
 T = TypeVar("T")
 
@@ -16,4 +15,5 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make `cls` a frozen keyword-only dataclass with strict types, checked ranges and no unknown fields."""
-    return dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+    made: Any = dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+    return made

@@ -102,7 +102,7 @@ class HeldOut:
 def stopping_gently() -> Iterator[list[int]]:
     """A list that is empty until SIGINT or SIGTERM comes; a second signal acts as usual."""
     received: list[int] = []
-    previous = {}
+    previous: dict[int, Any] = {}
 
     def remember(number: int, _frame: Any) -> None:
         received.append(number)
@@ -110,8 +110,8 @@ def stopping_gently() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, remember)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            previous[each] = signal.signal(each, remember)
     except ValueError:  # not the main thread: signals are somebody else's business
         previous = {}
     try:

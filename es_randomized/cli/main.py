@@ -38,7 +38,9 @@ for command in (train_command, resume_command, evaluate_command, show_command, s
 
 def main() -> None:
     """Entry point: user errors end in one message and status 1, without a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[console])
     try:
         cli(standalone_mode=True)
     except UserError as error:

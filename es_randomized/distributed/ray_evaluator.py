@@ -25,6 +25,11 @@ from es_randomized.strategies.strategy import Draw
 IN_FLIGHT = 2
 DEATHS_PER_CHUNK = 3
 FAILED_STARTS = 3
+DEMANDS: dict[str | None, dict[str, Any]] = {
+    "GPU": {"num_gpus": 1},
+    "TPU": {"resources": {"TPU": 1}},
+    None: {"num_cpus": 1},
+}
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +51,7 @@ class RayEvaluator(Evaluator):
         resources = ray.cluster_resources()
         accelerator = next((kind for kind in ("GPU", "TPU") if resources.get(kind)), None)
         self.size = workers or int(resources.get(accelerator or "CPU", 1))
-        demand = {"GPU": {"num_gpus": 1}, "TPU": {"resources": {"TPU": 1}}}.get(accelerator or "", {"num_cpus": 1})
-        self._actor = ray.remote(max_restarts=0, max_task_retries=0, **demand)(Worker)
+        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **DEMANDS[accelerator])(Worker)
         session = ray.get_runtime_context().get_job_id()
         claims = None if accelerator else claims_folder(f"{ray.get_runtime_context().gcs_address}-{session}")
         self._arguments = (dump(evolution.experiment), claims)

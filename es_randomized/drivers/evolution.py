@@ -35,9 +35,8 @@ class Evolution:
         size = parameters(tiled.model, tiled.task)
         _check_population_memory(tiled, size)
         strategy = EvosaxStrategy(tiled.strategy, size, tiled.seed, tiled.budget.generations)
-        fitness = Fitness(
-            tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, tiled.plan.tile, tiled.plan.block
-        )
+        tile, block = int(tiled.plan.tile), int(tiled.plan.block)
+        fitness = Fitness(tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, tile, block)
         unsized = Evolution(tiled, strategy, fitness)
         return unsized if tiled.plan.chunk != "auto" else unsized._with_chunk()
 
@@ -71,7 +70,7 @@ class Evolution:
     @cached_property
     def chunks(self) -> list[np.ndarray]:
         """Member ids of every chunk of a generation."""
-        return plan.chunks(self.strategy.population, self.experiment.plan.chunk)
+        return plan.chunks(self.strategy.population, int(self.experiment.plan.chunk))
 
     def _chunk_losses(self, sample: Any, ids: Any, generation: Any) -> Float[Array, " chunk"]:
         return self.fitness(self.strategy.members(sample, ids), generation)

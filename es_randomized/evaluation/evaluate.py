@@ -50,7 +50,8 @@ class Score:
         tree: dict[str, Any] = _rates(self.single) | {"sample": sample | {"seeds": self.seeds}}
         for name, by_size in (("majority", self.majority), ("best_of", self.best_of)):
             tree[name] = {
-                str(k): _rates(value) | {"sample": sample | {"repeats": self.seeds // k}} for k, value in by_size.items()
+                str(k): _rates(value) | {"sample": sample | {"repeats": self.seeds // k}}
+                for k, value in by_size.items()
             }
         tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.seeds // 2}}
         exact = [reference for reference in self.references if reference.kind == "exact"]

@@ -18,17 +18,17 @@ def majority(
     # One instance's equal answers are right together, so the last bit of the sorted key says whether the winner is.
     keys = (answers[:, : groups * k].astype(np.int64) << 1) | success[:, : groups * k]
     parts = [_winners(part.reshape(-1, groups, k)) for part in np.array_split(keys, len(keys) // BLOCK + 1)]
-    return np.concatenate(parts) % 2 == 1
+    return np.asarray(np.concatenate(parts), bool)
 
 
 def _winners(keys: Int[np.ndarray, "instance vote run"]) -> Int[np.ndarray, "instance vote"]:
-    """The most frequent key of every vote, the smallest of several."""
+    """Whether the most frequent key of every vote, the smallest of several, is right."""
     ranked = np.sort(keys, axis=2)
     position = np.arange(keys.shape[2], dtype=np.int16)
     begins = np.ones(keys.shape, bool)
     begins[..., 1:] = ranked[..., 1:] != ranked[..., :-1]
     run_length = position - np.maximum.accumulate(np.where(begins, position, 0), axis=2)
-    return np.take_along_axis(ranked, np.argmax(run_length, axis=2)[..., None], axis=2)[..., 0]
+    return np.take_along_axis(ranked, np.argmax(run_length, axis=2)[..., None], axis=2)[..., 0] & 1
 
 
 def best_of(success: Bool[np.ndarray, "instance seed"], k: int) -> Bool[np.ndarray, "instance group"]:

@@ -54,9 +54,7 @@ def sequential_recolouring_steps(n: int) -> float:
     """
     _require("n", n, 3)
     if n > MAX_SEQUENTIAL_N:
-        raise ValueError(
-            f"expected n <= {MAX_SEQUENTIAL_N} (a dense system of 3^n equations), got n = {n}"
-        )
+        raise ValueError(f"expected n <= {MAX_SEQUENTIAL_N} (a dense system of 3^n equations), got n = {n}")
     states = list(product(range(3), repeat=n))
     index = {state: row for row, state in enumerate(states)}
     system, cost = np.eye(len(states)), np.zeros(len(states))
@@ -64,7 +62,7 @@ def sequential_recolouring_steps(n: int) -> float:
         conflicted = [v for v in range(n) if state[v] in (state[v - 1], state[(v + 1) % n])]
         cost[row] = bool(conflicted)
         for v, colour in product(conflicted, range(3)):
-            successor = index[state[:v] + (colour,) + state[v + 1 :]]
+            successor = index[(*state[:v], colour, *state[v + 1 :])]
             system[row, successor] -= 1 / (3 * len(conflicted))
     return float(np.linalg.solve(system, cost).mean())
 
@@ -80,9 +78,7 @@ def deterministic_two_rounds(view: tuple[int, ...]) -> int:
     """
     valid = len(view) == 5 and all(1 <= node <= MAX_IDENTIFIER for node in view)
     if not valid or any(node == other for node, other in pairwise(view)):
-        raise ValueError(
-            f"expected five identifiers in 1..{MAX_IDENTIFIER}, adjacent ones different, got {view}"
-        )
+        raise ValueError(f"expected five identifiers in 1..{MAX_IDENTIFIER}, adjacent ones different, got {view}")
     before, own, after = (_four_colour(*view[i : i + 3]) for i in range(3))
     return own if own < 3 else min({0, 1, 2} - {before, after})
 

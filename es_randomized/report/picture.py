@@ -23,7 +23,7 @@ def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, we
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7.5), dpi=130, layout="constrained")
+    figure: Any = Figure(figsize=(11, 7.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subfigures(2, 1, height_ratios=[1.25, 1])
     curve, histogram = upper.subplots(1, 2)
@@ -85,7 +85,7 @@ def _coloured_cycles(area: Any, experiment: Experiment, task: CycleColouring, sc
         key = rng.address(experiment.seed, rng.Purpose.EVALUATION_INSTANCES)
         instances = np.asarray(task.sample(key, experiment.evaluation.instances))
     worst = int(np.argmin(score.per_instance))
-    cycle = np.repeat(instances[:, [worst]], SEEDS_SHOWN, axis=1)
+    cycle: Any = np.repeat(instances[:, [worst]], SEEDS_SHOWN, axis=1)
     seeds = task.seeds(rng.address(experiment.seed, rng.Purpose.EVALUATION_SEEDS, index=1), SEEDS_SHOWN)
     tokens, _ = task.observe(cycle, seeds)
     colours = np.argmax(np.asarray(bind(task, experiment.model, weights)(tokens)), axis=0)

@@ -1,9 +1,9 @@
 """The run folder: everything one run leaves behind, and how it is picked up again.
 
-    experiment.yaml   the resolved experiment          snapshots/   states, newest two
-    provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
-    journal.bin       losses of every generation       run.log      what happened
-    evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
+experiment.yaml   the resolved experiment          snapshots/   states, newest two
+provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
+journal.bin       losses of every generation       run.log      what happened
+evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
 """
 
 import fcntl

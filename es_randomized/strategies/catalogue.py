@@ -51,7 +51,9 @@ CATALOGUE: dict[str, Entry] = {
     "GESMR_GA": Entry("genetic algorithm, mutation rates in groups (Kumar 2022)", population_based=True),
     "DifferentialEvolution": Entry("differences of members (Storn & Price 1997)", population_based=True),
     "PSO": Entry("particle swarm (Kennedy & Eberhart 1995)", population_based=True),
-    "xNES": _refused("evosax takes an elementwise exponential of the matrix, so its covariance stays diagonal; use SNES"),
+    "xNES": _refused(
+        "evosax takes an elementwise exponential of the matrix, so its covariance stays diagonal; use SNES"
+    ),
     "MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use CMA_ES"),
     "LM_MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use Rm_ES"),
     "GuidedES": _refused("it stretches coordinate 0 unless a gradient is put into its state before every generation"),

@@ -87,9 +87,7 @@ class EvosaxStrategy(Strategy):
         return _strong(state)
 
 
-def _algorithm(
-    settings: Evolution, entry: Entry, parameters: int, generations: int, std: Callable[[Any], Any]
-) -> Any:
+def _algorithm(settings: Evolution, entry: Entry, parameters: int, generations: int, std: Callable[[Any], Any]) -> Any:
     """The configured evosax object. It hashes by identity, so one is made per run and never changed."""
     # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.
     from evosax import algorithms

@@ -27,7 +27,9 @@ def by_name(name: str) -> Callable[..., Any]:
     }[name]
 
 
-def tied_weights(_population: Any, losses: Float[Array, " member"], _state: Any, params: Any) -> Float[Array, " member"]:
+def tied_weights(
+    _population: Any, losses: Float[Array, " member"], _state: Any, params: Any
+) -> Float[Array, " member"]:
     """Recombination weights by rank, where tied members share the mean weight of their ranks.
 
     evosax 0.3.2 truncates average ranks to an index instead, so that tied losses move SNES and CMA-ES.

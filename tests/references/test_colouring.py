@@ -48,10 +48,7 @@ def _enumerated(state, rounds):
         return Fraction(0)
     n = len(state)
     ends = [(state[i - 1], state[(i + 1) % n]) for i in range(n)]
-    choices = [
-        [c for c in range(3) if c not in ends[i]] if state[i] is None else [state[i]]
-        for i in range(n)
-    ]
+    choices = [[c for c in range(3) if c not in ends[i]] if state[i] is None else [state[i]] for i in range(n)]
     total = Fraction(0)
     for picks in product(*choices):
         kept = (picks[i] not in (picks[i - 1], picks[(i + 1) % n]) for i in range(n))
@@ -75,9 +72,7 @@ def test_trial_colouring_starts_unfinished_and_respects_the_union_bound():
         assert found == sorted(found)
 
 
-@pytest.mark.parametrize(
-    ("n", "steps"), [(3, 5 / 2), (4, 3.1), (5, 469 / 120), (6, 4.687513), (7, 5.469324)]
-)
+@pytest.mark.parametrize(("n", "steps"), [(3, 5 / 2), (4, 3.1), (5, 469 / 120), (6, 4.687513), (7, 5.469324)])
 def test_sequential_recolouring_has_the_known_values(n, steps):
     assert sequential_recolouring_steps(n) == pytest.approx(steps, abs=5e-7)
 
@@ -88,9 +83,7 @@ def test_two_rounds_properly_colour_every_view_of_ten_identifiers():
     assert set(colour.values()) == {0, 1, 2}
     assert all(colour[view] == colour[view[::-1]] for view in colour)
     assert all(
-        colour[view] != colour[*view[1:], node]
-        for view in colour
-        for node in set(range(1, 11)).difference(view)
+        colour[view] != colour[*view[1:], node] for view in colour for node in set(range(1, 11)).difference(view)
     )
 
 
