@@ -67,7 +67,7 @@ def build(tree: Mapping[str, Any]) -> Experiment:
             raise ConfigError(f"{name}: unknown section; {_suggest(name, known)}")
     if "task" not in tree:
         raise ConfigError(f"task: missing; name one of {', '.join(tasks())}, for example task: {{kind: {tasks()[0]}}}")
-    parts: dict[str, Any] = {"task": _one_of("task", tree["task"], tasks(), task_class)}
+    parts: dict[str, Any] = {"task": _task(tree["task"])}
     if "objective" in tree:
         parts["objective"] = _one_of("objective", tree["objective"], list(OBJECTIVES), OBJECTIVES.__getitem__)
     parts |= {name: _section(name, cls, tree[name]) for name, cls in SECTIONS.items() if name in tree}
@@ -80,7 +80,8 @@ def dump(experiment: Experiment) -> dict[str, Any]:
     """The experiment as nested plain data, every default written out."""
     tree = dataclasses.asdict(experiment)
     names = {cls: name for name, cls in OBJECTIVES.items()}
-    tree["task"] = {"kind": type(experiment.task).__module__.rpartition(".")[2], **tree["task"]}
+    module = type(experiment.task).__module__
+    tree["task"] = {"kind": module.removeprefix(f"{es_randomized.tasks.__name__}."), **tree["task"]}
     tree["objective"] = {"kind": names[type(experiment.objective)], **tree["objective"]}
     return tree
 
@@ -111,16 +112,25 @@ def tasks() -> list[str]:
 
 
 def task_class(kind: str) -> type[Task]:
-    """The task class defined in es_randomized/tasks/<kind>.py."""
-    module = import_module(f"es_randomized.tasks.{kind}")
+    """The task class defined in es_randomized/tasks/<kind>.py, or in the importable module <kind> if it has a dot."""
+    try:
+        module = import_module(kind if "." in kind else f"es_randomized.tasks.{kind}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"task.kind: cannot import {kind}: {error}; is its folder on PYTHONPATH?") from None
     found = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise ConfigError(f"task.kind: {kind}.py should define one Task class, but it defines {len(found)}")
+        raise ConfigError(f"task.kind: {module.__file__} should define one Task class, but it defines {len(found)}")
     return found[0]
+
+
+def _task(tree: Any) -> Any:
+    kind = tree.get("kind") if isinstance(tree, dict) else None
+    own = [kind] if isinstance(kind, str) and "." in kind else []
+    return _one_of("task", tree, [*tasks(), *own], task_class)
 
 
 def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:

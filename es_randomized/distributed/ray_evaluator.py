@@ -116,8 +116,7 @@ class RayEvaluator(Evaluator):
         except ray.exceptions.RayTaskError as error:
             ids = self.evolution.chunks[chunk]
             raise WorkerError(
-                f"the evaluation of members {ids[0]}..{ids[-1]} of generation {generation} raised "
-                f"{type(error.cause).__name__}: {error.cause}"
+                f"the evaluation of members {ids[0]}..{ids[-1]} of generation {generation} raised {_cause(error)}"
             ) from error
 
     def _bury(self, worker: Any, flying: dict[Any, tuple[Any, int]]) -> list[int]:
@@ -158,6 +157,8 @@ class RayEvaluator(Evaluator):
                 if self._failed_starts >= FAILED_STARTS:
                     raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
                 self._start_worker()
+            except ray.exceptions.RayTaskError as error:
+                raise WorkerError(f"a worker could not start: {_cause(error)}") from error
             else:
                 self._workers.append(worker)
                 admitted.append(worker)
@@ -173,6 +174,10 @@ class RayEvaluator(Evaluator):
     def _in_id_order(self, results: dict[int, bytes]) -> Float[np.ndarray, " member"]:
         losses = b"".join(results[chunk] for chunk in range(len(self.evolution.chunks)))
         return np.frombuffer(losses, np.float32)[: self.evolution.strategy.population].copy()
+
+
+def _cause(error: Any) -> str:
+    return f"{type(error.cause).__name__}: {error.cause}"
 
 
 def _reason(error: Exception) -> str:

@@ -15,19 +15,28 @@ class Worker:
     """
 
     def __init__(self, tree: dict[str, Any], claims: Path | None) -> None:
-        """Bind the resolved experiment `tree` and compile everything, on one core claimed in `claims` if given."""
+        """Keep the resolved experiment `tree` and take a core claimed in `claims`, if given, before JAX is imported."""
         from es_randomized.distributed.cores import claim_core
 
+        self._tree = tree
         self._claim = claim_core(claims) if claims else None
-        from es_randomized import compilation  # imports jax, which must come after the claim
+        self._draw: Any = None
+
+    def ready(self) -> str:
+        """Bind the experiment, compile and run everything once; returns the kind of device."""
+        import jax
+
+        from es_randomized import compilation
 
         compilation.configure(devices=1)
         from es_randomized.configuration import build
         from es_randomized.drivers.evolution import Evolution
 
-        self.evolution = Evolution.of(build(tree))
-        self._draw: Any = None
-        self._warm()
+        self.evolution = Evolution.of(build(self._tree))
+        leaves, self._structure = jax.tree.flatten(self.evolution.init())
+        self.begin(0, [np.asarray(leaf) for leaf in leaves])
+        self.evaluate(0, 0)
+        return str(jax.devices()[0].device_kind)
 
     def begin(self, generation: int, leaves: list[np.ndarray]) -> None:
         """Take the strategy's state before `generation` and draw its members."""
@@ -48,20 +57,6 @@ class Worker:
         losses = self.evolution.chunk_losses(self._draw.sample, ids, np.uint32(generation))
         return np.asarray(losses).tobytes()
 
-    def ready(self) -> str:
-        """The device, once everything is compiled."""
-        import jax
-
-        return str(jax.devices()[0].device_kind)
-
     def pid(self) -> int:
         """This process."""
         return os.getpid()
-
-    def _warm(self) -> None:
-        import jax
-
-        state = self.evolution.init()
-        leaves, self._structure = jax.tree.flatten(state)
-        self.begin(0, [np.asarray(leaf) for leaf in leaves])
-        self.evaluate(0, 0)

@@ -18,7 +18,8 @@ def majority(
     # One instance's equal answers are right together, so the last bit of the sorted key says whether the winner is.
     keys = (answers[:, : groups * k].astype(np.int64) << 1) | success[:, : groups * k]
     parts = [_winners(part.reshape(-1, groups, k)) for part in np.array_split(keys, len(keys) // BLOCK + 1)]
-    return np.asarray(np.concatenate(parts), bool)
+    winners: np.ndarray = np.concatenate(parts)
+    return winners.astype(bool)
 
 
 def _winners(keys: Int[np.ndarray, "instance vote run"]) -> Int[np.ndarray, "instance vote"]:

@@ -16,6 +16,7 @@ from es_randomized.tasks.cycle_colouring import CycleColouring
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 INK, FAINT = "#222222", "#999999"
 SEEDS_SHOWN = 6
+HISTOGRAM_BINS = 80
 
 
 def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, weights: Any) -> None:
@@ -23,9 +24,9 @@ def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, we
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure: Any = Figure(figsize=(11, 7.5), dpi=130, layout="constrained")
+    figure: Any = Figure(figsize=(11, 6.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.9, 1])
     curve, histogram = upper.subplots(1, 2)
     _learning_curve(curve, metrics)
     _histogram(histogram, score)
@@ -34,45 +35,43 @@ def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, we
     figure.savefig(path)
 
 
-def _learning_curve(axes: Any, metrics: pa.Table) -> None:
+def _learning_curve(success: Any, metrics: pa.Table) -> None:
     rows = metrics.to_pydict()
     seconds = np.array(rows["seconds"])
-    axes.plot(seconds, rows["loss_mean"], color=FAINT, linewidth=0.8, label="loss, mean of members (right)")
-    losses = axes
-    losses.yaxis.tick_right()
-    losses.yaxis.set_label_position("right")
-    losses.set_ylabel("loss (expected monochromatic edges)", color=FAINT)
-    losses.set_ylim(bottom=0)
-    losses.set_xlabel("training time (s)")
-    success = axes.twinx()
-    success.yaxis.tick_left()
-    success.yaxis.set_label_position("left")
     for name, label, colour in (
-        ("success_average", "average", PALETTE[0]),
-        ("success_p95", "95th percentile", PALETTE[5]),
+        ("success_average", "success, average", PALETTE[0]),
+        ("success_p95", "success, 95th percentile", PALETTE[5]),
     ):
         seen = [i for i, value in enumerate(rows[name]) if value is not None]
-        values = [100 * rows[name][i] for i in seen]
-        success.plot(seconds[seen], values, color=colour, linewidth=1.8, label=f"success, {label}")
+        success.plot(seconds[seen], [100 * rows[name][i] for i in seen], color=colour, linewidth=1.8, label=label)
     success.set_ylabel("success of the centre on held-out draws (%)")
     success.set_ylim(0, 101)
+    success.set_xlabel("training time (s)")
     success.set_title("Learning", loc="left", color=INK)
+    losses = success.twinx()
+    losses.plot(seconds, rows["loss_mean"], color=FAINT, linewidth=0.8, label="training loss, mean of members")
+    losses.set_ylabel("loss", color=FAINT)
+    losses.set_ylim(bottom=0)
+    success.set_zorder(losses.get_zorder() + 1)  # success lines above the loss
+    success.patch.set_visible(False)
     handles = [*success.get_lines(), *losses.get_lines()]
     success.legend(handles, [h.get_label() for h in handles], loc="center right", frameon=False, fontsize=9)
 
 
 def _histogram(axes: Any, score: Score) -> None:
     instances = f"{len(score.per_instance):,}{' (all)' if score.enumerated else ''}"
-    axes.hist(100 * score.per_instance, bins=np.linspace(0, 100, 101), color=PALETTE[0])
+    per_bin = -(-score.seeds // HISTOGRAM_BINS)  # whole counts per bin, or bins would hold unequal numbers of rates
+    edges = (np.arange(0, score.seeds + 1 + per_bin, per_bin) - 0.5) * 100 / score.seeds
+    axes.hist(100 * score.per_instance, bins=edges, color=PALETTE[4])
     axes.set_yscale("log")
-    axes.set_xlim(0, 101)
+    axes.set_xlim(-1, 101)
     for value, label, colour in (
         (score.single.average.value, "average", INK),
         (score.single.p95.value, "95th percentile", PALETTE[5]),
-        (score.single.worst.value, "worst", PALETTE[1]),
+        (score.single.worst.value, "worst", PALETTE[3]),
     ):
-        axes.axvline(100 * value, color=colour, linewidth=1.4, linestyle="--", label=f"{label} {100 * value:.1f} %")
-    axes.set_xlabel(f"success over {score.seeds} seeds (%)")
+        axes.axvline(100 * value, color=colour, linewidth=1.6, linestyle="--", label=f"{label} {100 * value:.1f} %")
+    axes.set_xlabel(f"success over {score.seeds} fresh seeds (%)")
     axes.set_ylabel("instances")
     axes.set_title(f"Every instance: {instances}", loc="left", color=INK)
     axes.legend(loc="upper left", frameon=False, fontsize=9)
@@ -111,7 +110,7 @@ def _coloured_cycle(axes: Any, vertices: np.ndarray, colours: np.ndarray) -> Non
         axes.text(
             x[position], y[position], str(vertex + 1), ha="center", va="center", color="white", fontsize=8, zorder=3
         )
-    axes.set_title("proper" if not clashes else f"{clashes} monochromatic", fontsize=9, color=INK)
+    axes.set_title("proper" if not clashes else f"{clashes} clash" + "es" * (clashes > 1), fontsize=9, color=INK)
     axes.set_aspect("equal")
     axes.set_xlim(-1.35, 1.35)
     axes.set_ylim(-1.35, 1.35)

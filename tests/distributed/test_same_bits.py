@@ -1,0 +1,75 @@
+"""The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed."""
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.tools.command import TINY, final_snapshot, generations_in, run, started, wait_until, workers_of
+
+# Slow enough that a signal meets a generation in progress.
+SLOW = ["--batch.instances", 64, "--batch.seeds", 64, "--budget.generations", 60, "--plan.tile", 4]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("local") / "run"
+    result = run("train", TINY, "--local", "--no-evaluate", "--run", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("slow") / "run"
+    result = run("train", TINY, *SLOW, "--local", "--no-evaluate", "--run", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_ray_workers_give_the_bits_of_the_local_evaluator(workers: int, reference: Path, tmp_path: Path) -> None:
+    result = run("train", TINY, "--workers", workers, "--no-evaluate", "--run", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    assert f"{workers} workers ready" in result.stdout
+    assert final_snapshot(tmp_path / "run") == final_snapshot(reference)
+    assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
+
+
+def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with started("train", TINY, *SLOW, "--workers", 2, "--no-evaluate", "--run", folder) as process:
+        wait_until(lambda: generations_in(folder) >= 3, "three generations")
+        workers_of(process)[0].send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "a worker died" in (folder / "run.log").read_text()
+    assert final_snapshot(folder) == final_snapshot(slow_reference)
+
+
+def test_a_killed_coordinator_resumes_exactly(slow_reference: Path, tmp_path: Path) -> None:
+    folder, generation = tmp_path / "run", random.Random().randrange(1, 50)
+    with started("train", TINY, *SLOW, "--workers", 2, "--no-evaluate", "--run", folder) as process:
+        wait_until(lambda: generations_in(folder) >= generation, f"generation {generation}")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    reached = generations_in(folder)
+    assert generation <= reached < 60
+    result = run("resume", folder, "--workers", 1, "--no-evaluate")
+    assert result.returncode == 0, result.stderr
+    assert final_snapshot(folder) == final_snapshot(slow_reference), f"killed at generation {reached}"
+    assert (folder / "journal.bin").read_bytes() == (slow_reference / "journal.bin").read_bytes()
+
+
+def test_ctrl_c_saves_and_says_how_to_resume(slow_reference: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with started("train", TINY, *SLOW, "--local", "--no-evaluate", "--run", folder) as process:
+        wait_until(lambda: generations_in(folder) >= 5, "five generations")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert f"resume with: es-randomized resume {folder}" in output
+    assert 5 <= generations_in(folder) < 60
+    assert run("resume", folder, "--local", "--no-evaluate").returncode == 0
+    assert final_snapshot(folder) == final_snapshot(slow_reference)

@@ -1,0 +1,134 @@
+"""Objectives against float64 closed forms, their bounds, and properties every one of them must have."""
+
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from es_randomized.objectives import OBJECTIVES, CVaR, Expected, LogSumExp, QNorm, WorstCase
+
+LOSSES = np.random.default_rng(1).uniform(0, 3, (7, 5)).astype(np.float32)
+SAMPLES = [
+    Expected(),
+    QNorm(q=1.0),
+    QNorm(q=3.0),
+    QNorm(q=100.0),
+    WorstCase(),
+    CVaR(alpha=0.1),
+    CVaR(alpha=0.37),
+    CVaR(alpha=1.0),
+    LogSumExp(tau=2.0),
+    LogSumExp(tau=50.0),
+]
+
+
+def q_norm(expected, q):
+    largest = expected.max()
+    return largest * np.mean((expected / largest) ** q) ** (1 / q)
+
+
+def cvar(expected, alpha):
+    """Rockafellar and Uryasev: min over t of t + mean(max(x - t, 0)) / alpha, attained at one of the values."""
+    return min(t + np.maximum(expected - t, 0).mean() / alpha for t in expected)
+
+
+def log_sum_exp(expected, tau):
+    return np.log(np.mean(np.exp(tau * expected))) / tau
+
+
+CLOSED_FORMS = {
+    Expected: lambda _, x: x.mean(),
+    QNorm: lambda objective, x: q_norm(x, objective.q),
+    WorstCase: lambda _, x: x.max(),
+    CVaR: lambda objective, x: cvar(x, objective.alpha),
+    LogSumExp: lambda objective, x: log_sum_exp(x, objective.tau),
+}
+
+
+@cache
+def compiled(objective):
+    return jax.jit(lambda losses: objective(losses))
+
+
+def value(objective, losses):
+    return float(compiled(objective)(np.asarray(losses, np.float32)))
+
+
+def of_expected(objective, expected):
+    """The objective where every instance has one seed."""
+    return value(objective, np.reshape(expected, (-1, 1)))
+
+
+def test_every_objective_is_tested_here():
+    assert {type(objective) for objective in SAMPLES} == set(OBJECTIVES.values()) == set(CLOSED_FORMS)
+
+
+@pytest.mark.parametrize("objective", SAMPLES, ids=repr)
+def test_values_equal_the_closed_form_after_the_mean_over_seeds(objective):
+    expected = CLOSED_FORMS[type(objective)](objective, LOSSES.astype(np.float64).mean(axis=1))
+    assert value(objective, LOSSES) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.15, 0.25, 0.5, 0.95])
+def test_cvar_counts_the_last_instance_with_the_rest_of_the_weight(alpha):
+    expected = np.random.default_rng(4).uniform(0, 1, 10)
+    assert of_expected(CVaR(alpha=alpha), expected) == pytest.approx(cvar(expected, alpha), rel=1e-5)
+
+
+def test_q_1_is_the_mean_and_a_large_q_does_not_underflow():
+    assert value(QNorm(q=1.0), LOSSES) == pytest.approx(LOSSES.mean(), rel=1e-6)
+    tiny = np.array([0.01, 0.02])
+    assert of_expected(QNorm(q=100.0), tiny) == pytest.approx(q_norm(tiny, 100), rel=1e-5)
+    assert of_expected(QNorm(q=100.0), tiny) == pytest.approx(0.02 * 2 ** (-1 / 100), rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", SAMPLES, ids=repr)
+@pytest.mark.parametrize("losses", [np.zeros((4, 2)), np.array([[0.0, 0.0], [0.5, 1.0], [0.0, 0.0], [1.0, 0.0]])])
+def test_zero_losses_have_finite_values_and_gradients(objective, losses):
+    found, slope = jax.jit(jax.value_and_grad(objective))(losses.astype(np.float32))
+    assert np.isfinite(slope).all()
+    assert float(found) == pytest.approx(0.0, abs=1e-6) if not losses.any() else float(found) > 0
+
+
+@pytest.mark.parametrize("objective", SAMPLES, ids=repr)
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_broken_loss_is_never_hidden(objective, broken):
+    losses = LOSSES.copy()
+    losses[2, 3] = broken
+    assert not np.isfinite(value(objective, losses))
+
+
+finite_losses = arrays(np.float32, 6, elements=st.floats(0, 30, width=32))
+
+
+@given(finite_losses)
+@pytest.mark.parametrize("objective", SAMPLES, ids=repr)
+def test_values_lie_between_the_mean_and_the_maximum(objective, losses):
+    found = of_expected(objective, losses)
+    slack = 1e-5 * (1 + losses.max())
+    assert losses.mean() - slack <= found <= losses.max() + slack
+
+
+@given(finite_losses, st.integers(0, 5), st.floats(0, 10, width=32))
+@pytest.mark.parametrize("objective", SAMPLES, ids=repr)
+def test_a_larger_loss_never_gives_a_smaller_value(objective, losses, index, more):
+    larger = losses.copy()
+    larger[index] += more
+    assert of_expected(objective, losses) <= of_expected(objective, larger) + 1e-5 * (1 + larger.max())
+
+
+@given(finite_losses, st.sampled_from([1.0, 2.0, 10.0, 135.0]))
+def test_the_q_norm_is_close_to_the_maximum_as_proved(losses, q):
+    found = of_expected(QNorm(q=q), losses)
+    assert 6 ** (-1 / q) * losses.max() <= found * (1 + 1e-5) + 1e-30
+    assert found <= losses.max() * (1 + 1e-5) + 1e-30
+
+
+@given(finite_losses, st.sampled_from([0.5, 10.0, 200.0]))
+def test_log_sum_exp_is_close_to_the_maximum_as_proved(losses, tau):
+    found = of_expected(LogSumExp(tau=tau), losses)
+    assert losses.max() - np.log(6) / tau - 1e-4 <= found <= losses.max() + 1e-4

@@ -1,0 +1,76 @@
+"""Run the real command in a process of its own, watch it, and leave nothing behind."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+PATIENCE = 120.0
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `es-randomized` to its end."""
+    with started(*arguments, **environment) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@contextmanager
+def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A running `es-randomized`; what it started is gone when the block ends."""
+    command = [sys.executable, "-m", "es_randomized", *map(str, arguments)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+    )
+    family: dict[int, psutil.Process] = {}
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            family = {child.pid: child for child in psutil.Process(process.pid).children(recursive=True)}
+            process.kill()
+        process.wait()
+        for child in family.values():
+            if child.is_running():
+                child.kill()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The Ray workers a running command started."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in family if child.is_running() and "ray::Worker" in " ".join(child.cmdline())]
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+        time.sleep(0.02)
+
+
+def generations_in(run_folder: Path) -> int:
+    """Whole generations in a run's journal, or 0."""
+    from es_randomized.runs.journal import read
+
+    journal = run_folder / "journal.bin"
+    return len(read(journal).losses) if journal.exists() and journal.stat().st_size >= 16 else 0
+
+
+def final_snapshot(run_folder: Path) -> bytes:
+    """Bytes of the newest snapshot."""
+    return max((run_folder / "snapshots").glob("*.safetensors")).read_bytes()
