@@ -20,7 +20,7 @@ class Budget:
 
     Attributes:
         generations: how many to run; schedules span them.
-        seconds: also stop after this much training time, if given; the run can be resumed.
+        seconds: stop a session after this much training time even if generations are left; the run can be resumed.
     """
 
     generations: Annotated[int, Field(ge=1)] = 1000

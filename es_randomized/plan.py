@@ -14,7 +14,7 @@ from es_randomized.errors import MemoryBudgetError
 from es_randomized.settings import settings
 
 CHUNKS_PER_GENERATION = 16  # enough to keep workers evenly loaded, few enough that messages cost nothing
-CPU_TILE_BYTES = 400 * 1024  # the widest activation of a tile: about a fifth of a core's L2
+CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
 ACCELERATOR_BLOCK = 64
 
 MIB = 2**20

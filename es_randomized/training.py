@@ -38,25 +38,31 @@ class Session(NamedTuple):
 
 
 def run_session(
-    folder: RunFolder, evolution: Evolution, evaluator: Evaluator, on_row: Callable[[dict[str, Any]], None]
+    folder: RunFolder,
+    evolution: Evolution,
+    evaluator: Evaluator,
+    on_row: Callable[[dict[str, Any]], None],
+    seconds: float | None = None,
 ) -> Session:
     """Train until the budget ends or the user stops, from wherever the run folder says this run is.
 
     Args:
+        seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    budget = evolution.experiment.budget
+    generations = evolution.experiment.budget.generations
     with folder.lock(), stopping_gently() as stop:
         generation, state = folder.restore(evolution)
         journal = folder.open_journal(evolution.strategy.population)
         metrics = Metrics(folder.metrics, folder.losses())
         check = HeldOut(evolution)
-        began, saved, reason = time.monotonic() - metrics.seconds, time.monotonic(), "finished"
+        began = saved = time.monotonic()
+        earlier, reason = metrics.seconds, "finished"
         try:
             for step in train(evolution, evaluator, state, generation):
                 journal.append(step.generation, step.losses)
                 generation, state = step.generation + 1, step.state
-                row = summary(step.generation, step.losses, time.monotonic() - began)
+                row = summary(step.generation, step.losses, earlier + time.monotonic() - began)
                 row |= check(step.generation, state)
                 metrics.add(row)
                 on_row(row)
@@ -66,7 +72,7 @@ def run_session(
                 if stop:
                     reason = "interrupted"
                     break
-                if budget.seconds and row["seconds"] > budget.seconds and generation < budget.generations:
+                if seconds and time.monotonic() - began > seconds and generation < generations:
                     reason = "out of time"
                     break
         finally:

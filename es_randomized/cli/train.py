@@ -46,23 +46,25 @@ def train_command(context: click.Context, config: Path, run: Path | None, **clus
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = RunFolder(run or Path("runs") / f"{config.stem}-{stamp}")
     folder.refuse_existing()
-    _train(folder, experiment, **cluster)
+    _train(folder, experiment, experiment.budget.seconds, **cluster)
 
 
 @click.command("resume")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop again after this much training time.")
 @_with_cluster_options
-def resume_command(run: Path, **cluster: Any) -> None:
+def resume_command(run: Path, seconds: float | None, **cluster: Any) -> None:
     """Continue the training of RUN, a run folder, exactly where it stopped, however it stopped."""
     from es_randomized.runs.folder import RunFolder
 
     folder = RunFolder(run)
-    _train(folder, folder.experiment(), **cluster)
+    _train(folder, folder.experiment(), seconds, **cluster)
 
 
 def _train(
     folder: Any,
     experiment: Any,
+    seconds: float | None,
     workers: int | None,
     address: str | None,
     local: bool,
@@ -78,14 +80,16 @@ def _train(
 
             console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
             stack.enter_context(connect(workers, address, dashboard_port))
-        finished = _train_with(folder, experiment, None if local else workers, local, console)
+        finished = _train_with(folder, experiment, seconds, workers, local, console)
     if finished and evaluate:
         evaluate_run(folder, console)
     if not finished:
         console.print(f"resume with: es-randomized resume {folder.path}", soft_wrap=True)
 
 
-def _train_with(folder: Any, experiment: Any, workers: int | None, local: bool, console: Console) -> bool:
+def _train_with(
+    folder: Any, experiment: Any, seconds: float | None, workers: int | None, local: bool, console: Console
+) -> bool:
     """Train in the current Ray session or in this process; whether the budget was used up."""
     from es_randomized import compilation
     from es_randomized.cli.display import showing
@@ -99,7 +103,7 @@ def _train_with(folder: Any, experiment: Any, workers: int | None, local: bool, 
     with _logging_to(folder.log_file), _evaluator(evolution, workers, local, console) as evaluator:
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         with showing(console, evolution.experiment.budget.generations) as show:
-            session = run_session(folder, evolution, evaluator, show)
+            session = run_session(folder, evolution, evaluator, show, seconds)
     console.print(f"{session.reason} after {session.generation} generations")
     return session.reason == "finished"
 

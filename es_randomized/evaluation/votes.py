@@ -18,8 +18,7 @@ def majority(
     # One instance's equal answers are right together, so the last bit of the sorted key says whether the winner is.
     keys = (answers[:, : groups * k].astype(np.int64) << 1) | success[:, : groups * k]
     parts = [_winners(part.reshape(-1, groups, k)) for part in np.array_split(keys, len(keys) // BLOCK + 1)]
-    winners: np.ndarray = np.concatenate(parts)
-    return winners.astype(bool)
+    return np.concatenate(parts).astype(bool)
 
 
 def _winners(keys: Int[np.ndarray, "instance vote run"]) -> Int[np.ndarray, "instance vote"]:
@@ -35,4 +34,4 @@ def _winners(keys: Int[np.ndarray, "instance vote run"]) -> Int[np.ndarray, "ins
 def best_of(success: Bool[np.ndarray, "instance seed"], k: int) -> Bool[np.ndarray, "instance group"]:
     """Whether any of k runs is right, for every group of k seeds."""
     groups = success.shape[1] // k
-    return success[:, : groups * k].reshape(len(success), groups, k).any(axis=2)
+    return np.asarray(success[:, : groups * k].reshape(len(success), groups, k).any(axis=2))

@@ -1,0 +1,65 @@
+"""The commands as a newcomer uses them, on configurations that ship."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.tools.command import TINY, generations_in, run
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_runs_two_generations(config: Path, tmp_path: Path) -> None:
+    result = run("train", config, "--local", "--no-evaluate", "--run", tmp_path / "run", "--budget.generations", 2)
+    assert result.returncode == 0, result.stderr
+    assert generations_in(tmp_path / "run") == 2
+
+
+def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = run("train", TINY, "--run", folder)
+    assert result.returncode == 0, result.stderr
+    for words in ("learned, one run", "majority of 5", "exact optimum", "trial colouring, 2 rounds", str(folder)):
+        assert words in result.stdout
+    assert f"resume:     es-randomized resume {folder}" in result.stdout
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert evaluation["sample"] == {"instances": 12, "enumerated": True, "confidence": 0.95, "seeds": 20}
+    assert set(evaluation) >= {"average", "p95", "worst", "majority", "best_of", "twin", "reference"}
+    assert evaluation["reference"]["average"] == 1.0
+    rates = pq.read_table(folder / "evaluation.parquet")["success"].to_pylist()
+    assert sum(rates) / 12 == pytest.approx(evaluation["average"]["value"], abs=1e-6)
+    assert (folder / "picture.png").read_bytes().startswith(b"\x89PNG")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["packages"]["jax"]
+
+    shown = run("show", folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "parameters" in shown.stdout
+    assert "12 generations, 144 evaluations" in shown.stdout
+
+
+def test_show_says_what_a_change_would_cost() -> None:
+    result = run("show", TINY, "--strategy.population", 24)
+    assert result.returncode == 0, result.stderr
+    assert "4 members, 6 chunks" in result.stdout
+    assert "4 instances × 2 seeds = 8" in result.stdout
+
+
+def test_strategies_lists_offered_and_refused() -> None:
+    result = run("strategies")
+    assert result.returncode == 0
+    assert "Sep_CMA_ES" in result.stdout
+    assert "refused: evosax takes an elementwise exponential" in " ".join(result.stdout.split())
+
+
+def test_seconds_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = ["--local", "--no-evaluate", "--budget.generations", 1_000_000, "--budget.seconds", 1.0]
+    result = run("train", TINY, "--run", folder, *options)
+    assert result.returncode == 0, result.stderr
+    assert "out of time" in result.stdout
+    assert f"es-randomized resume {folder}" in result.stdout

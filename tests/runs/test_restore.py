@@ -1,0 +1,55 @@
+"""A run is restored from whatever survived: snapshots, or the journal alone."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from es_randomized import Evolution, LocalEvaluator, RunFolder, load
+from es_randomized.errors import RunFolderError
+from es_randomized.strategies.strategy import State
+from es_randomized.training import run_session
+from tests.tools.command import TINY
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[RunFolder, Evolution, State]:
+    evolution = Evolution.of(load(TINY))
+    folder = RunFolder(tmp_path / "run")
+    folder.create(evolution.experiment)
+    session = run_session(folder, evolution, LocalEvaluator(evolution), lambda _: None)
+    assert (session.generation, session.reason) == (12, "finished")
+    return folder, evolution, session.state
+
+
+def assert_same(first: State, second: State) -> None:
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_from_the_snapshot(trained: tuple[RunFolder, Evolution, State]) -> None:
+    folder, evolution, state = trained
+    generation, restored = folder.restore(evolution)
+    assert generation == 12
+    assert_same(restored, state)
+
+
+def test_from_the_journal_alone(trained: tuple[RunFolder, Evolution, State]) -> None:
+    folder, evolution, state = trained
+    for snapshot in folder.snapshots.iterdir():
+        snapshot.unlink()
+    generation, restored = folder.restore(evolution)
+    assert generation == 12
+    assert_same(restored, state)
+
+
+def test_a_second_process_is_kept_out(trained: tuple[RunFolder, Evolution, State]) -> None:
+    folder, _, _ = trained
+    with folder.lock(), pytest.raises(RunFolderError, match="another process is training"):
+        folder.lock()
+
+
+def test_the_experiment_comes_back_as_it_was(trained: tuple[RunFolder, Evolution, State]) -> None:
+    folder, evolution, _ = trained
+    assert folder.experiment() == evolution.experiment

@@ -1,0 +1,129 @@
+"""Fitness shaping against NumPy and plain Python, ties and broken losses above all."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.errors import NonFiniteLossError
+from es_randomized.experiment import Experiment
+from es_randomized.models.transformer import Transformer
+from es_randomized.plan import Plan
+from es_randomized.strategies.evolution_settings import Evolution as Strategy
+from es_randomized.strategies.shaping import SHAPINGS, by_name, rank_worst, tied_weights
+from es_randomized.tasks.cycle_colouring import CycleColouring
+
+WEIGHTS = np.array([0.5, 0.3, 0.2, 0.0, -0.1, -0.4], np.float32)
+TIED = np.array([3.0, 1.0, 3.0, 0.0, 3.0, 1.0], np.float32)
+
+
+@pytest.fixture
+def relaxed():
+    """evosax's own shapings fail under strict promotion, which the adapter relaxes around its calls."""
+    import jax
+
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def shaped(name, losses):
+    return np.asarray(by_name(name)(None, np.asarray(losses, np.float32), None, SimpleNamespace(weights=WEIGHTS)))
+
+
+def mean_weight_of_the_ranks(losses):
+    """Every member's weight: the mean of the weights of the ranks its loss takes up."""
+    order = sorted(losses)
+    ranks = {loss: [rank for rank, other in enumerate(order) if other == loss] for loss in losses}
+    return [float(np.mean(WEIGHTS[ranks[loss]])) for loss in losses]
+
+
+def test_tied_members_share_the_mean_weight_of_their_ranks():
+    expected = [-1 / 6, 0.25, -1 / 6, 0.5, -1 / 6, 0.25]
+    assert shaped("weights", TIED).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=6))
+def test_rank_weights_equal_the_plain_rule(losses):
+    found = tied_weights(None, _array(losses), None, SimpleNamespace(weights=_array(WEIGHTS)))
+    assert np.asarray(found).tolist() == pytest.approx(mean_weight_of_the_ranks(losses), abs=1e-6)
+
+
+def _array(values):
+    import jax.numpy as jnp
+
+    return jnp.asarray(np.asarray(values, np.float32))
+
+
+def test_rank_weights_without_ties_are_those_of_evosax():
+    from evosax.core.fitness_shaping import weights_fitness_shaping_fn
+
+    losses = np.array([0.3, -2.0, 7.0, 0.1, 5.0, 4.0], np.float32)
+    expected = weights_fitness_shaping_fn(None, _array(losses), None, SimpleNamespace(weights=_array(WEIGHTS)))
+    np.testing.assert_allclose(shaped("weights", _array(losses)), expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("relaxed")
+def test_the_other_shapings_are_what_their_names_say():
+    losses = _array(TIED)
+    assert shaped("identity", losses).tolist() == TIED.tolist()
+    ranks = np.array([4, 1.5, 4, 0, 4, 1.5])
+    np.testing.assert_allclose(shaped("centred_rank", losses), ranks / 5 - 0.5, atol=1e-6)
+    np.testing.assert_allclose(shaped("standardise", losses), (TIED - TIED.mean()) / TIED.std(), atol=1e-5)
+    np.testing.assert_allclose(shaped("normalise", losses), 2 * TIED / 3 - 1, atol=1e-6)
+
+
+@pytest.mark.usefixtures("relaxed")
+@pytest.mark.parametrize("name", [name for name in SHAPINGS if name != "default"])
+def test_equal_losses_are_shaped_alike(name):
+    values = shaped(name, _array([1, 5, 1, 5, 5, 1]))
+    assert np.ptp(values[[0, 2, 5]]) == 0
+    assert np.ptp(values[[1, 3, 4]]) == 0
+
+
+@pytest.mark.parametrize("finite", [[1.0, -3.0, 2.0], [5.0], [0.0, 0.0], [1e30, 1.0], [-7.0, -7.0]])
+def test_broken_losses_become_worse_than_all_finite_ones(finite):
+    losses = np.array([np.nan, *finite, np.inf, -np.inf], np.float32)
+    ranked = rank_worst(losses)
+    assert np.isfinite(ranked).all()
+    assert ranked.dtype == np.float32
+    np.testing.assert_array_equal(ranked[1:-2], losses[1:-2])
+    assert (ranked[[0, -2, -1]] > max(finite)).all()
+
+
+def test_finite_losses_stay_as_they_are_and_hopeless_ones_are_refused():
+    np.testing.assert_array_equal(rank_worst(TIED), TIED)
+    with pytest.raises(ValueError, match="no loss is finite"):
+        rank_worst(np.array([np.nan, np.inf], np.float32))
+
+
+def evolution(**strategy):
+    experiment = Experiment(
+        task=CycleColouring(n=3),
+        model=Transformer(width=2, blocks=1, hidden=2),
+        strategy=Strategy(population=6, **strategy),
+        plan=Plan(chunk=6),
+    )
+    return Evolution.of(experiment)
+
+
+def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
+    lenient, strict = evolution(), evolution(non_finite="stop")
+    state = lenient.strategy.init(_key(), _array(np.zeros(lenient.strategy.parameters)))
+    draw = lenient.strategy.draw(state, 4)
+    losses = np.array([1.0, np.nan, 3.0, 2.0, 0.5, 1.5], np.float32)
+    as_worst = np.where(np.isnan(losses), np.float32(1e6), losses)
+    found, expected = (lenient.strategy.centre(lenient.tell(draw, x)) for x in (losses, as_worst))
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(NonFiniteLossError, match=r"1 of 6 losses of generation 4 are not finite \(first: member 1"):
+        strict.tell(draw, losses)
+    with pytest.raises(NonFiniteLossError, match="6 of 6 losses"):
+        lenient.tell(draw, np.full(6, np.nan, np.float32))
+
+
+def _key():
+    import jax
+
+    return jax.random.key(0)

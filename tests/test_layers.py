@@ -1,0 +1,145 @@
+"""The layers of the design: imports go only down, and importing the library stays cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+import es_randomized
+
+ROOT = Path(es_randomized.__file__).parent
+
+# The longest prefix counts. Sections of an experiment are plain data, so they sit below what uses them.
+LEVELS = {
+    "errors": 0,
+    "settings": 0,
+    "rng": 0,
+    "policy": 0,
+    "schedules": 0,
+    "compilation": 0,
+    "tasks": 1,
+    "models": 1,
+    "objectives": 1,
+    "references": 1,
+    "strategies": 2,
+    "fitness": 2,
+    "plan": 2,
+    "evaluation.settings": 2,
+    "experiment": 3,
+    "drivers": 3,
+    "configuration": 4,
+    "evaluator": 4,
+    "train": 4,
+    "training": 4,
+    "runs": 4,
+    "evaluation": 4,
+    "distributed": 5,
+    "report": 6,
+    "sweeps": 6,
+    "cli": 6,
+}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path):
+    """Full names of everything a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+IMPORTS = {name: sorted(set(imports(path))) for name, path in MODULES.items()}
+OWN = {
+    name: [full.removeprefix("es_randomized.") for full in found if full.startswith("es_randomized.")]
+    for name, found in IMPORTS.items()
+}
+
+
+def level(name):
+    prefixes = [prefix for prefix in LEVELS if f"{name}.".startswith(f"{prefix}.")]
+    return LEVELS[max(prefixes, key=len)] if prefixes else None
+
+
+def importers(outside):
+    """Modules that import the library `outside`."""
+    return {name for name, found in IMPORTS.items() if any(f"{full}.".startswith(f"{outside}.") for full in found)}
+
+
+def test_every_module_has_a_layer():
+    assert len(MODULES) > 30
+    assert [name for name in MODULES if name and level(name) is None] == []
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_imports_go_only_down(name):
+    assert [other for other in OWN[name] if level(other) is None or level(other) > level(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("part", "strangers"),
+    [
+        ("tasks", ("models", "objectives")),
+        ("models", ("tasks", "objectives")),
+        ("objectives", ("tasks", "models")),
+        ("references", ("tasks", "models", "objectives")),
+        ("strategies", ("tasks", "models", "objectives", "fitness")),
+        ("fitness", ("strategies",)),
+    ],
+)
+def test_parts_of_one_layer_do_not_know_each_other(part, strangers):
+    members = [name for name in MODULES if f"{name}.".startswith(f"{part}.")]
+    assert members
+    assert [(m, other) for m in members for other in OWN[m] for s in strangers if f"{other}.".startswith(f"{s}.")] == []
+
+
+def test_only_the_distributed_layer_and_the_command_line_know_ray():
+    knowing = importers("ray") | importers("es_randomized.distributed")
+    assert "distributed.ray_evaluator" in knowing
+    assert [name for name in knowing if name.split(".")[0] not in ("distributed", "cli")] == []
+
+
+def test_nothing_below_the_command_line_imports_it():
+    assert [name for name in importers("es_randomized.cli") if not name.startswith("cli")] == []
+
+
+def test_only_strategies_know_evosax():
+    knowing = importers("evosax")
+    assert "strategies.evosax_adapter" in knowing
+    assert [name for name in knowing if not name.startswith("strategies.")] == []
+
+
+def test_only_rng_makes_keys():
+    makers = [
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("jax.random.fold_in", "jax.random.PRNGKey")
+    ]
+    assert set(makers) == {"rng"}
+
+
+MEASURE = """
+import sys, time
+import jax
+began = time.perf_counter()
+import es_randomized
+print(time.perf_counter() - began)
+print([name for name in ("ray", "evosax", "matplotlib") if name in sys.modules])
+"""
+
+
+def test_importing_the_library_is_quick_and_leaves_heavy_libraries_alone():
+    outputs = [subprocess.check_output([sys.executable, "-c", MEASURE], text=True).split("\n") for _ in range(3)]
+    assert {output[1] for output in outputs} == {"[]"}
+    assert median(float(output[0]) for output in outputs) < 1.5

@@ -1,0 +1,91 @@
+"""The plan against directly measured memory, brute force and properties."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from es_randomized import plan
+from es_randomized.errors import MemoryBudgetError
+
+WIDTH = 2**16  # floats per member: a quarter of a MiB
+SAMPLE = jax.ShapeDtypeStruct((4, WIDTH), np.float32)
+SIZES = [24, 12, 6, 3, 2, 1]
+
+
+@jax.jit
+def program(sample, ids, generation):
+    """A chunk program that needs several WIDTH-sized temporaries per member."""
+    rows = sample[ids % 4] * generation.astype(jnp.float32)
+    return jnp.sort(rows, axis=1)[:, ::7].sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Bytes by chunk size, from XLA's own analysis of the compiled program."""
+
+    def needed(members):
+        ids, generation = np.zeros(members, np.int32), np.uint32(0)
+        found = program.lower(SAMPLE, ids, generation).compile().memory_analysis()
+        return found.argument_size_in_bytes + found.temp_size_in_bytes + found.output_size_in_bytes
+
+    return {size: needed(size) for size in SIZES}
+
+
+def test_program_bytes_are_what_the_compiler_says(measured):
+    assert plan.program_bytes(program, SAMPLE, 3) == measured[3]
+    assert measured[12] > 4 * WIDTH * (4 + 12)  # at least the sample and one row per member
+
+
+@pytest.mark.parametrize("memory_mib", [3, 5, 200])
+def test_the_largest_chunk_within_the_budget_is_picked(measured, memory_mib):
+    fitting = [size for size in SIZES if measured[size] <= memory_mib * 2**20]
+    assert plan.chunk_that_fits(program, SAMPLE, 24, memory_mib) == max(fitting)
+
+
+def test_budgets_tell_chunks_apart(measured):
+    """The budgets above are on different sides of the sizes, so that the test above can fail."""
+    picked = {mib: max(s for s in SIZES if measured[s] <= mib * 2**20) for mib in (3, 5, 200)}
+    assert picked[200] == 24
+    assert len(set(picked.values())) == 3
+
+
+def test_nothing_fits_a_budget_below_one_member(measured):
+    needed = measured[1]
+    message = (
+        f"a chunk of one member needs {needed / 2**20:.1f} MiB, but plan.memory_mib is 1; "
+        f"raise it to {-(-needed // 2**20)} or"
+    )
+    with pytest.raises(MemoryBudgetError, match=message):
+        plan.chunk_that_fits(program, SAMPLE, 2, 1)
+    assert plan.chunk_that_fits(program, SAMPLE, 1, -(-needed // 2**20)) == 1
+
+
+@given(st.integers(1, 400), st.integers(1, 70))
+def test_chunks_hold_every_member_once_before_the_filled_up_tail(population, size):
+    chunks = plan.chunks(population, size)
+    assert {chunk.shape for chunk in chunks} == {(size,)}
+    ids = np.concatenate(chunks).tolist()
+    assert ids[:population] == list(range(population))
+    assert ids[population:] == [population - 1] * (len(ids) - population)
+    assert len(ids) - population < size
+
+
+@given(st.integers(2, 5000))
+def test_default_chunks_are_whole_pairs_and_at_most_sixteen(population):
+    size = plan.default_chunk(population)
+    assert size <= population
+    assert len(plan.chunks(population, size)) <= 16
+    assert size % 2 == 0 or size == population
+
+
+@given(st.integers(1, 600), st.integers(1, 10**6))
+def test_default_tiles_are_the_largest_divisor_that_fits_the_cache(cases, bytes_per_case):
+    tile = plan.default_tile(cases, bytes_per_case, "cpu")
+    larger = [size for size in range(tile + 1, cases + 1) if cases % size == 0]
+    assert cases % tile == 0
+    assert tile == 1 or tile * bytes_per_case <= plan.CPU_TILE_BYTES
+    assert all(size * bytes_per_case > plan.CPU_TILE_BYTES for size in larger)
+    assert plan.default_tile(cases, bytes_per_case, "gpu") == cases
