@@ -51,6 +51,7 @@ class Fitness:
     """The losses of members, as a function of their weights and the generation.
 
     Attributes:
+        generations: of the whole run, which schedules span.
         tile: cases per inner step; divides the number of cases.
         block: members per inner step: 1 on a CPU, many on an accelerator.
     """
@@ -60,15 +61,17 @@ class Fitness:
     objective: Objective
     batch: Batch
     seed: int
+    generations: int
     tile: int
     block: int
 
     def __call__(self, members: Float[Array, "member param"], generation: UInt32[Array, ""]) -> Float[Array, " member"]:
         """The loss of every member, lower is better."""
         observations = self.observations(generation)
+        objective = self.objective.at(generation, self.generations)
 
         def loss(flat: Float[Array, " param"]) -> Float[Array, ""]:
-            return self.objective(self._case_losses(self.unravel(flat), observations))
+            return objective(self._case_losses(self.unravel(flat), observations))
 
         return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
 

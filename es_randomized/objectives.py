@@ -5,13 +5,15 @@ distribution of the seed but not the draw (arXiv:2408.10818, section 2). What di
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 from pydantic import Field
 
+from es_randomized.schedules import Rate, Schedule, build
 from es_randomized.settings import settings
 
 SMALLEST = 1e-37  # float32: keeps log(0) finite, and its derivative too
@@ -23,6 +25,10 @@ class Objective(ABC):
     @abstractmethod
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         """The objective of per-instance expected losses `expected` >= 0."""
+
+    def at(self, generation: UInt32[Array, ""], generations: int) -> "Objective":
+        """The objective of one generation of a run of `generations`; the same throughout unless it has a schedule."""
+        return self
 
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
         """The objective of one member's losses >= 0."""
@@ -42,13 +48,42 @@ class QNorm(Objective):
     """(mean_x mu_x^q)^(1/q), equation 5 of the paper; between the mean (q = 1) and the maximum (q -> infinity).
 
     Computed as a log-sum-exp: in float32 the plain q = 100 of losses .01 and .02 underflows to 0.
+
+    Attributes:
+        q: at least 1; a number or a schedule {start, end, shape}: a small q finds good policies, a large one then
+            raises their worst instances.
     """
 
-    q: Annotated[float, Field(ge=1)] = 3.0
+    q: Rate = 3.0
+
+    def __post_init__(self) -> None:
+        for value in (self.q.start, self.q.end) if isinstance(self.q, Schedule) else (self.q,):
+            if value < 1:
+                raise ValueError(f"q must be at least 1 (the mean), but it is {value:g}")
+
+    def at(self, generation: UInt32[Array, ""], generations: int) -> "Objective":
+        q = build(self.q, generations)(generation.astype(jnp.float32))
+        return _QNormAt(q)
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
-        logs = self.q * jnp.log(jnp.maximum(expected, SMALLEST))
-        return jnp.exp((jax.nn.logsumexp(logs) - jnp.log(float(expected.size))) / self.q)
+        if isinstance(self.q, Schedule):
+            raise ValueError("a scheduled q has no value of its own; take the objective of one generation with `at`")
+        return _q_norm(expected, self.q)
+
+
+@dataclass(frozen=True)
+class _QNormAt(Objective):
+    """The q-norm of one generation, q known only inside a compiled program."""
+
+    q: Float[Array, ""] | float
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        return _q_norm(expected, self.q)
+
+
+def _q_norm(expected: Float[Array, " instance"], q: Float[Array, ""] | float) -> Float[Array, ""]:
+    logs = q * jnp.log(jnp.maximum(expected, SMALLEST))
+    return jnp.exp((jax.nn.logsumexp(logs) - jnp.log(float(expected.size))) / q)
 
 
 @settings

@@ -24,7 +24,7 @@ from es_randomized.train import train
 
 SAVE_SECONDS = 10.0
 CHECKS = 100  # how often over a run the centre is scored on held-out draws
-CHECK_INSTANCES, CHECK_SEEDS = 512, 16
+CHECK_INSTANCES, CHECK_SEEDS = 512, 64
 
 log = logging.getLogger(__name__)
 

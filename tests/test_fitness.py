@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from es_randomized import rng
 from es_randomized.drivers.evolution import Evolution
+from es_randomized.errors import MemoryBudgetError
 from es_randomized.evaluator import LocalEvaluator
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, Fitness, pair, parameters, unraveller
@@ -151,5 +152,5 @@ def test_a_chunk_moves_nothing_between_host_and_device(evolution):
 
 def test_a_tile_that_does_not_divide_the_cases_is_refused(evolution):
     experiment = evolution.experiment
-    with pytest.raises(Exception, match="plan.tile is 5, but it must divide instances x seeds = 24"):
+    with pytest.raises(MemoryBudgetError, match=r"plan\.tile is 5, but it must divide instances x seeds = 24"):
         Evolution.of(replace(experiment, plan=Plan(chunk=2, tile=5)))

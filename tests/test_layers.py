@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -40,6 +39,7 @@ LEVELS = {
     "report": 6,
     "sweeps": 6,
     "cli": 6,
+    "__main__": 6,
 }
 
 
@@ -110,7 +110,7 @@ def test_only_the_distributed_layer_and_the_command_line_know_ray():
 
 
 def test_nothing_below_the_command_line_imports_it():
-    assert [name for name in importers("es_randomized.cli") if not name.startswith("cli")] == []
+    assert [name for name in importers("es_randomized.cli") if name.split(".")[0] not in ("cli", "__main__")] == []
 
 
 def test_only_strategies_know_evosax():
@@ -129,17 +129,7 @@ def test_only_rng_makes_keys():
     assert set(makers) == {"rng"}
 
 
-MEASURE = """
-import sys, time
-import jax
-began = time.perf_counter()
-import es_randomized
-print(time.perf_counter() - began)
-print([name for name in ("ray", "evosax", "matplotlib") if name in sys.modules])
-"""
-
-
-def test_importing_the_library_is_quick_and_leaves_heavy_libraries_alone():
-    outputs = [subprocess.check_output([sys.executable, "-c", MEASURE], text=True).split("\n") for _ in range(3)]
-    assert {output[1] for output in outputs} == {"[]"}
-    assert median(float(output[0]) for output in outputs) < 1.5
+def test_importing_the_library_leaves_heavy_libraries_alone():
+    heavy = ("ray", "evosax", "matplotlib")
+    script = f"import sys, es_randomized; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

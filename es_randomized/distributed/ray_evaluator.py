@@ -57,6 +57,7 @@ class RayEvaluator(Evaluator):
         self._arguments = (dump(evolution.experiment), claims)
         self._workers: list[Any] = []
         self._starting: dict[Any, Any] = {}
+        self._begun: dict[Any, Any] = {}
         self._failed_starts = 0
         for _ in range(self.size):
             self._start_worker()
@@ -80,7 +81,7 @@ class RayEvaluator(Evaluator):
                         self._begin(worker, draw.generation, state)
                 elif ready in flying:
                     worker, chunk = flying.pop(ready)
-                    losses = self._collect(ready, draw.generation, chunk)
+                    losses = self._collect(worker, ready, draw.generation, chunk)
                     if losses is None:
                         lost = [chunk, *self._bury(worker, flying)]
                         self._count_deaths(deaths, lost[:1], draw.generation)
@@ -107,9 +108,10 @@ class RayEvaluator(Evaluator):
                     flying[worker.evaluate.remote(generation, chunk)] = (worker, chunk)
                     load[id(worker)] += 1
 
-    def _collect(self, ready: Any, generation: int, chunk: int) -> bytes | None:
+    def _collect(self, worker: Any, ready: Any, generation: int, chunk: int) -> bytes | None:
         """Losses of a finished call, or None where its worker died."""
         try:
+            ray.get(self._begun[worker])  # raises here what went wrong before the chunk
             return bytes(ray.get(ready))
         except ray.exceptions.RayActorError:
             return None
@@ -126,6 +128,7 @@ class RayEvaluator(Evaluator):
             del flying[reference]
         if worker in self._workers:
             self._workers.remove(worker)
+            del self._begun[worker]
             self.replaced += 1
             log.warning("a worker died; starting another (%d replaced so far)", self.replaced)
             self._start_worker()
@@ -165,7 +168,7 @@ class RayEvaluator(Evaluator):
         return admitted
 
     def _begin(self, worker: Any, generation: int, state: Any) -> None:
-        worker.begin.remote(generation, state)
+        self._begun[worker] = worker.begin.remote(generation, state)
 
     def _wait_for(self, references: list[Any], timeout: float | None) -> list[Any]:
         ready, _ = ray.wait(references, num_returns=1, timeout=timeout)

@@ -36,7 +36,8 @@ class Evolution:
         _check_population_memory(tiled, size)
         strategy = EvosaxStrategy(tiled.strategy, size, tiled.seed, tiled.budget.generations)
         tile, block = int(tiled.plan.tile), int(tiled.plan.block)
-        fitness = Fitness(tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, tile, block)
+        generations = tiled.budget.generations
+        fitness = Fitness(tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, generations, tile, block)
         unsized = Evolution(tiled, strategy, fitness)
         return unsized if tiled.plan.chunk != "auto" else unsized._with_chunk()
 

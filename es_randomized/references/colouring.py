@@ -1,5 +1,4 @@
-"""Exact references for colouring the cycle C_n: blind guessing, two classical randomized
-algorithms, and a deterministic one that shows what distinct identifiers are worth.
+"""Exact references for colouring cycles: guessing, two classical algorithms, a deterministic one that needs identifiers.
 
 Colours are 0 .. colours-1; probabilities lie in [0, 1]; a round is one synchronous exchange with
 both neighbours; a step recolours one vertex.

@@ -1,4 +1,4 @@
-"""Every evosax algorithm behind the `Strategy` interface: the only file that knows evosax.
+"""Every evosax algorithm behind the `Strategy` interface: the only file that knows its algorithms.
 
 evosax 0.3.2 and what is mended here: its state is normalised to strong types (else the second generation recompiles);
 its step-size schedule lags one generation; its rank weights break ties by position (see shaping.py); it fails under

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,14 +25,16 @@ TIED = np.array([3.0, 1.0, 3.0, 0.0, 3.0, 1.0], np.float32)
 @pytest.fixture
 def relaxed():
     """evosax's own shapings fail under strict promotion, which the adapter relaxes around its calls."""
-    import jax
-
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         yield
 
 
+def array(values):
+    return jnp.asarray(np.asarray(values, np.float32))
+
+
 def shaped(name, losses):
-    return np.asarray(by_name(name)(None, np.asarray(losses, np.float32), None, SimpleNamespace(weights=WEIGHTS)))
+    return np.asarray(by_name(name)(None, array(losses), None, SimpleNamespace(weights=array(WEIGHTS))))
 
 
 def mean_weight_of_the_ranks(losses):
@@ -47,38 +51,31 @@ def test_tied_members_share_the_mean_weight_of_their_ranks():
 
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=6))
 def test_rank_weights_equal_the_plain_rule(losses):
-    found = tied_weights(None, _array(losses), None, SimpleNamespace(weights=_array(WEIGHTS)))
+    found = tied_weights(None, array(losses), None, SimpleNamespace(weights=array(WEIGHTS)))
     assert np.asarray(found).tolist() == pytest.approx(mean_weight_of_the_ranks(losses), abs=1e-6)
-
-
-def _array(values):
-    import jax.numpy as jnp
-
-    return jnp.asarray(np.asarray(values, np.float32))
 
 
 def test_rank_weights_without_ties_are_those_of_evosax():
     from evosax.core.fitness_shaping import weights_fitness_shaping_fn
 
     losses = np.array([0.3, -2.0, 7.0, 0.1, 5.0, 4.0], np.float32)
-    expected = weights_fitness_shaping_fn(None, _array(losses), None, SimpleNamespace(weights=_array(WEIGHTS)))
-    np.testing.assert_allclose(shaped("weights", _array(losses)), expected, atol=1e-6)
+    expected = weights_fitness_shaping_fn(None, array(losses), None, SimpleNamespace(weights=array(WEIGHTS)))
+    np.testing.assert_allclose(shaped("weights", losses), expected, atol=1e-6)
 
 
 @pytest.mark.usefixtures("relaxed")
 def test_the_other_shapings_are_what_their_names_say():
-    losses = _array(TIED)
-    assert shaped("identity", losses).tolist() == TIED.tolist()
+    assert shaped("identity", TIED).tolist() == TIED.tolist()
     ranks = np.array([4, 1.5, 4, 0, 4, 1.5])
-    np.testing.assert_allclose(shaped("centred_rank", losses), ranks / 5 - 0.5, atol=1e-6)
-    np.testing.assert_allclose(shaped("standardise", losses), (TIED - TIED.mean()) / TIED.std(), atol=1e-5)
-    np.testing.assert_allclose(shaped("normalise", losses), 2 * TIED / 3 - 1, atol=1e-6)
+    np.testing.assert_allclose(shaped("centred_rank", TIED), ranks / 5 - 0.5, atol=1e-6)
+    np.testing.assert_allclose(shaped("standardise", TIED), (TIED - TIED.mean()) / TIED.std(), atol=1e-5)
+    np.testing.assert_allclose(shaped("normalise", TIED), 2 * TIED / 3 - 1, atol=1e-6)
 
 
 @pytest.mark.usefixtures("relaxed")
 @pytest.mark.parametrize("name", [name for name in SHAPINGS if name != "default"])
 def test_equal_losses_are_shaped_alike(name):
-    values = shaped(name, _array([1, 5, 1, 5, 5, 1]))
+    values = shaped(name, [1, 5, 1, 5, 5, 1])
     assert np.ptp(values[[0, 2, 5]]) == 0
     assert np.ptp(values[[1, 3, 4]]) == 0
 
@@ -111,7 +108,7 @@ def evolution(**strategy):
 
 def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
     lenient, strict = evolution(), evolution(non_finite="stop")
-    state = lenient.strategy.init(_key(), _array(np.zeros(lenient.strategy.parameters)))
+    state = lenient.strategy.init(jax.random.key(0), array(np.zeros(lenient.strategy.parameters)))
     draw = lenient.strategy.draw(state, 4)
     losses = np.array([1.0, np.nan, 3.0, 2.0, 0.5, 1.5], np.float32)
     as_worst = np.where(np.isnan(losses), np.float32(1e6), losses)
@@ -121,9 +118,3 @@ def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
         strict.tell(draw, losses)
     with pytest.raises(NonFiniteLossError, match="6 of 6 losses"):
         lenient.tell(draw, np.full(6, np.nan, np.float32))
-
-
-def _key():
-    import jax
-
-    return jax.random.key(0)

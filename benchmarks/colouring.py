@@ -1,0 +1,100 @@
+"""Which evolution strategy, objective, batch and model learn to colour: variants of one config at equal training time.
+
+    python -m benchmarks.colouring --seconds 60 --seeds 2
+
+Every variant trains from scratch with the local evaluator and is then scored on all 181,440 cycles. Schedules span the
+generations a variant manages in the time, which a short run of it measures first.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.record import record
+from es_randomized import Evolution, LocalEvaluator, compilation, evaluate, load, train
+
+CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+PILOT = 20  # generations that measure the speed
+
+LEARNING_RATE = "strategy.optimizer.learning_rate"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "demo": {},
+    "q = 1 (mean)": {"objective.q": 1},
+    "q = 3": {"objective.q": 3},
+    "q = 30": {"objective.q": 30},
+    "worst of the batch": {"objective": {"kind": "worst_case"}},
+    "32 instances": {"batch.instances": 32},
+    "128 instances": {"batch.instances": 128},
+    "4 seeds": {"batch.seeds": 4},
+    "16 seeds": {"batch.seeds": 16},
+    "population 128": {"strategy.population": 128},
+    "population 512": {"strategy.population": 512},
+    "width 6": {"model.width": 6},
+    "width 16, hidden 64": {"model.width": 16, "model.hidden": 64},
+    "hidden 32": {"model.hidden": 32},
+    "three blocks": {"model.blocks": 3},
+    "gelu": {"model.activation": "gelu"},
+    "separate Q, K, V, O": {"model.key": 8},
+    "bits as seed": {"task.noise": "bits", "task.noise_width": 2},
+    "std constant": {"strategy.std": 0.03},
+    "std twice": {"strategy.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
+    "PGPE, adam": {"strategy.kind": "PGPE", "strategy.std": 0.03},
+    "SNES": {"strategy.kind": "SNES", "strategy.std": 0.03, "strategy.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0}},
+    "Sep_CMA_ES": {"strategy.kind": "Sep_CMA_ES", "strategy.std": 0.03},
+}
+
+
+def run(overrides: dict[str, Any], seconds: float, seed: int) -> dict[str, Any]:
+    """Train one variant for about `seconds` and score it."""
+    generations = max(PILOT, int(seconds / _seconds_per_generation(overrides)))
+    evolution = Evolution.of(load(CONFIG, overrides | {"seed": seed, "budget.generations": generations}))
+    state = evolution.init()
+    began = time.monotonic()
+    for step in train(evolution, LocalEvaluator(evolution), state):
+        state = step.state
+    elapsed = time.monotonic() - began
+    score = evaluate(evolution.experiment, evolution.strategy.centre(state))
+    return {
+        "seed": seed,
+        "parameters": evolution.strategy.parameters,
+        "generations": generations,
+        "evaluations": generations * evolution.strategy.population,
+        "seconds": round(elapsed, 1),
+        "single": [estimate.value for estimate in score.single],
+        "majority": {k: [estimate.value for estimate in rates] for k, rates in score.majority.items()},
+        "twin": [estimate.value for estimate in score.twin],
+    }
+
+
+def _seconds_per_generation(overrides: dict[str, Any]) -> float:
+    evolution = Evolution.of(load(CONFIG, overrides))
+    evaluator, state, began = LocalEvaluator(evolution), evolution.init(), 0.0
+    for step in train(evolution, evaluator, state):
+        if step.generation == PILOT // 2:
+            began = time.monotonic()
+        if step.generation == PILOT + PILOT // 2:
+            break
+    return (time.monotonic() - began) / PILOT
+
+
+@click.command()
+@click.option("--seconds", default=60.0, help="Training time of each run.")
+@click.option("--seeds", default=1, help="Training seeds of each variant.")
+@click.option("--only", multiple=True, type=click.Choice(list(VARIANTS)), help="Run only these variants.")
+def main(seconds: float, seeds: int, only: tuple[str, ...]) -> None:
+    """Compare the variants and write benchmarks/results/colouring.json."""
+    compilation.configure()
+    results: dict[str, Any] = {"seconds": seconds, "variants": {}}
+    for name in only or VARIANTS:
+        runs = [run(VARIANTS[name], seconds, seed) for seed in range(seeds)]
+        results["variants"][name] = {"overrides": VARIANTS[name], "runs": runs}
+        for each in runs:
+            average, p95, worst = (f"{100 * value:5.1f}" for value in each["single"])
+            print(f"{name:24} {each['evaluations']:9,} evaluations  average {average}  95th {p95}  worst {worst}")
+        record("colouring", results)
+
+
+if __name__ == "__main__":
+    main()
