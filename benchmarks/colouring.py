@@ -41,7 +41,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "std constant": {"strategy.std": 0.03},
     "std twice": {"strategy.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
     "PGPE, adam": {"strategy.kind": "PGPE", "strategy.std": 0.03},
-    "SNES": {"strategy.kind": "SNES", "strategy.std": 0.03, "strategy.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0}},
+    "SNES": {
+        "strategy.kind": "SNES",
+        "strategy.std": 0.03,
+        "strategy.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0},
+    },
     "Sep_CMA_ES": {"strategy.kind": "Sep_CMA_ES", "strategy.std": 0.03},
 }
 

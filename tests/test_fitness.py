@@ -27,7 +27,7 @@ MEMBERS = np.random.default_rng(0).normal(size=(4, parameters(MODEL, TASK))).ast
 
 
 def fitness(batch=BATCH, tile=12, block=1, seed=9):
-    return Fitness(TASK, MODEL, QNorm(q=3.0), batch, seed, tile, block)
+    return Fitness(TASK, MODEL, QNorm(q=3.0), batch, seed=seed, generations=10, tile=tile, block=block)
 
 
 def losses(members, generation=GENERATION, **settings):

@@ -133,3 +133,12 @@ def test_importing_the_library_leaves_heavy_libraries_alone():
     heavy = ("ray", "evosax", "matplotlib")
     script = f"import sys, es_randomized; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"
+
+
+def test_importing_the_package_takes_at_most_a_second_and_a_half_beyond_jax():
+    # Processor time: other tests and other people's programs may keep the machine busy.
+    code = "import jax, time; began = time.process_time(); import es_randomized; print(time.process_time() - began)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in range(3)
+    ]
+    assert min(seconds) < 1.5, seconds

@@ -3,6 +3,7 @@
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from es_randomized.objectives import OBJECTIVES, CVaR, Expected, LogSumExp, QNorm, WorstCase
+from es_randomized.schedules import Schedule
 
 LOSSES = np.random.default_rng(1).uniform(0, 3, (7, 5)).astype(np.float32)
 SAMPLES = [
@@ -132,3 +134,17 @@ def test_the_q_norm_is_close_to_the_maximum_as_proved(losses, q):
 def test_log_sum_exp_is_close_to_the_maximum_as_proved(losses, tau):
     found = of_expected(LogSumExp(tau=tau), losses)
     assert losses.max() - np.log(6) / tau - 1e-4 <= found <= losses.max() + 1e-4
+
+
+def test_a_scheduled_q_is_the_plain_q_of_each_generation():
+    objective = QNorm(q=Schedule(start=2.0, end=8.0, shape="linear"))
+    losses = np.random.default_rng(3).uniform(0.1, 2, (6, 4)).astype(np.float32)
+    for generation, q in ((0, 2.0), (5, 5.0), (10, 8.0)):
+        at = objective.at(jnp.uint32(generation), 11)
+        expected = (losses.mean(axis=1).astype(np.float64) ** q).mean() ** (1 / q)
+        assert float(at(jnp.asarray(losses))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_schedule_of_q_below_one_is_refused():
+    with pytest.raises(ValueError, match="q must be at least 1"):
+        QNorm(q=Schedule(start=0.5, end=8.0))

@@ -11,7 +11,9 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_python_in_the_readme_runs() -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
-    code = code.replace('"budget.generations": 30, "evaluation.seeds": 200', '"budget.generations": 2, "evaluation.seeds": 200')
+    code = code.replace(
+        '"budget.generations": 30, "evaluation.seeds": 200', '"budget.generations": 2, "evaluation.seeds": 200'
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
     assert "average Estimate(value=" in result.stdout
@@ -20,7 +22,11 @@ def test_the_python_in_the_readme_runs() -> None:
 def test_every_file_has_its_line() -> None:
     listed = set(re.findall(r"^\| `([\w/]+\.py)` \|", README, re.MULTILINE))
     package = ROOT / "es_randomized"
-    files = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")}
+    files = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
     assert listed == files
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import stats
 
 RESAMPLES = 200
 
@@ -63,17 +62,21 @@ def worst(success: Bool[np.ndarray, "instance sample"], confidence: float) -> Es
 
 def clopper_pearson(successes: int, trials: int, error: float) -> tuple[float, float]:
     """The exact binomial interval whose either end is wrong with probability at most `error`."""
-    interval = stats.binomtest(successes, trials).proportion_ci(1 - 2 * error, method="exact")
-    return float(interval.low), float(interval.high)
+    from scipy import special  # half a second that `import es_randomized` should not cost
+
+    low = special.betaincinv(successes, trials - successes + 1, error) if successes else 0.0
+    high = special.betaincinv(successes + 1, trials - successes, 1 - error) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 def _average(per_sample: Float[np.ndarray, " sample"], confidence: float) -> Estimate:
+    """The mean with Student's interval."""
+    from scipy import special
+
     mean = float(per_sample.mean())
-    spread = float(stats.sem(per_sample))
-    if spread == 0:
-        return Estimate(mean, mean, mean)
-    low, high = stats.t.interval(confidence, len(per_sample) - 1, mean, spread)
-    return Estimate(mean, max(0.0, float(low)), min(1.0, float(high)))
+    error = float(per_sample.std(ddof=1)) / len(per_sample) ** 0.5
+    reach = float(special.stdtrit(len(per_sample) - 1, (1 + confidence) / 2)) * error
+    return Estimate(mean, max(0.0, mean - reach), min(1.0, mean + reach))
 
 
 def _quantile(

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from es_randomized.compilation import jit
 from es_randomized.evaluation.outcomes import bind, last_axis_first, over_blocks, repeat
@@ -57,7 +57,7 @@ class WindowOutcomes:
     def _assemble(self) -> Any:
         return jit(self._assembled)
 
-    def _window_colours(self, shared: Any, windows: Int[Array, "position window"]) -> Int[Array, "window seed"]:
+    def _window_colours(self, shared: Any, windows: Int[Array, "position window"]) -> UInt8[Array, "window seed"]:
         """Colour of every window's middle node."""
         weights, seeds = shared
         policy = bind(self.task, self.model, weights)
@@ -69,11 +69,11 @@ class WindowOutcomes:
 
         return jax.lax.map(with_seed, last_axis_first(seeds)).T
 
-    def _assembled(self, colours: Int[Array, "window seed"], lookup: Any) -> Any:
+    def _assembled(self, colours: UInt8[Array, "window seed"], lookup: Any) -> Any:
         """Success and answer [instance, seed] of a block of cycles."""
         index, instances = lookup
 
-        def with_seed(column: Int[Array, " window"]) -> Any:
+        def with_seed(column: UInt8[Array, " window"]) -> Any:
             return self.task.judge(column[index].astype(jnp.int32), instances)
 
         return jax.tree.map(jnp.transpose, jax.lax.map(with_seed, colours.T))

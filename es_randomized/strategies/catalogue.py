@@ -12,6 +12,7 @@ class Entry(NamedTuple):
         optimizer: takes an optimizer for its centre.
         quadratic: memory grows with the square of the number of parameters.
         population_based: keeps a population instead of a distribution; its centre is the best member it holds.
+        scheduled: takes a schedule of its step size; the others adapt it from a start or do without.
         refused: why it is not offered.
     """
 
@@ -20,6 +21,7 @@ class Entry(NamedTuple):
     optimizer: bool = False
     quadratic: bool = False
     population_based: bool = False
+    scheduled: bool = False
     refused: str | None = None
 
 
@@ -28,11 +30,18 @@ def _refused(reason: str) -> Entry:
 
 
 CATALOGUE: dict[str, Entry] = {
-    "Open_ES": Entry("OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)", pairs=True, optimizer=True),
+    "Open_ES": Entry(
+        "OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)", pairs=True, optimizer=True, scheduled=True
+    ),
     "PGPE": Entry("one step size per parameter, antithetic (Sehnke 2010); the paper's", pairs=True, optimizer=True),
     "SNES": Entry("separable natural evolution strategy (Wierstra 2014)", optimizer=True),
-    "ARS": Entry("augmented random search: only the best directions count (Mania 2018)", pairs=True, optimizer=True),
-    "ESMC": Entry("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True),
+    "ARS": Entry(
+        "augmented random search: only the best directions count (Mania 2018)",
+        pairs=True,
+        optimizer=True,
+        scheduled=True,
+    ),
+    "ESMC": Entry("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
     "Sep_CMA_ES": Entry("CMA-ES with a diagonal covariance (Ros & Hansen 2008)"),
     "CMA_ES": Entry("full covariance (Hansen 2016); up to about 2,000 parameters", quadratic=True),
     "CR_FM_NES": Entry("separable plus rank one, cost-reduced natural gradient (Nomura 2022)"),
@@ -40,12 +49,12 @@ CATALOGUE: dict[str, Entry] = {
     "SimpleES": Entry("Gaussian with recombination of the best (Rechenberg 1978)", optimizer=True),
     "DiscoveredES": Entry("recombination weights found by meta-evolution (Lange 2023)", optimizer=True),
     "LearnedES": Entry("recombination by attention, meta-evolved (Lange 2023)"),
-    "iAMaLGaM_Univariate": Entry("estimation of a diagonal Gaussian, adaptive variance (Bosman 2013)"),
-    "iAMaLGaM_Full": Entry("the same with a full covariance", quadratic=True),
-    "GradientlessDescent": Entry("best of several radii around the incumbent (Golovin 2019)"),
-    "HillClimbing": Entry("the best member replaces the incumbent if it improves"),
-    "SimulatedAnnealing": Entry("hill climbing that sometimes accepts worse (Rasdi 2016)"),
-    "SimpleGA": Entry("elites, crossover, Gaussian mutation (Such 2017)", population_based=True),
+    "GradientlessDescent": Entry(
+        "best of several radii around the incumbent, set in params, not by std (Golovin 2019)"
+    ),
+    "HillClimbing": Entry("the best member replaces the incumbent if it improves", scheduled=True),
+    "SimulatedAnnealing": Entry("hill climbing that sometimes accepts worse (Rasdi 2016)", scheduled=True),
+    "SimpleGA": Entry("elites, crossover, Gaussian mutation (Such 2017)", population_based=True, scheduled=True),
     "MR15_GA": Entry("genetic algorithm, 1/5 success rule (Rechenberg 1978)", population_based=True),
     "SAMR_GA": Entry("genetic algorithm, self-adapted mutation rates (Clune 2008)", population_based=True),
     "GESMR_GA": Entry("genetic algorithm, mutation rates in groups (Kumar 2022)", population_based=True),
@@ -56,6 +65,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use CMA_ES"),
     "LM_MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use Rm_ES"),
+    "iAMaLGaM_Univariate": _refused("evosax adds the step size to a spread that starts at 1 whatever is asked for"),
+    "iAMaLGaM_Full": _refused("evosax adds the step size to a spread that starts at 1 whatever is asked for"),
     "GuidedES": _refused("it stretches coordinate 0 unless a gradient is put into its state before every generation"),
     "ASEBO": _refused("it builds a parameters x parameters matrix from gradients it has not seen yet; use Open_ES"),
     "PersistentES": _refused("it is for truncated unrolls that carry a task state between generations; use Open_ES"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from es_randomized.schedules import Rate
+from es_randomized.schedules import Rate, Schedule
 from es_randomized.settings import settings
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.optimizers import Optimizer
@@ -18,8 +18,8 @@ class Evolution:
     Attributes:
         kind: name of the algorithm; `es-randomized strategies` lists them.
         population: members per generation.
-        std: step size, the standard deviation of a member around the centre: a number or a schedule. Algorithms that
-            adapt it themselves start from it.
+        std: step size, the standard deviation of a member around the centre: a number, or a schedule for algorithms
+            that take one. Algorithms that adapt it themselves start from it.
         optimizer: of the centre, for algorithms that take one.
         shaping: what the algorithm sees instead of raw losses; default is the algorithm's own.
         params: the algorithm's other numbers by their evosax names.
@@ -52,3 +52,5 @@ class Evolution:
                 f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
                 f"use {self.population + 1}"
             )
+        if isinstance(self.std, Schedule) and not CATALOGUE[self.kind].scheduled:
+            raise ValueError(f"{self.kind} takes no schedule of its step size; give std as one number, its start")

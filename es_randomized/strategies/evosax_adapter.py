@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
-from es_randomized.schedules import Schedule, build
+from es_randomized.schedules import build
 from es_randomized.strategies.catalogue import CATALOGUE, Entry
 from es_randomized.strategies.evolution_settings import Evolution
 from es_randomized.strategies.shaping import by_name
@@ -35,7 +35,7 @@ class EvosaxStrategy(Strategy):
         self.std = build(settings.std, generations)
         with _relaxed():
             self.algorithm = _algorithm(settings, self.entry, parameters, generations, self.std)
-            self.params = _params(settings, self.algorithm)
+            self.params = _params(settings, self.algorithm, self.std(0))
         self._init, self._ask, self._tell = jit(self._init_raw), jit(self._ask_raw), jit(self._tell_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
@@ -115,13 +115,12 @@ def _default_shaping(cls: Any) -> str:
     }[name]
 
 
-def _params(settings: Evolution, algorithm: Any) -> Any:
+def _params(settings: Evolution, algorithm: Any, std: Any) -> Any:
     """evosax's numeric parameters: its defaults, the step size, and the user's overrides by name."""
     params = algorithm.default_params
     names = {field.name for field in fields(params)}
     if "std_init" in names:
-        start = settings.std.start if isinstance(settings.std, Schedule) else settings.std
-        params = params.replace(std_init=jnp.full_like(jnp.asarray(params.std_init, jnp.float32), start))
+        params = params.replace(std_init=jnp.full_like(jnp.asarray(params.std_init, jnp.float32), std))
     for name, value in settings.params.items():
         if name not in names:
             near = get_close_matches(name, sorted(names), 1)

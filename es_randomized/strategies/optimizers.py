@@ -17,7 +17,8 @@ class Optimizer:
 
     Attributes:
         kind: adam, sgd and rmsprop are optax's; clipup is Toklu et al. 2020, which PGPE was published with.
-        learning_rate: a number or a schedule {start, end, shape, warmup}.
+        learning_rate: a number or a schedule {start, end, shape}.
+        warmup: generations over which the learning rate first rises from 0.
         momentum: first-moment decay (adam's beta 1).
         second_moment: second-moment decay (adam's beta 2, rmsprop); others ignore it.
         weight_decay: decoupled, multiplied by the learning rate.
@@ -26,6 +27,7 @@ class Optimizer:
 
     kind: Literal["adam", "sgd", "rmsprop", "clipup"] = "adam"
     learning_rate: Rate = 0.01
+    warmup: Annotated[int, Field(ge=0)] = 0
     momentum: Fraction = 0.9
     second_moment: Fraction = 0.999
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -38,6 +40,8 @@ class Optimizer:
         if self.weight_decay:
             steps.append(optax.add_decayed_weights(self.weight_decay))
         steps.append(optax.scale_by_learning_rate(build(self.learning_rate, generations)))
+        if self.warmup:
+            steps.append(optax.scale_by_schedule(optax.linear_schedule(0.0, 1.0, self.warmup)))
         return optax.chain(*steps)
 
     def _direction(self) -> optax.GradientTransformation:

@@ -37,7 +37,10 @@ def tied_weights(
     ranked = jnp.sort(losses)
     first, last = (jnp.searchsorted(ranked, losses, side=side) for side in ("left", "right"))
     sums = jnp.concatenate([jnp.zeros(1), jnp.cumsum(params.weights)])
-    return (sums[last] - sums[first]) / (last - first).astype(losses.dtype)
+    shared = (sums[last] - sums[first]) / (last - first).astype(losses.dtype)
+    # Weights that sum to 0 share 1e-9 by rounding, which an optimizer like adam would blow up to a full step.
+    shared = jnp.where(jnp.abs(shared) < 1e-5 * jnp.max(jnp.abs(params.weights)), 0.0, shared)
+    return jnp.where(last - first == 1, params.weights[first], shared)
 
 
 def rank_worst(losses: Float[np.ndarray, " member"]) -> Float[np.ndarray, " member"]:

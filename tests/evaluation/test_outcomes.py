@@ -1,7 +1,6 @@
 """Outcomes against single cases, and windows against outcomes, on random weights."""
 
 import jax
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -27,14 +26,6 @@ def setting(n, blocks, instances, **task_settings):
     cycles = np.stack([generator.permutation(n) for _ in range(instances)], axis=1).astype(np.int32)
     seeds = jax.numpy.asarray(generator.uniform(size=(task.noise_width, n, SEEDS)).astype(np.float32))
     return task, model, weights, cycles, seeds
-
-
-@pytest.fixture
-def without_shape_checks():
-    """windows.py holds colours as uint8 but annotates them `Int`, which excludes unsigned types."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def assert_same(found, expected):
@@ -68,14 +59,12 @@ def test_success_is_a_proper_colouring_of_the_answer(hundred_and_fifty):
     assert len(np.unique(answer)) > 50
 
 
-@pytest.mark.usefixtures("without_shape_checks")
 def test_windows_equal_outcomes_on_random_cycles_of_ten(hundred_and_fifty):
     task, model, weights, cycles, seeds, expected = hundred_and_fifty
     assert WindowOutcomes.applies(task, model)
     assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), expected)
 
 
-@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_windows_equal_outcomes_on_all_cycles_of_seven(blocks):
     task, model, weights, _, seeds = setting(7, blocks, 1)
@@ -85,7 +74,6 @@ def test_windows_equal_outcomes_on_all_cycles_of_seven(blocks):
     assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), expected)
 
 
-@pytest.mark.usefixtures("without_shape_checks")
 def test_windows_equal_outcomes_of_anonymous_nodes():
     task, model, weights, cycles, seeds = setting(7, 1, 30, identifiers=False, noise_width=2)
     assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), Outcomes(task, model)(weights, cycles, seeds))

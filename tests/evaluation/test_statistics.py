@@ -110,4 +110,4 @@ def test_the_worst_instance_is_found_and_estimated_on_the_other_half():
     found = worst(success, 0.95)
     assert found.value == 1
     assert found.high == 1
-    assert found.low == clopper_pearson(5, 10, 0.025 / 4)[0]
+    assert found.low == pytest.approx(clopper_pearson(5, 10, 0.025 / 4)[0])

@@ -24,8 +24,6 @@ REFUSED = [name for name, entry in CATALOGUE.items() if entry.refused]
 PAIRED = [name for name, entry in CATALOGUE.items() if entry.pairs]
 SEED, MEMBERS, STD = 5, 12, 0.2
 START = np.linspace(-1, 1.5, 5).astype(np.float32)
-# It overshoots: with evosax's defaults it improves the sphere 3.5 times in 200 generations, 2.7 times in 100.
-SLOW = {"iAMaLGaM_Univariate": 1.5}
 
 
 def quadratic(population):
@@ -95,7 +93,7 @@ def test_the_adapter_equals_evosax_driven_by_hand(kind):
     found = adapted(strategy(kind, optimizer=optimizer), 10, quadratic)
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         expected = by_hand(kind, 10, quadratic)
-    within = 1e-5 if kind == "CMA_ES" else 1e-6  # eigenvectors of ten updated matrices amplify rounding
+    within = 5e-5 if kind == "CMA_ES" else 1e-6  # eigenvectors of ten updated matrices amplify rounding
     for (population, centre), (their_population, their_centre) in zip(found, expected, strict=True):
         np.testing.assert_allclose(population, their_population, atol=within)
         np.testing.assert_allclose(centre, their_centre, atol=within)
@@ -127,7 +125,7 @@ def test_every_offered_algorithm_improves_the_sphere_with_one_program(kind):
     for generation in range(100):
         draw = made.draw(state, generation)
         state = made.tell(draw, sphere(draw.sample[0]))
-    assert sphere(made.centre(state)) <= 10 / SLOW.get(kind, 4)
+    assert sphere(made.centre(state)) <= 10 / 4
     assert (made._ask._cache_size(), made._tell._cache_size()) == (1, 1)
     shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (made.sample_shape(), draw.sample))
     assert jax.tree.leaves(shapes[0]) == jax.tree.leaves(shapes[1])

@@ -242,3 +242,15 @@ def test_references_name_the_one_shot_rate_for_every_size():
     for n, colours in [(4, 2), (10, 3), (20, 5)]:
         rows = {row.name: row.average for row in CycleColouring(n=n, colours=colours).references()}
         assert rows["one-shot random colours"] == one_shot(n, colours)
+
+
+def test_answers_of_long_cycles_differ_where_colourings_differ_and_do_not_depend_on_the_order():
+    task = CycleColouring(n=20, colours=4)
+    generator = np.random.default_rng(0)
+    colours = generator.integers(0, 4, (20, 500)).astype(np.int32)
+    colours[:16, 1::2] = colours[:16, ::2]  # pairs that differ only where digits would overflow
+    orders = np.repeat(np.arange(20, dtype=np.int32)[:, None], 500, axis=1)
+    _, answers = task.judge(jnp.asarray(colours), jnp.asarray(orders))
+    assert len(np.unique(np.asarray(answers))) == len(np.unique(colours, axis=1).T)
+    _, turned = task.judge(jnp.asarray(np.roll(colours, 3, axis=0)), jnp.asarray(np.roll(orders, 3, axis=0)))
+    np.testing.assert_array_equal(np.asarray(answers), np.asarray(turned))
