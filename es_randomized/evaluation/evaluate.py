@@ -44,6 +44,11 @@ class Score:
     seeds: int
     confidence: float
 
+    def by_seed(self) -> dict[str, float]:
+        """Shares of the instances that are right with every seed, with some, and with none."""
+        always, never = float((self.per_instance == 1).mean()), float((self.per_instance == 0).mean())
+        return {"always": always, "depends_on_seed": 1 - always - never, "never": never}
+
     def to_json(self) -> str:
         """The content of evaluation.json; losses and rates as fractions."""
         sample = {"instances": len(self.per_instance), "enumerated": self.enumerated, "confidence": self.confidence}
@@ -53,6 +58,7 @@ class Score:
                 str(k): _rates(value) | {"sample": sample | {"repeats": self.seeds // k}}
                 for k, value in by_size.items()
             }
+        tree["by_seed"] = self.by_seed()
         tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.seeds // 2}}
         exact = [reference for reference in self.references if reference.kind == "exact"]
         tree["reference"] = exact[0]._asdict() if exact else None

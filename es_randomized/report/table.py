@@ -10,7 +10,12 @@ def score_table(score: Score) -> Table:
     """Success in per cent with intervals: on average, at the worst 5 % of the instances, and at the worst one."""
     instances = f"{len(score.per_instance):,} instances{' (all)' if score.enumerated else ''}"
     title = f"success in %, {instances} × {score.seeds} fresh seeds, {score.confidence:.0%} intervals"
-    table = Table(title=title, title_justify="left")
+    shares = score.by_seed()
+    caption = (
+        f"Right with every seed: {shares['always']:.1%} of the instances; with some: {shares['depends_on_seed']:.1%}; "
+        f"with none: {shares['never']:.2%}."
+    )
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("policy")
     for column in ("average", "95th percentile", "worst"):
         table.add_column(column, justify="right")
