@@ -80,17 +80,17 @@ def _train(
 
             console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
             stack.enter_context(connect(workers, address, dashboard_port))
-        finished = _train_with(folder, experiment, seconds, workers, local, console)
-    if finished and evaluate:
+        reason = _train_with(folder, experiment, seconds, workers, local, console)
+    if evaluate and reason != "interrupted":
         evaluate_run(folder, console)
-    if not finished:
+    elif reason != "finished":
         console.print(f"resume with: es-randomized resume {folder.path}", soft_wrap=True)
 
 
 def _train_with(
     folder: Any, experiment: Any, seconds: float | None, workers: int | None, local: bool, console: Console
-) -> bool:
-    """Train in the current Ray session or in this process; whether the budget was used up."""
+) -> str:
+    """Train in the current Ray session or in this process; returns why training stopped."""
     from es_randomized import compilation
     from es_randomized.cli.display import showing
     from es_randomized.drivers.evolution import Evolution
@@ -105,7 +105,7 @@ def _train_with(
         with showing(console, evolution.experiment.budget.generations) as show:
             session = run_session(folder, evolution, evaluator, show, seconds)
     console.print(f"{session.reason} after {session.generation} generations")
-    return session.reason == "finished"
+    return session.reason
 
 
 def _evaluator(evolution: Any, workers: int | None, local: bool, console: Console) -> Any:

@@ -111,11 +111,11 @@ class RayEvaluator(Evaluator):
     def _collect(self, worker: Any, ready: Any, generation: int, chunk: int) -> bytes | None:
         """Losses of a finished call, or None where its worker died."""
         try:
-            ray.get(self._begun[worker])  # raises here what went wrong before the chunk
             return bytes(ray.get(ready))
         except ray.exceptions.RayActorError:
             return None
         except ray.exceptions.RayTaskError as error:
+            ray.get(self._begun[worker])  # raises what went wrong before the chunk, if that is the cause
             ids = self.evolution.chunks[chunk]
             raise WorkerError(
                 f"the evaluation of members {ids[0]}..{ids[-1]} of generation {generation} raised {_cause(error)}"

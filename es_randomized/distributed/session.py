@@ -29,7 +29,6 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
         ClusterError: the cluster does not answer or a port is in use.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:
         options |= {"address": address}

@@ -10,7 +10,7 @@ import fcntl
 import json
 import logging
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -54,7 +54,8 @@ class RunFolder:
         with saying_what_failed(self.experiment_file):
             for folder in (self.path, self.snapshots, self.metrics):
                 folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.provenance_file, json.dumps(provenance(), indent=2).encode())
+        origin = provenance() | {"task_version": experiment.task.version}
+        write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
         write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
 
     def refuse_existing(self) -> None:
@@ -101,6 +102,7 @@ class RunFolder:
         """
         if not self.journal_file.exists():
             self.open_journal(evolution.strategy.population).close()
+        self._check_origin(evolution.experiment)
         recorded = read(self.journal_file)
         if recorded.damaged:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
@@ -111,6 +113,27 @@ class RunFolder:
             state = evolution.tell(draw, recorded.losses[generation])
         log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
         return len(recorded.losses), state
+
+    def _check_origin(self, experiment: Experiment) -> None:
+        """Refuse a task that behaves differently now; warn where bits may differ."""
+        try:
+            then = json.loads(self.provenance_file.read_text())
+        except (OSError, ValueError):
+            log.warning("%s is missing or damaged, so nobody can say what this run was made with", self.provenance_file)
+            return
+        if then.get("task_version") != experiment.task.version:
+            raise RunFolderError(
+                f"this run was made with version {then.get('task_version')} of its task, but this is version "
+                f"{experiment.task.version}, which behaves differently; use the code of revision {then.get('revision')}"
+            )
+        now = provenance()
+        for what in ("jax", "evosax"):
+            if then["packages"][what] != now["packages"][what]:
+                log.warning(
+                    "made with %s %s, continued with %s: last bits may differ", what, *_versions(what, then, now)
+                )
+        if then["device"] != now["device"]:
+            log.warning("made on %s, continued on %s: last bits may differ", then["device"], now["device"])
 
     def losses(self) -> Float[np.ndarray, "generation member"]:
         """Losses of every generation so far."""
@@ -123,3 +146,7 @@ class RunFolder:
     def save_snapshot(self, generation: int, state: State) -> None:
         """Save the state before `generation`."""
         save_snapshot(self.snapshots, generation, state)
+
+
+def _versions(name: str, *origins: dict[str, Any]) -> list[str]:
+    return [origin["packages"][name] for origin in origins]

@@ -1,5 +1,6 @@
 """The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed."""
 
+import os
 import random
 import signal
 from pathlib import Path
@@ -64,9 +65,9 @@ def test_a_killed_coordinator_resumes_exactly(slow_reference: Path, tmp_path: Pa
 
 def test_ctrl_c_saves_and_says_how_to_resume(slow_reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with started("train", TINY, *SLOW, "--local", "--no-evaluate", "--run", folder) as process:
+    with started("train", TINY, *SLOW, "--workers", 1, "--no-evaluate", "--run", folder) as process:
         wait_until(lambda: generations_in(folder) >= 5, "five generations")
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everything in the foreground, Ray's too
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert f"resume with: es-randomized resume {folder}" in output

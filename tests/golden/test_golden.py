@@ -32,4 +32,6 @@ def test_the_losses_are_those_of_the_golden_trace() -> None:
 
 
 if __name__ == "__main__":
-    np.savetxt(TRACE, trace(), fmt="%.8g", header=f"losses [generation, member] of tests/tiny.yaml with jax {jax.__version__}")
+    np.savetxt(
+        TRACE, trace(), fmt="%.8g", header=f"losses [generation, member] of tests/tiny.yaml with jax {jax.__version__}"
+    )
