@@ -17,13 +17,14 @@ from es_randomized import Evolution, LocalEvaluator, compilation, evaluate, load
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PILOT = 20  # generations that measure the speed
+SCORING = {"evaluation.seeds": 200, "evaluation.votes": [30]}
 
 LEARNING_RATE = "strategy.optimizer.learning_rate"
 VARIANTS: dict[str, dict[str, Any]] = {
     "demo": {},
     "q = 1 (mean)": {"objective.q": 1},
-    "q = 3": {"objective.q": 3},
-    "q = 30": {"objective.q": 30},
+    "q = 10": {"objective.q": 10},
+    "q from 4 to 10": {"objective.q": {"start": 4, "end": 10, "shape": "exponential"}},
     "worst of the batch": {"objective": {"kind": "worst_case"}},
     "32 instances": {"batch.instances": 32},
     "128 instances": {"batch.instances": 128},
@@ -31,12 +32,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "16 seeds": {"batch.seeds": 16},
     "population 128": {"strategy.population": 128},
     "population 512": {"strategy.population": 512},
-    "width 6": {"model.width": 6},
     "width 16, hidden 64": {"model.width": 16, "model.hidden": 64},
-    "hidden 32": {"model.hidden": 32},
+    "width 8, hidden 16": {"model.width": 8, "model.hidden": 16},
     "three blocks": {"model.blocks": 3},
     "gelu": {"model.activation": "gelu"},
-    "separate Q, K, V, O": {"model.key": 8},
+    "separate Q, K, V, O": {"model.key": 16},
     "bits as seed": {"task.noise": "bits", "task.noise_width": 2},
     "std constant": {"strategy.std": 0.03},
     "std twice": {"strategy.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def run(overrides: dict[str, Any], seconds: float, seed: int) -> dict[str, Any]:
     """Train one variant for about `seconds` and score it."""
     generations = max(PILOT, int(seconds / _seconds_per_generation(overrides)))
-    evolution = Evolution.of(load(CONFIG, overrides | {"seed": seed, "budget.generations": generations}))
+    evolution = Evolution.of(load(CONFIG, overrides | SCORING | {"seed": seed, "budget.generations": generations}))
     state = evolution.init()
     began = time.monotonic()
     for step in train(evolution, LocalEvaluator(evolution), state):
