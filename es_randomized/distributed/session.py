@@ -13,6 +13,7 @@ from typing import Any
 from es_randomized.compilation import usable_cores
 from es_randomized.errors import ClusterError
 
+JOINING = "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
 OBJECT_STORE_BYTES = 256 * 2**20  # one generation's state; a population never enters it
 
 
@@ -31,6 +32,7 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:
+        _check_answers(address)
         options |= {"address": address}
     else:
         if dashboard_port is not None:
@@ -45,30 +47,38 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
         }
         if dashboard_port is not None:
             options["dashboard_port"] = dashboard_port
-    ray = _start(options, address)
+    ray = _start(options)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start(options: dict[str, Any], address: str | None) -> Any:
+def _start(options: dict[str, Any]) -> Any:
     import ray
 
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        advice = (
-            "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
-            if address
-            else "check free memory and disk, or train without Ray: --local"
-        )
-        raise ClusterError(f"cannot reach {where}: {str(error).strip().splitlines()[0]}; {advice}") from error
+        local = options["address"] == "local"
+        what = "start a local Ray cluster" if local else f"join the Ray cluster at {options['address']}"
+        advice = "check free memory and disk, or train without Ray: --local" if local else JOINING
+        raise ClusterError(f"cannot {what}: {str(error).strip().splitlines()[0]}; {advice}") from error
     finally:
         os.umask(previous)
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Ask the address itself: Ray takes minutes to give up on a cluster that is not there."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return  # `auto` and the like, which Ray resolves
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ClusterError(f"cannot reach the Ray cluster at {address}: {error.strerror or error}; {JOINING}") from None
 
 
 def _check_free(port: int) -> None:

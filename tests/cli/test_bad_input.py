@@ -90,11 +90,12 @@ def test_port_in_use(tmp_path: Path) -> None:
 
 
 def test_dead_cluster(tmp_path: Path) -> None:
-    result = run(
-        "train", TINY, "--address", "127.0.0.1:9", "--run", tmp_path / "run", RAY_gcs_rpc_server_reconnect_timeout_s="1"
-    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    result = run("train", TINY, "--address", address, "--run", tmp_path / "run")
     assert result.returncode == 1
-    assert "cannot reach the Ray cluster at 127.0.0.1:9" in result.stderr
+    assert f"cannot reach the Ray cluster at {address}: Connection refused" in result.stderr
+    assert "`ray status`" in result.stderr
 
 
 def test_user_code_that_raises_stops_the_run_with_its_exception(tmp_path: Path) -> None:
