@@ -9,23 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from es_randomized.cli.main import main
 from tests.tools.command import TINY, final_snapshot, generations_in, run
 
-MISTAKES = {
-    "unknown key": (["--strategy.populatoin", 8], "strategy.populatoin: unknown key; did you mean population?"),
-    "unknown section": (["--stategy.population", 8], "stategy: unknown section; did you mean strategy?"),
+BAD_SETTINGS = {
+    "unknown key": (["--strategy.populatoin", "8"], "strategy.populatoin: unknown key; did you mean population?"),
+    "unknown section": (["--stategy.population", "8"], "stategy: unknown section; did you mean strategy?"),
     "wrong type": (["--strategy.population", "many"], "strategy.population: should be a valid integer, got 'many'"),
-    "odd pairs": (
-        ["--strategy.population", 7],
-        "draws antithetic pairs, so population must be even, but it is 7; use 8",
-    ),
-    "impossible task": (["--task.colours", 2], "a cycle of n=5 vertices has no proper 2-colouring because n is odd"),
+    "odd pairs": (["--strategy.population", "7"], "so population must be even, but it is 7; use 8"),
+    "impossible task": (["--task.colours", "2"], "a cycle of n=5 vertices has no proper 2-colouring because n is odd"),
     "refused strategy": (["--strategy.kind", "MA_ES"], "MA_ES is not offered: evosax applies rank-ordered weights"),
+}
+
+BAD_SIZES = {
     "tile": (["--plan.tile", 3], "plan.tile is 3, but it must divide instances x seeds = 8"),
-    "no memory": (
-        ["--strategy.population", 2000000, "--plan.memory_mib", 100],
-        "but plan.memory_mib is 100",
-    ),
+    "no memory": (["--strategy.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],
         "a chunk of one member needs",
@@ -34,9 +32,23 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_in_settings(mistake: str, tmp_path: Path) -> None:
-    overrides, message = MISTAKES[mistake]
+@pytest.mark.parametrize("mistake", BAD_SETTINGS)
+def test_mistakes_in_settings(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides, message = BAD_SETTINGS[mistake]
+    monkeypatch.setattr(sys, "argv", ["es-randomized", "train", str(TINY), "--run", str(tmp_path / "run"), *overrides])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    errors = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert message in errors
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("mistake", BAD_SIZES)
+def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
+    overrides, message = BAD_SIZES[mistake]
     result = run("train", TINY, "--local", "--no-evaluate", "--run", tmp_path / "run", *overrides)
     assert result.returncode == 1, result.stdout
     assert message in result.stderr
