@@ -62,7 +62,7 @@ class RayEvaluator(Evaluator):
         for _ in range(self.size):
             self._start_worker()
         while len(self._workers) < self.size:
-            self._admit(self._wait_for(list(self._starting), None))
+            self._admit(_first_ready(list(self._starting)))
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(draw.state)]
@@ -75,7 +75,7 @@ class RayEvaluator(Evaluator):
         deaths: Counter[int] = Counter()
         while len(results) < len(self.evolution.chunks):
             self._hand_out(draw.generation, pending, flying)
-            for ready in self._wait_for([*flying, *self._starting], None):
+            for ready in _first_ready([*flying, *self._starting]):
                 if ready in self._starting:
                     for worker in self._admit([ready]):
                         self._begin(worker, draw.generation, state)
@@ -89,10 +89,6 @@ class RayEvaluator(Evaluator):
                     else:
                         results[chunk] = losses
         return self._in_id_order(results)
-
-    def pids(self) -> list[int]:
-        """Process ids of the workers, for tests and for people with a debugger."""
-        return ray.get([worker.pid.remote() for worker in self._workers])
 
     def close(self) -> None:
         for worker in [*self._workers, *self._starting.values()]:
@@ -163,6 +159,7 @@ class RayEvaluator(Evaluator):
             except ray.exceptions.RayTaskError as error:
                 raise WorkerError(f"a worker could not start: {_cause(error)}") from error
             else:
+                self._failed_starts = 0
                 self._workers.append(worker)
                 admitted.append(worker)
         return admitted
@@ -170,13 +167,14 @@ class RayEvaluator(Evaluator):
     def _begin(self, worker: Any, generation: int, state: Any) -> None:
         self._begun[worker] = worker.begin.remote(generation, state)
 
-    def _wait_for(self, references: list[Any], timeout: float | None) -> list[Any]:
-        ready, _ = ray.wait(references, num_returns=1, timeout=timeout)
-        return list(ready)
-
     def _in_id_order(self, results: dict[int, bytes]) -> Float[np.ndarray, " member"]:
         losses = b"".join(results[chunk] for chunk in range(len(self.evolution.chunks)))
         return np.frombuffer(losses, np.float32)[: self.evolution.strategy.population].copy()
+
+
+def _first_ready(references: list[Any]) -> list[Any]:
+    ready, _ = ray.wait(references, num_returns=1)
+    return list(ready)
 
 
 def _cause(error: Any) -> str:

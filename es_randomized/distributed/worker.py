@@ -1,6 +1,5 @@
 """The worker: evaluates chunks of the generation it was last told about. A plain class, testable without Ray."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,3 @@ class Worker:
         ids = self.evolution.chunks[chunk]
         losses = self.evolution.chunk_losses(self._draw.sample, ids, np.uint32(generation))
         return np.asarray(losses).tobytes()
-
-    def pid(self) -> int:
-        """This process."""
-        return os.getpid()
