@@ -6,7 +6,7 @@ enough to stay in a core's cache; memory is bounded by one tile whatever the pop
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, UInt32
 from pydantic import Field
 
 from es_randomized import rng
+from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import Objective
 from es_randomized.policy import Weights
@@ -28,12 +29,12 @@ class Batch:
     """What every member of a generation is evaluated on.
 
     Attributes:
-        instances: fresh random instances per generation.
+        instances: fresh random instances per generation, in whole bundles of the task; `all`: every one there is.
         seeds: fresh random seeds per generation, the same for all instances (m of the paper).
         fixed_seed: train on one seed that never changes: the paper's deterministic models A_r0; needs seeds: 1.
     """
 
-    instances: Annotated[int, Field(ge=1)] = 64
+    instances: Annotated[int, Field(ge=1)] | Literal["all"] = 64
     seeds: Annotated[int, Field(ge=1)] = 8
     fixed_seed: bool = False
 
@@ -41,9 +42,28 @@ class Batch:
         if self.fixed_seed and self.seeds != 1:
             raise ValueError(f"fixed_seed trains on one seed, but seeds is {self.seeds}; set seeds: 1")
 
-    @property
-    def cases(self) -> int:
-        return self.instances * self.seeds
+    def bundles(self, task: Task) -> int:
+        """Bundles of `task` per generation.
+
+        Raises:
+            ConfigError: the instances are not whole bundles, or the task cannot list all of them.
+        """
+        if self.instances == "all":
+            everything = task.enumerate()
+            if everything is None:
+                raise ConfigError("batch.instances: all needs a task that can list its instances; give a number")
+            return int(everything.shape[-1])
+        if self.instances % task.bundle:
+            near = max(1, round(self.instances / task.bundle)) * task.bundle
+            raise ConfigError(
+                f"batch.instances is {self.instances}, but this task's instances come in bundles of {task.bundle}; "
+                f"use {near}"
+            )
+        return self.instances // task.bundle
+
+    def cases(self, task: Task) -> int:
+        """Cases of one member's evaluation: bundles x seeds."""
+        return self.bundles(task) * self.seeds
 
 
 @dataclass(frozen=True)
@@ -71,16 +91,15 @@ class Fitness:
         objective = self.objective.at(generation, self.generations)
 
         def loss(flat: Float[Array, " param"]) -> Float[Array, ""]:
-            return objective(self._case_losses(self.unravel(flat), observations))
+            return objective(self._losses(flat, observations))
 
         return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
 
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
-        instances = self.task.sample(rng.address(self.seed, rng.Purpose.INSTANCES, generation), self.batch.instances)
         seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
-        paired = self.task.observe(*pair(instances, seeds))
-        tiles = self.batch.cases // self.tile
+        paired = self.task.observe(*pair(self._bundles(generation), seeds))
+        tiles = self.batch.cases(self.task) // self.tile
 
         def split(x: Array) -> Array:
             return jnp.moveaxis(x.reshape(*x.shape[:-1], tiles, self.tile), -2, 0)
@@ -91,23 +110,40 @@ class Fitness:
         """Flat parameters as the model's pytree."""
         return unraveller(self.model, self.task)(flat)
 
+    def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
+        """The losses of one member on everything it meets in `generation`."""
+        return self._losses(flat, self.observations(generation))
+
+    def _bundles(self, generation: UInt32[Array, ""]) -> Any:
+        if self.batch.instances == "all":
+            return jnp.asarray(self.task.enumerate())
+        key = rng.address(self.seed, rng.Purpose.INSTANCES, generation)
+        return self.task.sample(key, self.batch.bundles(self.task))
+
     def _seed_key(self, generation: UInt32[Array, ""]) -> Any:
         return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
 
-    def _case_losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
-        policy = self.model.policy(weights, self.task.interface)
+    def _losses(self, flat: Float[Array, " param"], tiles: Observations) -> Float[Array, "instance seed"]:
+        policy = self.model.policy(self.unravel(flat), self.task.interface)
         losses = jax.lax.map(lambda tile: self.task.rollout(policy, tile).loss, tiles)
-        return losses.reshape(self.batch.instances, self.batch.seeds)
+        return by_instance(losses, self.batch.seeds)
 
 
-def pair(instances: Any, seeds: Any) -> tuple[Any, Any]:
-    """Every instance with every seed: both get the axis `case`, instance-major."""
-    instance_count = jax.tree.leaves(instances)[0].shape[-1]
+def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:
+    """Every bundle with every seed: both get the axis `case`, bundle-major."""
+    bundle_count = jax.tree.leaves(bundles)[0].shape[-1]
     seed_count = jax.tree.leaves(seeds)[0].shape[-1]
     return (
-        jax.tree.map(lambda x: jnp.repeat(x, seed_count, axis=-1), instances),
-        jax.tree.map(lambda x: jnp.tile(x, instance_count), seeds),
+        jax.tree.map(lambda x: jnp.repeat(x, seed_count, axis=-1), bundles),
+        jax.tree.map(lambda x: jnp.tile(x, bundle_count), seeds),
     )
+
+
+def by_instance(cases: Float[Array, "tile variant case"], seeds: int) -> Float[Array, "instance seed"]:
+    """Losses of paired cases as a matrix: instances bundle by bundle."""
+    variants = cases.shape[1]
+    joined = jnp.moveaxis(cases, 1, 0).reshape(variants, -1, seeds)
+    return jnp.moveaxis(joined, 0, 1).reshape(-1, seeds)
 
 
 def unraveller(model: Transformer, task: Task) -> Any:

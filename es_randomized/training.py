@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from es_randomized import rng
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.evaluation.outcomes import Outcomes
+from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluator import Evaluator
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics, summary
@@ -23,8 +20,6 @@ from es_randomized.strategies.strategy import State
 from es_randomized.train import train
 
 SAVE_SECONDS = 10.0
-CHECKS = 100  # how often over a run the centre is scored on held-out draws
-CHECK_INSTANCES, CHECK_SEEDS = 512, 64
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +50,7 @@ def run_session(
         generation, state = folder.restore(evolution)
         journal = folder.open_journal(evolution.strategy.population)
         metrics = Metrics(folder.metrics, folder.losses())
-        check = HeldOut(evolution)
+        check = HeldOut(evolution.experiment)
         began = saved = time.monotonic()
         earlier, reason = metrics.seconds, "finished"
         try:
@@ -63,7 +58,7 @@ def run_session(
                 journal.append(step.generation, step.losses)
                 generation, state = step.generation + 1, step.state
                 row = summary(step.generation, step.losses, earlier + time.monotonic() - began)
-                row |= check(step.generation, state)
+                row |= check(evolution.strategy.centre(state)) if check.due(step.generation) else {}
                 metrics.add(row)
                 on_row(row)
                 if time.monotonic() - saved > SAVE_SECONDS:
@@ -80,28 +75,6 @@ def run_session(
         _save(folder, metrics, generation, state)
     log.info("%s before generation %d", reason, generation)
     return Session(generation, state, reason)
-
-
-class HeldOut:
-    """Scores the centre on instances and seeds that training never sees, the same throughout a run."""
-
-    def __init__(self, evolution: Evolution) -> None:
-        experiment = evolution.experiment
-        self.strategy = evolution.strategy
-        self.last = experiment.budget.generations - 1
-        self.every = max(1, experiment.budget.generations // CHECKS)
-        self.outcomes = Outcomes(experiment.task, experiment.model)
-        key = rng.address(experiment.seed, rng.Purpose.CHECK_INSTANCES)
-        self.instances = np.asarray(experiment.task.sample(key, CHECK_INSTANCES))
-        self.seeds = experiment.task.seeds(rng.address(experiment.seed, rng.Purpose.CHECK_SEEDS), CHECK_SEEDS)
-
-    def __call__(self, generation: int, state: State) -> dict[str, float]:
-        """Success of the centre after `generation`, on the generations where it is due."""
-        if generation % self.every and generation != self.last:
-            return {}
-        success, _ = self.outcomes(self.strategy.centre(state), self.instances, self.seeds)
-        rates = success.mean(axis=1)
-        return {"success_average": float(rates.mean()), "success_p95": float(np.quantile(rates, 0.05))}
 
 
 @contextmanager

@@ -38,13 +38,14 @@ class Numbers:
     """The figures of the latest row, with the latest check of the centre."""
 
     def __init__(self) -> None:
-        self.success = ""
+        self.held_out = ""
 
     def __call__(self, row: Row) -> str:
-        if "success_average" in row:
-            self.success = f"  success {row['success_average']:.1%}, 95th {row['success_p95']:.1%}"
+        if "held_out_average" in row:
+            shown = [f"{name} {row['held_out_' + name]:.3g}" for name in ("average", "p95", "worst")]
+            self.held_out = f"  held out: {', '.join(shown)}"
         failed = f"  {row['non_finite']} not finite" if row["non_finite"] else ""
-        return f"loss {row['loss_mean']:.3f}{self.success}{failed}"
+        return f"loss {row['loss_mean']:.3f}{self.held_out}{failed}"
 
 
 def _printer(console: Console, generations: int) -> Callable[[Row], None]:

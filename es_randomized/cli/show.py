@@ -39,14 +39,15 @@ def _work(evolution: Any) -> Table:
 
     experiment, strategy = evolution.experiment, evolution.strategy
     interface, batch = experiment.task.interface, experiment.batch
-    tokens = batch.cases * interface.nodes
+    cases, instances = batch.cases(experiment.task), batch.bundles(experiment.task) * experiment.task.bundle
+    tokens = cases * interface.nodes
     flops = tokens * experiment.model.flops(interface) * strategy.population
     chunk = program_bytes(evolution.chunk_losses, strategy.sample_shape(), experiment.plan.chunk)
     table = Table(title="one generation", title_justify="left", show_header=False)
     for name, value in (
         ("parameters", f"{strategy.parameters:,}"),
         ("members", f"{strategy.population:,}"),
-        ("cases per member", f"{batch.instances} instances × {batch.seeds} seeds = {batch.cases:,}"),
+        ("cases per member", f"{instances} instances × {batch.seeds} seeds in {cases:,} cases"),
         ("tokens per member", f"{tokens:,}"),
         ("matrix products", f"{flops / 1e9:,.1f} GFLOP"),
         ("population matrix", f"{4 * strategy.population * strategy.parameters / MIB:,.1f} MiB in every worker"),

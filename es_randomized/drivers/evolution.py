@@ -88,11 +88,12 @@ class Evolution:
 def _with_layout(experiment: Experiment) -> Experiment:
     """The experiment with tile and block as numbers."""
     settings, model = experiment.plan, experiment.model
-    cases, backend = experiment.batch.cases, jax.default_backend()
-    widest = 4 * experiment.task.interface.nodes * max(model.hidden, model.width)
+    task, backend = experiment.task, jax.default_backend()
+    cases = experiment.batch.cases(task)
+    widest = 4 * max(task.interface.nodes, task.bundle) * max(model.hidden, model.width)
     tile = plan.default_tile(cases, widest, backend) if settings.tile == "auto" else settings.tile
     if cases % tile:
-        raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide instances x seeds = {cases}; use auto")
+        raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
     block = plan.default_block(backend) if settings.block == "auto" else settings.block
     return dataclasses.replace(experiment, plan=dataclasses.replace(settings, tile=tile, block=block))
 

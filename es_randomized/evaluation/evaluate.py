@@ -3,118 +3,180 @@
 import io
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from es_randomized import rng
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluation.statistics import Estimate, Rates, rates
+from es_randomized.evaluation.randomness import Randomness, runs
+from es_randomized.evaluation.statistics import Estimate, Rates, exact, loss_rates, rates
 from es_randomized.evaluation.votes import best_of, majority
 from es_randomized.evaluation.windows import WindowOutcomes
 from es_randomized.experiment import Experiment
-from es_randomized.tasks.task import Reference
+from es_randomized.tasks.task import Bundles, Outcome, Reference, Task
+
+
+class WorstGroup(NamedTuple):
+    """The worst of several groups of instances: which one, and its success rate or loss."""
+
+    group: int
+    rate: Estimate
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good one set of weights is.
+    """How good one set of weights is, in the task's headline: success rates, or losses in task units.
 
     Attributes:
+        headline: success or loss.
+        unit: of the loss.
         single: one run per instance.
-        majority: the most frequent answer of k runs, by k.
-        best_of: any of k runs right (answers that can be checked), by k.
+        majority: success of the most frequent answer of k runs, by k.
+        best_of: whether any of k runs is right (answers that can be checked), by k.
         twin: the same weights with one frozen seed for all instances, the luckiest of half of the seeds.
-        per_instance: success rate of every instance.
+        groups: the worst group of instances by what groups them (a query position, for example).
+        references: what is known, in the same headline.
+        per_instance: the headline of every instance, averaged over runs.
+        success: success rate of every instance.
+        labels: the groups every instance belongs to.
         enumerated: whether the instances are all there are.
-        seeds: fresh seeds per instance.
+        randomness: what differed between runs.
+        runs: per instance.
         confidence: of all intervals.
     """
 
+    headline: str
+    unit: str
     single: Rates
     majority: dict[int, Rates]
     best_of: dict[int, Rates]
-    twin: Rates
+    twin: Rates | None
+    groups: dict[str, WorstGroup]
     references: list[Reference]
     per_instance: Float[np.ndarray, " instance"]
+    success: Float[np.ndarray, " instance"]
+    labels: dict[str, Int[np.ndarray, " instance"]]
     enumerated: bool
-    seeds: int
+    randomness: Randomness
+    runs: int
     confidence: float
 
-    def by_seed(self) -> dict[str, float]:
-        """Shares of the instances that are right with every seed, with some, and with none."""
-        always, never = float((self.per_instance == 1).mean()), float((self.per_instance == 0).mean())
+    def by_run(self) -> dict[str, float]:
+        """Shares of the instances that are right in every run, in some, and in none."""
+        always, never = float((self.success == 1).mean()), float((self.success == 0).mean())
         return {"always": always, "depends_on_seed": 1 - always - never, "never": never}
 
     def to_json(self) -> str:
-        """The content of evaluation.json; losses and rates as fractions."""
-        sample = {"instances": len(self.per_instance), "enumerated": self.enumerated, "confidence": self.confidence}
-        tree: dict[str, Any] = _rates(self.single) | {"sample": sample | {"seeds": self.seeds}}
+        """The content of evaluation.json; rates as fractions, losses in task units."""
+        sample = {"instances": len(self.success), "enumerated": self.enumerated, "confidence": self.confidence}
+        tree: dict[str, Any] = {"headline": self.headline, "unit": self.unit, "randomness": self.randomness}
+        tree |= _rates(self.single) | {"sample": sample | {"seeds": self.runs}}
         for name, by_size in (("majority", self.majority), ("best_of", self.best_of)):
             tree[name] = {
-                str(k): _rates(value) | {"sample": sample | {"repeats": self.seeds // k}}
-                for k, value in by_size.items()
+                str(k): _rates(value) | {"sample": sample | {"repeats": self.runs // k}} for k, value in by_size.items()
             }
-        tree["by_seed"] = self.by_seed()
-        tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.seeds // 2}}
-        exact = [reference for reference in self.references if reference.kind == "exact"]
-        tree["reference"] = exact[0]._asdict() if exact else None
+        tree["by_seed"] = self.by_run()
+        if self.twin:
+            tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.runs // 2}}
+        tree["worst_group"] = {name: {"group": g.group} | g.rate._asdict() for name, g in self.groups.items()}
+        proven = [reference for reference in self.references if reference.kind == "exact"]
+        tree["reference"] = proven[0]._asdict() if proven else None
         tree["references"] = [reference._asdict() for reference in self.references]
         return json.dumps(tree, indent=2)
 
     def to_parquet(self) -> bytes:
-        """One row per instance, in the order of the task's enumeration: its number and success rate."""
-        table = pa.table({"instance": np.arange(len(self.per_instance)), "success": self.per_instance})
+        """One row per instance, in the order of the task's enumeration: its number, groups, success rate and loss."""
+        columns = {"instance": np.arange(len(self.success)), **self.labels, "success": self.success}
+        if self.headline == "loss":
+            columns["loss"] = self.per_instance
         buffer = io.BytesIO()
-        pq.write_table(table, buffer)
+        pq.write_table(pa.table(columns), buffer)
         return buffer.getvalue()
 
 
-def evaluate(experiment: Experiment, weights: Float[Array, " param"]) -> Score:
-    """Score flat `weights` as the experiment's `evaluation` section says, on draws training never saw."""
-    settings, task = experiment.evaluation, experiment.task
-    instances = task.enumerate()
-    enumerated = instances is not None
-    if instances is None:
-        key = rng.address(experiment.seed, rng.Purpose.EVALUATION_INSTANCES)
-        instances = np.asarray(task.sample(key, settings.instances))
-    seeds = task.seeds(rng.address(experiment.seed, rng.Purpose.EVALUATION_SEEDS), settings.seeds)
-    runner = WindowOutcomes if WindowOutcomes.applies(task, experiment.model) else Outcomes
-    success, answers = runner(task, experiment.model)(weights, instances, seeds)  # type: ignore[arg-type]
-    return score(success, answers, settings.votes, settings.confidence, task.references(), enumerated)
+def evaluate(
+    experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None
+) -> Score:
+    """Score flat weights as the experiment's `evaluation` section says, on draws training never saw.
+
+    Args:
+        weights: one set, or several for an ensemble.
+        randomness: what differs between runs; by default the seed, or nothing for a model trained on one fixed seed.
+    """
+    source = randomness or ("none" if experiment.batch.fixed_seed else "seed")
+    bundles, enumerated = evaluation_bundles(experiment)
+    repeated = runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
+    runner = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
+    outcome = runner(experiment.task, experiment.model)(repeated, bundles)
+    return score(experiment, outcome, source, bundles, enumerated)
+
+
+def evaluation_bundles(experiment: Experiment) -> tuple[Bundles, bool]:
+    """What is evaluated, and whether that is all there is."""
+    everything = experiment.task.enumerate()
+    if everything is not None:
+        return everything, True
+    key = rng.address(experiment.seed, rng.Purpose.EVALUATION_INSTANCES)
+    count = -(-experiment.evaluation.instances // experiment.task.bundle)
+    return np.asarray(experiment.task.evaluation_sample(key, count)), False
 
 
 def score(
-    success: Bool[np.ndarray, "instance seed"],
-    answers: Int[np.ndarray, "instance seed"],
-    votes: list[int],
-    confidence: float,
-    references: list[Reference],
-    enumerated: bool,
+    experiment: Experiment, outcome: Outcome, randomness: Randomness, bundles: Bundles, enumerated: bool
 ) -> Score:
-    """The score of outcomes, whatever made them."""
+    """The score of outcomes `[instance, run]`, whatever made them."""
+    task, settings = experiment.task, experiment.evaluation
+    success, answer = np.asarray(outcome.success), np.asarray(outcome.answer)
+    votes = [k for k in settings.votes if 2 * k <= success.shape[1]]
+    values = np.asarray(outcome.loss) if task.headline == "loss" else success
+    labels = task.labels(bundles)
     return Score(
-        single=rates(success, confidence),
-        majority={k: rates(majority(answers, success, k), confidence) for k in votes},
-        best_of={k: rates(best_of(success, k), confidence) for k in votes},
-        twin=frozen_twin(success),
-        references=references,
-        per_instance=success.mean(axis=1, dtype=np.float32),
+        headline=task.headline,
+        unit=task.unit,
+        single=_headline(task, values, settings.confidence),
+        majority={k: rates(majority(answer, success, k), settings.confidence) for k in votes},
+        best_of={k: rates(best_of(success, k), settings.confidence) for k in votes},
+        twin=frozen_twin(task, values) if randomness == "seed" else None,
+        groups={name: _worst_group(task, values, group, settings.confidence) for name, group in labels.items()},
+        references=task.references(),
+        per_instance=values.mean(axis=1, dtype=np.float32),
+        success=success.mean(axis=1, dtype=np.float32),
+        labels=labels,
         enumerated=enumerated,
-        seeds=success.shape[1],
-        confidence=confidence,
+        randomness=randomness,
+        runs=success.shape[1],
+        confidence=settings.confidence,
     )
 
 
-def frozen_twin(success: Bool[np.ndarray, "instance seed"]) -> Rates:
-    """The deterministic model with the luckiest seed of the first half; its outcomes are 0 or 1 and have no interval."""
-    half = success[:, : success.shape[1] // 2]
-    frozen = half[:, int(np.argmax(half.mean(axis=0)))]
-    values = (float(frozen.mean()), float(np.quantile(frozen, 0.05, method="lower")), float(frozen.min()))
-    return Rates(*(Estimate(value, value, value) for value in values))
+def frozen_twin(task: Task, values: np.ndarray) -> Rates:
+    """The deterministic model with the luckiest seed of the first half; its values have no interval."""
+    half = values[:, : values.shape[1] // 2].mean(axis=0)
+    if task.headline == "loss":
+        return exact(values[:, int(np.argmin(half))], lower_is_better=True)
+    return exact(values[:, int(np.argmax(half))].astype(float))
+
+
+def _headline(task: Task, values: np.ndarray, confidence: float) -> Rates:
+    return loss_rates(values, confidence, task.largest_loss) if task.headline == "loss" else rates(values, confidence)
+
+
+def _worst_group(task: Task, values: np.ndarray, group: Int[np.ndarray, " instance"], confidence: float) -> WorstGroup:
+    """Groups are averaged run by run; then the worst one is found as the worst instance is."""
+    names = np.unique(group)
+    means = np.stack([values[group == name].mean(axis=0) for name in names])
+    largest = task.largest_loss if task.headline == "loss" else 1.0
+    losses = means if task.headline == "loss" else 1 - means
+    chosen = names[int(np.argmax(losses[:, : max(1, losses.shape[1] // 2)].mean(axis=1)))]
+    worst = loss_rates(losses, confidence, largest).worst
+    if task.headline == "loss":
+        return WorstGroup(int(chosen), worst)
+    return WorstGroup(int(chosen), Estimate(1 - worst.value, 1 - worst.high, 1 - worst.low))
 
 
 def _rates(value: Rates) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Run one set of weights on many instances and seeds, on all devices of this process, in bounded memory."""
+"""Run a policy many times on many instances, on all devices of this process, in bounded memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,45 +8,47 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from es_randomized.compilation import jit
+from es_randomized.evaluation.randomness import Runs
 from es_randomized.fitness import unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.policy import Policy
-from es_randomized.tasks.task import Instances, Seeds, Task
+from es_randomized.tasks.task import Bundles, Outcome, Task
 
-INSTANCES_PER_STEP = 128
+VARIANTS_PER_STEP = 128  # instances run side by side
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Successes and answers of a policy on every instance with every seed."""
+    """What comes of every instance in every run."""
 
     task: Task
     model: Transformer
 
-    def __call__(
-        self, weights: Float[Array, " param"], instances: Instances, seeds: Seeds
-    ) -> tuple[Bool[np.ndarray, "instance seed"], Int[np.ndarray, "instance seed"]]:
-        """Success and answer, one column per seed."""
-        success, answer = over_blocks(self._program, (weights, seeds), instances, INSTANCES_PER_STEP)
-        return success, answer
+    def __call__(self, runs: Runs, bundles: Bundles) -> Outcome:
+        """Arrays `[instance, run]`, instances bundle by bundle."""
+        parts = over_blocks(self._program, runs, bundles, self._step)
+        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), parts)
+
+    @property
+    def _step(self) -> int:
+        return max(1, VARIANTS_PER_STEP // self.task.bundle)
 
     @cached_property
     def _program(self) -> Any:
         return jit(self._block)
 
-    def _block(self, shared: tuple[Any, Seeds], instances: Instances) -> Any:
-        """Success and answer [instance, seed]: one seed after the other, all instances of the block side by side."""
-        weights, seeds = shared
-        policy = bind(self.task, self.model, weights)
+    def _block(self, runs: Runs, bundles: Bundles) -> Outcome:
+        """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
 
-        def with_seed(seed: Any) -> Any:
-            outcome = self.task.rollout(policy, self.task.observe(instances, repeat(seed, INSTANCES_PER_STEP)))
-            return outcome.success, outcome.answer
+        def one(number: Any) -> Outcome:
+            observations = self.task.observe(bundles, repeat(runs.seed(number), self._step))
+            return self.task.rollout(runs.policy(number, self.task, self.model), observations)
 
-        return jax.tree.map(jnp.transpose, jax.lax.map(with_seed, last_axis_first(seeds)))
+        outcomes = jax.lax.map(one, jnp.arange(runs.count))
+        return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
 
 
 def bind(task: Task, model: Transformer, weights: Float[Array, " param"]) -> Policy:
@@ -57,11 +59,6 @@ def bind(task: Task, model: Transformer, weights: Float[Array, " param"]) -> Pol
 def repeat(seed: Any, count: int) -> Any:
     """One seed for `count` cases."""
     return jax.tree.map(lambda x: jnp.repeat(x[..., None], count, axis=-1), seed)
-
-
-def last_axis_first(tree: Any) -> Any:
-    """Every array with its last axis in front, ready to be mapped over."""
-    return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), tree)
 
 
 def over_blocks(program: Any, shared: Any, columns: Any, size: int) -> Any:

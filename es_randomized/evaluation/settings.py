@@ -14,10 +14,10 @@ class Evaluation:
     """How a trained policy is scored.
 
     Attributes:
-        seeds: fresh seeds every instance is run on.
+        seeds: fresh seeds every instance is run on (or runs, where the randomness comes from elsewhere).
         votes: sizes of the majority votes and of best-of-k; each at most half of `seeds`, so that a vote can be
             repeated and has an interval.
-        instances: random instances where the task cannot list them all.
+        instances: random instances where the task cannot list them all; rounded up to whole bundles.
         confidence: of every interval.
     """
 

@@ -1,20 +1,20 @@
 """Honest numbers: every estimate with an interval and its sample size.
 
-Success rates over instances x seeds. The seeds are the sample: all instances share them, so intervals resample seeds
-(runs of the whole policy), never single cases. The worst instance is chosen on one half of the seeds and estimated on the
-other, because the minimum of noisy estimates is biased downwards.
+Success rates, or losses, over instances x runs. The runs are the sample: all instances share their seeds, so intervals
+resample runs of the whole policy, never single cases. The worst instance is chosen on one half of the runs and estimated
+on the other, because the worst of noisy estimates is biased.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 RESAMPLES = 200
 
 
 class Estimate(NamedTuple):
-    """A value in [0, 1] with an interval that holds with the stated confidence."""
+    """A success rate in [0, 1] or a loss, with an interval that holds with the stated confidence."""
 
     value: float
     low: float
@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Success over instances: on average, of the instance at the worst 5 %, and of the worst instance."""
+    """Over instances: on average, of the instance at the worst 5 %, and of the worst instance."""
 
     average: Estimate
     p95: Estimate
@@ -30,18 +30,43 @@ class Rates(NamedTuple):
 
 
 def rates(success: Bool[np.ndarray, "instance sample"], confidence: float) -> Rates:
-    """Estimates from a matrix of successes; columns are independent samples of the seed (or of a vote).
+    """Estimates from a matrix of successes; columns are independent runs (or votes).
 
     Args:
-        success: at least two columns.
+        success: a single column is a deterministic policy, whose values are exact.
         confidence: of every interval, in (0, 1).
     """
-    per_instance = success.mean(axis=1)
-    return Rates(
-        _average(success.mean(axis=0), confidence),
-        _quantile(success, per_instance, confidence),
-        worst(success, confidence),
-    )
+    if success.shape[1] == 1:
+        return exact(success[:, 0].astype(float))
+    average = _average(success.mean(axis=0), confidence, 0.0, 1.0)
+    return Rates(average, _quantile(success, 0.05, confidence), worst(success, confidence))
+
+
+def loss_rates(losses: Float[np.ndarray, "instance sample"], confidence: float, largest: float) -> Rates:
+    """The same of losses between 0 and `largest`, lower is better: the worst instance is the one with the largest loss.
+
+    The upper end for the worst instance is the largest empirical Bernstein bound (Maurer & Pontil 2009, theorem 4) over
+    all instances, each at its share of the error, so it holds for the true maximum.
+    """
+    if losses.shape[1] == 1:
+        return exact(losses[:, 0], lower_is_better=True)
+    half, error = losses.shape[1] // 2, (1 - confidence) / 2
+    chosen = int(np.argmax(losses[:, :half].mean(axis=1)))
+    held_out = _average(losses[chosen, half:], confidence, 0.0, largest)
+    mean, variance, count = losses.mean(axis=1), losses.var(axis=1, ddof=1), losses.shape[1]
+    log = float(np.log(2 * len(losses) / error))
+    high = mean + np.sqrt(2 * variance * log / count) + 7 * largest * log / (3 * (count - 1))
+    worst_loss = Estimate(held_out.value, held_out.low, min(largest, float(high.max())))
+    average = _average(losses.mean(axis=0), confidence, 0.0, largest)
+    return Rates(average, _quantile(losses, 0.95, confidence), worst_loss)
+
+
+def exact(values: Float[np.ndarray, " instance"], lower_is_better: bool = False) -> Rates:
+    """The rates of a deterministic policy, which have no interval."""
+    level, extreme = (0.95, values.max()) if lower_is_better else (0.05, values.min())
+    method = "higher" if lower_is_better else "lower"
+    numbers = (values.mean(), np.quantile(values, level, method=method), extreme)
+    return Rates(*(Estimate(float(n), float(n), float(n)) for n in numbers))
 
 
 def worst(success: Bool[np.ndarray, "instance sample"], confidence: float) -> Estimate:
@@ -69,24 +94,22 @@ def clopper_pearson(successes: int, trials: int, error: float) -> tuple[float, f
     return float(low), float(high)
 
 
-def _average(per_sample: Float[np.ndarray, " sample"], confidence: float) -> Estimate:
-    """The mean with Student's interval."""
+def _average(per_sample: Float[np.ndarray, " sample"], confidence: float, least: float, most: float) -> Estimate:
+    """The mean with Student's interval, cut to what is possible."""
     from scipy import special
 
     mean = float(per_sample.mean())
     error = float(per_sample.std(ddof=1)) / len(per_sample) ** 0.5
     reach = float(special.stdtrit(len(per_sample) - 1, (1 + confidence) / 2)) * error
-    return Estimate(mean, max(0.0, mean - reach), min(1.0, mean + reach))
+    return Estimate(mean, max(least, mean - reach), min(most, mean + reach))
 
 
-def _quantile(
-    success: Bool[np.ndarray, "instance sample"], per_instance: Float[np.ndarray, " instance"], confidence: float
-) -> Estimate:
-    """The 5 % quantile over instances, with a bootstrap over samples."""
+def _quantile(values: Shaped[np.ndarray, "instance sample"], level: float, confidence: float) -> Estimate:
+    """A quantile over instances, with a bootstrap over samples."""
     generator = np.random.default_rng(0)
-    samples = success.shape[1]
+    samples = values.shape[1]
     picks = generator.multinomial(samples, np.full(samples, 1 / samples), size=RESAMPLES).astype(np.float32)
-    means = success.astype(np.float32) @ (picks.T / samples)
-    low, high = np.quantile(np.quantile(means, 0.05, axis=0), [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = float(np.quantile(per_instance, 0.05))
+    means = values.astype(np.float32) @ (picks.T / samples)
+    low, high = np.quantile(np.quantile(means, level, axis=0), [(1 - confidence) / 2, (1 + confidence) / 2])
+    value = float(np.quantile(values.mean(axis=1), level))
     return Estimate(value, min(value, float(low)), max(value, float(high)))

@@ -13,12 +13,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Int, UInt8
 
 from es_randomized.compilation import jit
-from es_randomized.evaluation.outcomes import bind, last_axis_first, over_blocks, repeat
+from es_randomized.evaluation.outcomes import over_blocks, repeat
+from es_randomized.evaluation.randomness import Runs
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.task import Outcome
 
 WINDOWS_PER_STEP = 240
 INSTANCES_PER_STEP = 2048
@@ -26,7 +28,7 @@ INSTANCES_PER_STEP = 2048
 
 @dataclass(frozen=True)
 class WindowOutcomes:
-    """Successes and answers of a ring policy on every instance with every seed."""
+    """What comes of every instance in every run of a ring policy; losses are not computed."""
 
     task: CycleColouring
     model: Transformer
@@ -36,18 +38,13 @@ class WindowOutcomes:
         """Whether windows are smaller than the cycles."""
         return isinstance(task, CycleColouring) and task.n > 2 * model.blocks + 1
 
-    def __call__(
-        self,
-        weights: Float[Array, " param"],
-        instances: Int[np.ndarray, "position instance"],
-        seeds: Float[Array, "noise vertex seed"],
-    ) -> tuple[Bool[np.ndarray, "instance seed"], Int[np.ndarray, "instance seed"]]:
-        """Success and answer, one column per seed."""
+    def __call__(self, runs: Runs, instances: Int[np.ndarray, "position instance"]) -> Outcome:
+        """Success and answer `[instance, run]`, and no loss."""
         windows, index = distinct_windows(np.asarray(instances), self.model.blocks, self.task.n)
-        colours = over_blocks(self._windows, (weights, seeds), windows, WINDOWS_PER_STEP)
+        colours = over_blocks(self._windows, runs, windows, WINDOWS_PER_STEP)
         lookup = (index, np.asarray(instances))
         success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
-        return success, answer
+        return Outcome(None, success, answer)  # type: ignore[arg-type]
 
     @cached_property
     def _windows(self) -> Any:
@@ -57,26 +54,24 @@ class WindowOutcomes:
     def _assemble(self) -> Any:
         return jit(self._assembled)
 
-    def _window_colours(self, shared: Any, windows: Int[Array, "position window"]) -> UInt8[Array, "window seed"]:
+    def _window_colours(self, runs: Runs, windows: Int[Array, "position window"]) -> UInt8[Array, "window run"]:
         """Colour of every window's middle node."""
-        weights, seeds = shared
-        policy = bind(self.task, self.model, weights)
 
-        def with_seed(seed: Any) -> Any:
-            tokens, _ = self.task.observe(windows, repeat(seed, WINDOWS_PER_STEP))
-            middle = policy(tokens)[:, self.model.blocks]
+        def one(number: Any) -> Any:
+            tokens, _ = self.task.observe(windows, repeat(runs.seed(number), WINDOWS_PER_STEP))
+            middle = runs.policy(number, self.task, self.model)(tokens)[:, self.model.blocks]
             return jnp.argmax(middle, axis=0).astype(jnp.uint8)
 
-        return jax.lax.map(with_seed, last_axis_first(seeds)).T
+        return jax.lax.map(one, jnp.arange(runs.count)).T
 
-    def _assembled(self, colours: UInt8[Array, "window seed"], lookup: Any) -> Any:
-        """Success and answer [instance, seed] of a block of cycles."""
+    def _assembled(self, colours: UInt8[Array, "window run"], lookup: Any) -> Any:
+        """Success and answer [instance, run] of a block of cycles."""
         index, instances = lookup
 
-        def with_seed(column: UInt8[Array, " window"]) -> Any:
+        def one(column: UInt8[Array, " window"]) -> Any:
             return self.task.judge(column[index].astype(jnp.int32), instances)
 
-        return jax.tree.map(jnp.transpose, jax.lax.map(with_seed, colours.T))
+        return jax.tree.map(jnp.transpose, jax.lax.map(one, colours.T))
 
 
 def distinct_windows(

@@ -1,37 +1,110 @@
-"""Attention patterns: which positions a token may look at. Arrays are `[feature, node, case]`.
+"""Attention patterns: which nodes a node may look at. Arrays are `[feature, node, case]`.
 
-Softmax attention over exactly two neighbours is a sigmoid of the difference of their scores. Patterns take the products
-KᵀQ and OV, formed once per member, so that a block costs two matrix products per token instead of four; for several
-heads that pays while the width is at most twice the key size. Both neighbours are slices of one wrapped copy: two rolls would be
-computed again in every fusion that reads them, which halves the speed.
+A pattern takes one head's `Head` and the normalised tokens and returns what attention adds to each of them. `ring` takes
+the products KᵀQ and OV, formed once per member, so that it costs two matrix products per token instead of four; for
+several heads that pays while the width is at most twice the key size. Its neighbours are slices of one wrapped copy: two
+rolls would be computed again in every fusion that reads them, which halves the speed.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
-Weights = dict[str, Array]
+Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 
 
-def contract(matrix: Float[Array, "out in"], x: Float[Array, "in node case"]) -> Float[Array, "out node case"]:
+class Head(NamedTuple):
+    """The matrices of one attention head.
+
+    Attributes:
+        query, key, value: from a token to `key` features; None stands for the identity.
+        output: back to the width.
+    """
+
+    query: Float[Array, "key width"]
+    key: Float[Array, "key width"] | None
+    value: Float[Array, "key width"] | None
+    output: Float[Array, "width key"]
+
+
+def contract(matrix: Float[Array, "out in"], x: Float[Array, "in *rest"]) -> Float[Array, "out *rest"]:
     """`matrix @ x` over the feature axis."""
     return jax.lax.dot_general(matrix, x, (((1,), (0,)), ((), ())))
 
 
-def ring(weights: Weights, x: Float[Array, "width node case"]) -> Float[Array, "width node case"]:
+def project(matrix: Float[Array, "out in"] | None, x: Float[Array, "in *rest"]) -> Array:
+    """`matrix @ x`, with None as the identity."""
+    return x if matrix is None else contract(matrix, x)
+
+
+def ring(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float[Array, "width node case"]:
     """Each node attends to its two neighbours on a cycle, not to itself.
 
-    Args:
-        weights: per head, score = KᵀQ/sqrt(key) and message = OV, each `[head, width, width]`.
-        x: normalised tokens.
+    Softmax over two is a sigmoid of the difference of their scores.
     """
+    score = head.query if head.key is None else jnp.swapaxes(head.key, 0, 1) @ head.query
+    message = head.output if head.value is None else head.output @ head.value
     around = jnp.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
+    query = contract(score, x)
+    if not softmax:
+        before, after = around[:, :-2], around[:, 2:]
+        weighted = before * _dot(query, before) + after * _dot(query, after)
+        return contract(message, weighted)
     before, step = around[:, :-2], around[:, 2:] - around[:, :-2]
-    total = jnp.zeros_like(x)
-    for score, message in zip(weights["score"], weights["message"], strict=True):
-        gate = jax.nn.sigmoid(jnp.sum(contract(score, x) * step, axis=0, keepdims=True))
-        total += contract(message, before + gate * step)
-    return total
+    gate = jax.nn.sigmoid(_dot(query, step))
+    return contract(message, before + gate * step)
 
 
-PATTERNS = {"ring": ring}
+def causal(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float[Array, "width node case"]:
+    """Each node attends to itself and all nodes before it."""
+    return _masked(head, x, x, np.tri(x.shape[1], dtype=bool), softmax)
+
+
+def store(
+    head: Head, x: Float[Array, "width node case"], softmax: bool, stored: int, silent: int
+) -> Float[Array, "width read case"]:
+    """The first `stored` nodes are a causal sequence; each of the others attends to all of them and to itself.
+
+    So every reader gets what it would get as the last token of the sequence, at the price of one sequence for all.
+
+    Args:
+        silent: leading nodes whose result nobody reads; 0 or `stored`.
+    """
+    readers = x.shape[1] - stored
+    sees = np.concatenate([np.tri(stored, dtype=bool), np.ones((readers, stored), bool)])
+    own = np.concatenate([np.zeros(stored, bool), np.ones(readers, bool)])
+    return _masked(head, x[:, silent:], x[:, :stored], sees[silent:], softmax, own[silent:])
+
+
+def _masked(
+    head: Head,
+    x: Float[Array, "width query case"],
+    source: Float[Array, "width source case"],
+    sees: Bool[np.ndarray, "query source"],
+    softmax: bool,
+    own: Bool[np.ndarray, " query"] | None = None,
+) -> Float[Array, "width query case"]:
+    """Attention of x to the sources it sees and, where `own` says so, to itself."""
+    query, key, value = project(head.query, x), project(head.key, source), project(head.value, source)
+    scores = jnp.sum(query[:, :, None] * key[:, None], axis=0)
+    if own is not None:
+        own_score = jnp.sum(query * project(head.key, x), axis=0)
+        scores = jnp.concatenate([scores, own_score[:, None]], axis=1)
+        sees = np.concatenate([sees, own[:, None]], axis=1)
+    weights = _normalised(scores, sees) if softmax else jnp.where(sees[..., None], scores, 0.0)
+    attended = jnp.sum(value[:, None] * weights[None, :, : value.shape[1]], axis=2)
+    if own is not None:
+        attended += project(head.value, x) * weights[None, :, -1]
+    return contract(head.output, attended)
+
+
+def _normalised(scores: Float[Array, "query source case"], sees: Bool[np.ndarray, "query source"]) -> Array:
+    return jax.nn.softmax(jnp.where(sees[..., None], scores, -jnp.inf), axis=1)
+
+
+def _dot(a: Float[Array, "width node case"], b: Float[Array, "width node case"]) -> Float[Array, "1 node case"]:
+    return jnp.sum(a * b, axis=0, keepdims=True)

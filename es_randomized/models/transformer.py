@@ -5,15 +5,17 @@ the next matrix, and evolution strategies pay for every extra dimension.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
-from es_randomized.models.attention import PATTERNS, contract
-from es_randomized.policy import Interface, Policy, Weights
+from es_randomized.models.attention import Head, causal, contract, project, ring, store
+from es_randomized.models.memory import MEMORIES
+from es_randomized.policy import Interface, Memory, Policy, Weights
 from es_randomized.settings import settings
 
 Size = Annotated[int, Field(ge=1)]
@@ -33,6 +35,8 @@ class Transformer:
             same family of policies as key = width with half the attention parameters, which evolution pays for.
         hidden: features inside the MLP.
         activation: of the MLP; relu is 1.4 times as fast as gelu on CPUs.
+        attention: softmax, or linear: the scores themselves are the weights.
+        stem: an MLP before the first attention, so that a token's parts can mix before anything is stored of it.
     """
 
     width: Size = 16
@@ -41,24 +45,43 @@ class Transformer:
     key: Size | None = None
     hidden: Size = 64
     activation: Literal["relu", "gelu"] = "relu"
+    attention: Literal["softmax", "linear"] = "softmax"
+    stem: bool = False
 
     def init(self, key: Key[Array, ""], interface: Interface) -> Weights:
         """Fresh float32 weights: truncated normal with variance 1/fan-in, biases 0 and every matrix before a skip
         connection scaled by 1/(2 sqrt(layers)), where attention and MLP count as a layer each."""
-        keys = iter(jax.random.split(key, 2 + 6 * self.blocks))
-        skip = 0.5 / (2 * self.blocks) ** 0.5
+        keys = iter(jax.random.split(key, 2 + 6 * self.blocks + 2 * self.stem))
+        skip = 0.5 / (2 * self.blocks + self.stem) ** 0.5
         embed = _matrix(next(keys), (self.width, interface.features))
         blocks = [self._block(keys, skip) for _ in range(self.blocks)]
         readout = _matrix(next(keys), (interface.outputs, self.width))
-        return {"embed": embed, "blocks": blocks, "readout": readout, "readout_bias": jnp.zeros(interface.outputs)}
+        weights = {"embed": embed, "blocks": blocks, "readout": readout, "readout_bias": jnp.zeros(interface.outputs)}
+        return weights | {"stem": self._mlp(keys, skip)} if self.stem else weights
 
     def flops(self, interface: Interface) -> int:
         """Floating-point operations of the matrix products for one token (a multiply and an add count two)."""
-        block = 2 * self.heads * self.width**2 + 2 * self.width * self.hidden
-        return 2 * (self.width * (interface.features + interface.outputs) + self.blocks * block)
+        attention = 2 * self.width**2 if self.key is None else 4 * self.width * self.key
+        mlp = 2 * self.width * self.hidden
+        blocks = self.blocks * (self.heads * attention + mlp) + self.stem * mlp
+        return 2 * (self.width * (interface.features + interface.outputs) + blocks)
+
+    def policy(self, weights: Weights, interface: Interface) -> Policy:
+        """The policy that applies these weights."""
+        return TransformerPolicy(self, weights, interface)
+
+    def heads_of(self, block: Weights) -> list[Head]:
+        """The matrices of every head of a block."""
+        if self.key is None:
+            return [Head(s, None, None, m) for s, m in zip(block["score"], block["message"], strict=True)]
+        query = block["query"] * self.key**-0.5
+        return [Head(*parts) for parts in zip(query, block["key"], block["value"], block["output"], strict=True)]
 
     def _block(self, keys: Iterator[Any], skip: float) -> Weights:
-        return self._attention(keys, skip) | {
+        return self._attention(keys, skip) | self._mlp(keys, skip)
+
+    def _mlp(self, keys: Iterator[Any], skip: float) -> Weights:
+        return {
             "up": _matrix(next(keys), (self.hidden, self.width)),
             "up_bias": jnp.zeros(self.hidden),
             "down": _matrix(next(keys), (self.width, self.hidden), skip),
@@ -80,27 +103,75 @@ class Transformer:
             "output": _matrix(next(keys), (self.heads, self.width, self.key), skip * self.heads**-0.5),
         }
 
-    def _merged(self, block: Weights) -> Weights:
-        """KᵀQ and OV of every head."""
-        if self.key is None:
-            return block
-        score = jnp.einsum("hki,hkj->hij", block["key"], block["query"] * self.key**-0.5)
-        return {"score": score, "message": jnp.einsum("hik,hkj->hij", block["output"], block["value"])}
 
-    def policy(self, weights: Weights, interface: Interface) -> Policy:
-        """The policy that applies these weights to tokens `[feature, node, case]`."""
-        attend = PATTERNS[interface.pattern]
-        activate: Callable[[Array], Array] = getattr(jax.nn, self.activation)
+@dataclass(frozen=True)
+class TransformerPolicy(Policy):
+    """A transformer with its weights."""
 
-        def apply(tokens: Float[Array, "feature node case"]) -> Float[Array, "output node case"]:
-            x = contract(weights["embed"], tokens)
-            for block in weights["blocks"]:
-                x = x + attend(self._merged(block), _norm(x))
-                hidden = activate(contract(block["up"], _norm(x)) + _column(block["up_bias"]))
-                x = x + contract(block["down"], hidden) + _column(block["down_bias"])
-            return contract(weights["readout"], _norm(x)) + _column(weights["readout_bias"])
+    model: Transformer
+    weights: Weights
+    interface: Interface
 
-        return apply
+    def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
+        x = self._embedded(tokens)
+        for index, block in enumerate(self.weights["blocks"]):
+            last = index == self.model.blocks - 1
+            silent = self.interface.stored if last else 0
+            normed = _norm(x)
+            x = x[:, silent:] + sum(self._attend(head, normed, silent) for head in self.model.heads_of(block))
+            x = x + self._mlp(block, x)
+        return self._read(x)
+
+    def empty(self, cases: int) -> Memory:
+        size = self.model.key or self.model.width
+        memory = MEMORIES[self.model.attention]
+        return [memory.empty(self.model.heads, size, cases, self.interface.horizon) for _ in range(self.model.blocks)]
+
+    def step(
+        self, memory: Memory, token: Float[Array, "feature case"], slot: int | Int[Array, ""], active: Any = True
+    ) -> tuple[Float[Array, "output case"], Memory]:
+        x, layers = self._embedded(token), []
+        for block, layer in zip(self.weights["blocks"], memory, strict=True):
+            added, layer = self._remember(self.model.heads_of(block), layer, _norm(x), slot, active)
+            x = x + added
+            x = x + self._mlp(block, x)
+            layers.append(layer)
+        return self._read(x), layers
+
+    def trace(self, memory: Memory) -> Any:
+        return [layer.trace() for layer in memory]
+
+    def branch(
+        self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
+        return [layer.branch(trace, slots, parents) for layer, trace in zip(memory, traces, strict=True)]
+
+    def _attend(self, head: Head, x: Float[Array, "width node case"], silent: int) -> Array:
+        softmax = self.model.attention == "softmax"
+        if self.interface.pattern == "store":
+            return store(head, x, softmax, self.interface.stored, silent)
+        return {"ring": ring, "causal": causal}[self.interface.pattern](head, x, softmax)
+
+    def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
+        """What attention adds to the tokens, and the layer's memory with them."""
+        query, key, value = (
+            jnp.stack([project(matrix, x) for matrix in matrices])
+            for matrices in list(zip(*heads, strict=True))[:3]
+        )
+        layer = layer.write(key, value, slot, active)
+        return sum(contract(h.output, read) for h, read in zip(heads, layer.read(query), strict=True)), layer
+
+    def _embedded(self, tokens: Float[Array, "feature *rest"]) -> Float[Array, "width *rest"]:
+        x = contract(self.weights["embed"], tokens)
+        return x + self._mlp(self.weights["stem"], x) if self.model.stem else x
+
+    def _mlp(self, weights: Weights, x: Float[Array, "width *rest"]) -> Float[Array, "width *rest"]:
+        activate: Callable[[Array], Array] = getattr(jax.nn, self.model.activation)
+        hidden = activate(contract(weights["up"], _norm(x)) + _column(weights["up_bias"], x))
+        return contract(weights["down"], hidden) + _column(weights["down_bias"], x)
+
+    def _read(self, x: Float[Array, "width *rest"]) -> Float[Array, "output *rest"]:
+        return contract(self.weights["readout"], _norm(x)) + _column(self.weights["readout_bias"], x)
 
 
 def _matrix(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Array:
@@ -109,10 +180,10 @@ def _matrix(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> 
     return spread * jax.random.truncated_normal(key, -2.0, 2.0, shape)
 
 
-def _norm(x: Float[Array, "width node case"]) -> Float[Array, "width node case"]:
+def _norm(x: Float[Array, "width *rest"]) -> Float[Array, "width *rest"]:
     centred = x - jnp.mean(x, axis=0, keepdims=True)
     return centred * jax.lax.rsqrt(jnp.mean(centred * centred, axis=0, keepdims=True) + EPSILON)
 
 
-def _column(bias: Float[Array, " out"]) -> Float[Array, "out 1 1"]:
-    return bias[:, None, None]
+def _column(bias: Float[Array, " out"], like: Float[Array, "in *rest"]) -> Float[Array, "out *ones"]:
+    return bias.reshape(-1, *[1] * (like.ndim - 1))

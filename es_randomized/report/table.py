@@ -1,44 +1,66 @@
 """The table that ends every evaluation: the learned policy, its twin, and what is known, side by side."""
 
+from collections.abc import Callable
+
 from rich.table import Table
 
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.statistics import Estimate, Rates
 
+RUNS = {
+    "seed": "{} fresh seeds",
+    "none": "one frozen seed",
+    "sampled": "{} samples of the output, one frozen seed",
+    "dropout": "{} dropout masks, one frozen seed",
+    "ensemble": "{} training runs, one frozen seed",
+}
+
 
 def score_table(score: Score) -> Table:
-    """Success in per cent with intervals: on average, at the worst 5 % of the instances, and at the worst one."""
+    """The headline with intervals: on average, at the worst 5 % of the instances, and at the worst one."""
     instances = f"{len(score.per_instance):,} instances{' (all)' if score.enumerated else ''}"
-    title = f"success in %, {instances} × {score.seeds} fresh seeds, {score.confidence:.0%} intervals"
-    shares = score.by_seed()
+    what = "success in %" if score.headline == "success" else f"{score.unit} (lower is better)"
+    title = f"{what}, {instances} × {RUNS[score.randomness].format(score.runs)}, {score.confidence:.0%} intervals"
+    show = _percent if score.headline == "success" else _number
+    shares = score.by_run()
     caption = (
-        f"Right with every seed: {shares['always']:.1%} of the instances; with some: {shares['depends_on_seed']:.1%}; "
-        f"with none: {shares['never']:.2%}."
+        f"Right in every run: {shares['always']:.1%} of the instances; in some: {shares['depends_on_seed']:.1%}; "
+        f"in none: {shares['never']:.2%}."
     )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("policy")
     for column in ("average", "95th percentile", "worst"):
         table.add_column(column, justify="right")
-    table.add_row("learned, one run", *_cells(score.single))
-    for k, rates in score.majority.items():
-        table.add_row(f"learned, majority of {k}", *_cells(rates))
-    for k, rates in score.best_of.items():
-        table.add_row(f"learned, best of {k}", *_cells(rates))
-    table.add_row("the same, seed frozen", *_cells(score.twin), end_section=True)
+    table.add_row("learned, one run", *_cells(score.single, show))
+    if score.headline == "success":
+        for k, rates in score.majority.items():
+            table.add_row(f"learned, majority of {k}", *_cells(rates, show))
+        for k, rates in score.best_of.items():
+            table.add_row(f"learned, best of {k}", *_cells(rates, show))
+    if score.twin:
+        table.add_row("the same, seed frozen", *_cells(score.twin, show))
+    table.add_section()
+    for name, worst in score.groups.items():
+        table.add_row(f"worst {name}: number {worst.group}", "", "", _cell(worst.rate, show))
+    table.add_section()
     for reference in score.references:
         values = (reference.average, reference.p95, reference.worst)
-        table.add_row(reference.name, *("–" if v is None else _percent(v) for v in values), style="dim")
+        table.add_row(reference.name, *("–" if v is None else show(v) for v in values), style="dim")
     return table
 
 
-def _cells(rates: Rates) -> list[str]:
-    return [_cell(estimate) for estimate in rates]
+def _cells(rates: Rates, show: Callable[[float], str]) -> list[str]:
+    return [_cell(estimate, show) for estimate in rates]
 
 
-def _cell(estimate: Estimate) -> str:
+def _cell(estimate: Estimate, show: Callable[[float], str]) -> str:
     if estimate.low == estimate.high:
-        return _percent(estimate.value)
-    return f"{_percent(estimate.value)} [{_percent(estimate.low)}, {_percent(estimate.high)}]"
+        return show(estimate.value)
+    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def _percent(value: float) -> str:

@@ -24,8 +24,9 @@ SCHEMA = pa.schema(
         ("loss_best", pa.float64()),
         ("loss_std", pa.float64()),
         ("non_finite", pa.int64()),
-        ("success_average", pa.float64()),  # of the centre on held-out draws; null between checks
-        ("success_p95", pa.float64()),
+        ("held_out_average", pa.float64()),  # of the centre, the task's headline; null between checks
+        ("held_out_p95", pa.float64()),
+        ("held_out_worst", pa.float64()),
     ]
 )
 

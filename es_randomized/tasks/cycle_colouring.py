@@ -96,7 +96,8 @@ class CycleColouring(Task):
         logits = policy(tokens)
         chances = jax.nn.softmax(logits, axis=0)
         loss = jnp.sum(chances * jnp.roll(chances, -1, axis=1), axis=(0, 1))
-        return Outcome(loss, *self.judge(jnp.argmax(logits, axis=0), vertices))
+        success, answer = self.judge(jnp.argmax(logits, axis=0), vertices)
+        return Outcome(loss[None], success[None], answer[None])
 
     def judge(
         self, colours: Int[Array, "position case"], vertices: Int[Array, "position case"]

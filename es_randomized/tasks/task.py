@@ -1,5 +1,11 @@
-"""What a task is: a family of instances, a source of seeds, and a rollout of a policy on both."""
+"""What a task is: a family of instances, a source of seeds, and a rollout of a policy on both.
 
+A *bundle* is a set of instances that share most of their rollout: all queries to one store, all treasures of one grid.
+A *case* is one bundle with one seed; what comes of it has the axes `[variant, case]`, one variant per instance of the
+bundle. Where nothing is shared a bundle is one instance.
+"""
+
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -8,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized.policy import Interface, Policy
 
-Instances = Any  # a pytree of arrays whose last axis is `instance` (or `case` once paired with seeds)
+Bundles = Any  # a pytree of arrays whose last axis is `bundle` (or `case` once paired with seeds)
 Seeds = Any  # a pytree of arrays whose last axis is `seed` (or `case`)
 Observations = Any  # what a policy will see of the cases, prepared once for all members
 
@@ -16,17 +22,17 @@ Observations = Any  # what a policy will see of the cases, prepared once for all
 class Outcome(NamedTuple):
     """What came of every case."""
 
-    loss: Float[Array, " case"]  # in task units, lower is better
-    success: Bool[Array, " case"]  # the argmax answer is right
-    answer: Int[Array, " case"]  # the whole argmax answer as one number; equal numbers, equal answers
+    loss: Float[Array, "variant case"]  # in task units, lower is better
+    success: Bool[Array, "variant case"]  # the argmax answer is right
+    answer: Int[Array, "variant case"]  # the whole argmax answer as one number; equal numbers, equal answers
 
 
 class Reference(NamedTuple):
-    """A number to hold a learned policy against: success rates in [0, 1], None where not known.
+    """A number to hold a learned policy against, None where not known.
 
     Attributes:
         name: what it is.
-        average, p95, worst: success over instances.
+        average, p95, worst: over instances, of the task's headline: success rates in [0, 1], or losses in task units.
         kind: exact (a proof or an exact computation is in this package), or paper (read off a figure, +-0.02).
     """
 
@@ -41,26 +47,48 @@ class Task(ABC):
     """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their file's name."""
 
     version: ClassVar[int]  # raised only when behaviour changes
+    headline: ClassVar[Literal["success", "loss"]] = "success"  # what its tables and references are about
+    unit: ClassVar[str] = "loss"  # of the loss, for tables and plots
+    differentiable: ClassVar[bool] = True  # whether the loss has a useful gradient in the weights
+    chance: ClassVar[Literal["one_of", "bits"]] = "one_of"  # what its outputs are distributions over
 
     @property
     @abstractmethod
     def interface(self) -> Interface:
         """What a model must take and return."""
 
+    @property
+    def bundle(self) -> int:
+        """Instances per bundle."""
+        return 1
+
+    @property
+    def largest_loss(self) -> float:
+        """No loss is larger; needed where losses are the headline."""
+        return math.inf
+
     @abstractmethod
-    def sample(self, key: Key[Array, ""], count: int) -> Instances:
-        """`count` independent instances from the training distribution."""
+    def sample(self, key: Key[Array, ""], count: int) -> Bundles:
+        """`count` independent bundles from the training distribution."""
 
     @abstractmethod
     def enumerate(self) -> np.ndarray | None:
-        """All distinct instances, last axis `instance`, or None where there are too many to list."""
+        """All distinct bundles, last axis `bundle`, or None where there are too many to list."""
+
+    def evaluation_sample(self, key: Key[Array, ""], count: int) -> Bundles:
+        """`count` bundles to evaluate on where there are too many to list; balanced where that makes sense."""
+        return self.sample(key, count)
+
+    def labels(self, bundles: Bundles) -> dict[str, Int[np.ndarray, " instance"]]:
+        """Groups of instances worth a number of their own, by name: a group index per instance, bundle by bundle."""
+        return {}
 
     @abstractmethod
     def seeds(self, key: Key[Array, ""], count: int) -> Seeds:
         """`count` independent random seeds, the only randomness a policy receives."""
 
     @abstractmethod
-    def observe(self, instances: Instances, seeds: Seeds) -> Observations:
+    def observe(self, bundles: Bundles, seeds: Seeds) -> Observations:
         """Everything of the cases that does not depend on the policy; both arguments end in the axis `case`."""
 
     @abstractmethod
