@@ -6,6 +6,7 @@ several heads that pays while the width is at most twice the key size. Its neigh
 rolls would be computed again in every fusion that reads them, which halves the speed.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -39,6 +40,18 @@ def contract(matrix: Float[Array, "out in"], x: Float[Array, "in *rest"]) -> Flo
 def project(matrix: Float[Array, "out in"] | None, x: Float[Array, "in *rest"]) -> Array:
     """`matrix @ x`, with None as the identity."""
     return x if matrix is None else contract(matrix, x)
+
+
+def multiply_sum(a: Float[Array, "*axes"], b: Float[Array, "*others"], axis: int) -> Array:
+    """sum(a * b) over one axis that is not the last, broadcasting the others.
+
+    Written out term by term: XLA's CPU reduction over a middle axis is seven times as slow as these vector operations.
+    """
+    terms = (
+        jax.lax.index_in_dim(a, index, axis, keepdims=False) * jax.lax.index_in_dim(b, index, axis, keepdims=False)
+        for index in range(a.shape[axis])
+    )
+    return functools.reduce(jnp.add, terms)
 
 
 def ring(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float[Array, "width node case"]:
@@ -90,13 +103,13 @@ def _masked(
 ) -> Float[Array, "width query case"]:
     """Attention of x to the sources it sees and, where `own` says so, to itself."""
     query, key, value = project(head.query, x), project(head.key, source), project(head.value, source)
-    scores = jnp.sum(query[:, :, None] * key[:, None], axis=0)
+    scores = multiply_sum(query[:, :, None], key[:, None], axis=0)
     if own is not None:
         own_score = jnp.sum(query * project(head.key, x), axis=0)
         scores = jnp.concatenate([scores, own_score[:, None]], axis=1)
         sees = np.concatenate([sees, own[:, None]], axis=1)
     weights = _normalised(scores, sees) if softmax else jnp.where(sees[..., None], scores, 0.0)
-    attended = jnp.sum(value[:, None] * weights[None, :, : value.shape[1]], axis=2)
+    attended = multiply_sum(value[:, None], weights[None, :, : value.shape[1]], axis=2)
     if own is not None:
         attended += project(head.value, x) * weights[None, :, -1]
     return contract(head.output, attended)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from es_randomized.models.attention import multiply_sum
+
 
 class LinearMemory(NamedTuple):
     """The sum over tokens of value·keyᵀ."""
@@ -30,7 +32,7 @@ class LinearMemory(NamedTuple):
 
     def read(self, query: Float[Array, "head key case"]) -> Float[Array, "head value case"]:
         """What a query gets."""
-        return jnp.sum(self.total * query[:, None], axis=2)
+        return multiply_sum(self.total, query[:, None], axis=2)
 
     def trace(self) -> Float[Array, "head value key case"]:
         """The sum itself: there is no way back to an earlier one."""
@@ -72,9 +74,9 @@ class SoftmaxMemory(NamedTuple):
 
     def read(self, query: Float[Array, "head key case"]) -> Float[Array, "head value case"]:
         """What a query gets; at least one slot must count for every case, or it gets NaN."""
-        scores = jnp.sum(self.keys * query[:, :, None], axis=1)
+        scores = multiply_sum(self.keys, query[:, :, None], axis=1)
         weights = jax.nn.softmax(jnp.where(self.counts[None], scores, -jnp.inf), axis=1)
-        return jnp.sum(self.values * weights[:, None], axis=2)
+        return multiply_sum(self.values, weights[:, None], axis=2)
 
     def trace(self) -> tuple[()]:
         """Nothing: slots are never overwritten."""
@@ -83,9 +85,7 @@ class SoftmaxMemory(NamedTuple):
     def branch(self, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> "SoftmaxMemory":
         """The parents' slots, of which only the first `slots` count."""
         shared = jnp.arange(self.counts.shape[0])[:, None] < slots[None]
-        return SoftmaxMemory(
-            self.keys[..., parents], self.values[..., parents], self.counts[:, parents] & shared
-        )
+        return SoftmaxMemory(self.keys[..., parents], self.values[..., parents], self.counts[:, parents] & shared)
 
 
 MEMORIES: dict[str, type[LinearMemory] | type[SoftmaxMemory]] = {"linear": LinearMemory, "softmax": SoftmaxMemory}
