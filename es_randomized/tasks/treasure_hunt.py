@@ -9,6 +9,7 @@ A bundle is all treasures: until one is found the path depends on the seed alone
 seed, and every treasure continues from what the policy remembers of it up to the step at which it was found.
 """
 
+import functools
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -19,12 +20,14 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized.policy import Interface, Memory, Policy
+from es_randomized.references import treasure_hunt as exact
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Outcome, Reference, Task
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 EMPTY, FOUND = -0.1, 1.0  # rewards as the paper's tokens show them
 FREQUENCIES = 4  # of the sinusoids that tell the time
+LARGEST_SOLVED = 25  # free cells with the start: 5 s
 
 Cell = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
@@ -247,7 +250,18 @@ class TreasureHunt(Task):
         return place[0] * self.columns + place[1]
 
     def references(self) -> list[Reference]:
-        return []
+        """The exact optima for one or two episodes on at most 25 cells, and the paper's figures, in total steps."""
+        rows = _optima(self._hunt_game) if self.episodes <= 2 and len(self.treasures) < LARGEST_SOLVED else []
+        if (self.rows, self.columns, self.steps, self.episodes) == (5, 5, 25, 2) and not self.obstacles:
+            rows.append(Reference("paper, randomized, worst of m = 10 (PGPE)", 20.0, 27.5, None, "paper"))
+            rows.append(Reference("paper, expected loss, one fixed seed", 18.0, 39.0, None, "paper"))
+        return rows
+
+    @property
+    def _hunt_game(self) -> exact.Hunt:
+        obstacles = frozenset((row, column) for row, column in self.obstacles)
+        start = (self.start[0], self.start[1])
+        return exact.Hunt(self.rows, self.columns, self.steps, self.episodes, start, obstacles)
 
 
 class Hunters(NamedTuple):
@@ -268,6 +282,25 @@ class Hunters(NamedTuple):
     steps: Int[Array, " hunter"]
     success: Bool[Array, " hunter"]
     log_chance: Float[Array, " hunter"]
+
+
+@functools.cache
+def _optima_of(game: exact.Hunt) -> tuple[Reference, ...]:
+    found = exact.randomized(game)
+    losses = np.stack([exact.losses(game, walk) for walk in found.walks])
+    mixed = found.mixture @ losses
+    best = float(exact.best_average(game))
+    deterministic = float(exact.best_worst_case(game))
+    return (
+        Reference("exact minimax (a mixture of walks)", float(mixed.mean()), None, found.upper, "exact"),
+        Reference("best deterministic worst case", None, None, deterministic, "exact"),
+        Reference("best possible average", best, None, None, "exact"),
+    )
+
+
+def _optima(game: exact.Hunt) -> list[Reference]:
+    """Exact optima of the game; 5 s for 25 cells, once per process."""
+    return list(_optima_of(game))
 
 
 def _act(outputs: Float[Array, "move case"], key: Any, time: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
