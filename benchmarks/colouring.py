@@ -19,7 +19,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PILOT = 20  # generations that measure the speed
 SCORING = {"evaluation.seeds": 200, "evaluation.votes": [30]}
 
-LEARNING_RATE = "strategy.optimizer.learning_rate"
+LEARNING_RATE = "driver.optimizer.learning_rate"
 VARIANTS: dict[str, dict[str, Any]] = {
     "demo": {},
     "q = 1 (mean)": {"objective.q": 1},
@@ -30,23 +30,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "128 instances": {"batch.instances": 128},
     "4 seeds": {"batch.seeds": 4},
     "16 seeds": {"batch.seeds": 16},
-    "population 128": {"strategy.population": 128},
-    "population 512": {"strategy.population": 512},
+    "population 128": {"driver.population": 128},
+    "population 512": {"driver.population": 512},
     "width 16, hidden 64": {"model.width": 16, "model.hidden": 64},
     "width 8, hidden 16": {"model.width": 8, "model.hidden": 16},
     "three blocks": {"model.blocks": 3},
     "gelu": {"model.activation": "gelu"},
     "separate Q, K, V, O": {"model.key": 16},
     "bits as seed": {"task.noise": "bits", "task.noise_width": 2},
-    "std constant": {"strategy.std": 0.03},
-    "std twice": {"strategy.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
-    "PGPE, adam": {"strategy.kind": "PGPE", "strategy.std": 0.03},
+    "std constant": {"driver.std": 0.03},
+    "std twice": {"driver.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
+    "PGPE, adam": {"driver.kind": "PGPE", "driver.std": 0.03},
     "SNES": {
-        "strategy.kind": "SNES",
-        "strategy.std": 0.03,
-        "strategy.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0},
+        "driver.kind": "SNES",
+        "driver.std": 0.03,
+        "driver.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0},
     },
-    "Sep_CMA_ES": {"strategy.kind": "Sep_CMA_ES", "strategy.std": 0.03},
+    "Sep_CMA_ES": {"driver.kind": "Sep_CMA_ES", "driver.std": 0.03},
 }
 
 

@@ -21,13 +21,13 @@ from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import OBJECTIVES
 from es_randomized.plan import Plan
-from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
 
 SECTIONS: dict[str, type] = {
     "model": Transformer,
     "batch": Batch,
-    "strategy": Evolution,
+    "driver": EvolutionSettings,
     "budget": Budget,
     "evaluation": Evaluation,
     "plan": Plan,
@@ -35,7 +35,7 @@ SECTIONS: dict[str, type] = {
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """The experiment in a YAML file, with dotted overrides such as {"strategy.population": 128}.
+    """The experiment in a YAML file, with dotted overrides such as {"driver.population": 128}.
 
     Raises:
         ConfigError: the file is missing, is not YAML or does not describe an experiment.
@@ -53,7 +53,7 @@ def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "
     """The experiment in YAML text; see `load`."""
     tree = read_yaml(text, source)
     if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: expected sections such as task: and strategy:, got {_shown(tree)}")
+        raise ConfigError(f"{source}: expected sections such as task: and driver:, got {_shown(tree)}")
     for dotted, value in (overrides or {}).items():
         _set(tree, dotted, value)
     return build(tree)

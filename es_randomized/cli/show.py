@@ -77,7 +77,7 @@ def strategies_command() -> None:
     from es_randomized.strategies.catalogue import CATALOGUE
 
     table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
-    for column in ("strategy.kind", "what", "streamed", "needs"):
+    for column in ("driver.kind", "what", "streamed", "needs"):
         table.add_column(column)
     for kind, entry in CATALOGUE.items():
         if entry.refused:
@@ -92,7 +92,7 @@ def _needs(entry: Any) -> list[str]:
     if entry.pairs:
         needs.append("even population")
     if entry.optimizer:
-        needs.append("strategy.optimizer")
+        needs.append("driver.optimizer")
     if entry.quadratic:
         needs.append("memory ~ parameters²")
     return needs

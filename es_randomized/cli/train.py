@@ -35,7 +35,7 @@ def train_command(context: click.Context, config: Path, run: Path | None, **clus
     """Train the experiment in CONFIG, a YAML file.
 
     Any setting can be changed on the command line by its dotted name, for example
-    --strategy.population 512 --objective.q 4 --seed 1.
+    --driver.population 512 --objective.q 4 --seed 1.
 
     Ctrl-C finishes the generation in hand, saves and says how to resume.
     """

@@ -34,7 +34,7 @@ class Evolution:
         tiled = _with_layout(experiment)
         size = parameters(tiled.model, tiled.task)
         _check_population_memory(tiled, size)
-        strategy = EvosaxStrategy(tiled.strategy, size, tiled.seed, tiled.budget.generations)
+        strategy = EvosaxStrategy(tiled.driver, size, tiled.seed, tiled.budget.generations)
         tile, block = int(tiled.plan.tile), int(tiled.plan.block)
         generations = tiled.budget.generations
         fitness = Fitness(tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, generations, tile, block)
@@ -55,11 +55,11 @@ class Evolution:
             NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
         """
         broken = np.flatnonzero(~np.isfinite(losses))
-        if len(broken) and (self.experiment.strategy.non_finite == "stop" or len(broken) == len(losses)):
+        if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(losses)):
             raise NonFiniteLossError(
                 f"{len(broken)} of {len(losses)} losses of generation {draw.generation} are not finite "
-                f"(first: member {broken[0]}, seed {self.experiment.seed}); lower strategy.std or the learning rate"
-                + ("" if len(broken) == len(losses) else ", or set strategy.non_finite: rank_worst")
+                f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
+                + ("" if len(broken) == len(losses) else ", or set driver.non_finite: rank_worst")
             )
         return self.strategy.tell(draw, rank_worst(losses))
 
@@ -99,12 +99,12 @@ def _with_layout(experiment: Experiment) -> Experiment:
 
 def _check_population_memory(experiment: Experiment, size: int) -> None:
     """Refuse a population matrix that cannot fit, before anything tries to allocate it."""
-    needed = 4 * experiment.strategy.population * size
+    needed = 4 * experiment.driver.population * size
     budget = experiment.plan.memory_mib * plan.MIB
     available = psutil.virtual_memory().available
     if needed > min(budget, available):
         raise MemoryBudgetError(
-            f"{experiment.strategy.population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
+            f"{experiment.driver.population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
             f"but plan.memory_mib is {experiment.plan.memory_mib} and {available // plan.MIB} MiB are free; "
             "use a smaller population or model, or raise plan.memory_mib if there is memory"
         )

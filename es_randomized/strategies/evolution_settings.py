@@ -1,4 +1,4 @@
-"""The section `strategy:` of an experiment."""
+"""The section `driver:` of an experiment."""
 
 from difflib import get_close_matches
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from es_randomized.strategies.optimizers import Optimizer
 
 
 @settings
-class Evolution:
+class EvolutionSettings:
     """An evolution strategy.
 
     Attributes:

@@ -43,7 +43,7 @@ def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
 
 
 def test_show_says_what_a_change_would_cost() -> None:
-    result = run("show", TINY, "--strategy.population", 24)
+    result = run("show", TINY, "--driver.population", 24)
     assert result.returncode == 0, result.stderr
     assert "4 members, 6 chunks" in result.stdout
     assert "4 instances × 2 seeds = 8" in result.stdout
