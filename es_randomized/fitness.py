@@ -75,6 +75,27 @@ class Fitness:
 
         return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
 
+    def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
+        """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
+        return self._case_losses(self.unravel(flat), self.observations(generation))
+
+    def sampled_losses(
+        self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
+    ) -> tuple[Float[Array, "instance seed"], Float[Array, "instance seed"]]:
+        """The same with sampled actions, and the log-probability of the actions of every case."""
+        policy = self.model.policy(self.unravel(flat), self.task.interface)
+
+        @jax.checkpoint
+        def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Array]:
+            key = rng.address(self.seed, rng.Purpose.ACTIONS, generation, index)
+            outcome, log_probability = self.task.sampled_rollout(policy, tile, key)
+            return outcome.loss, log_probability
+
+        tiles = self.observations(generation)
+        indices = jnp.arange(self.batch.cases // self.tile, dtype=jnp.uint32)
+        losses, log_probabilities = jax.lax.map(lambda numbered: rollout(*numbered), (indices, tiles))
+        return self._by_instance(losses), self._by_instance(log_probabilities)
+
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
         instances = self.task.sample(rng.address(self.seed, rng.Purpose.INSTANCES, generation), self.batch.instances)
@@ -96,7 +117,11 @@ class Fitness:
 
     def _case_losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
         policy = self.model.policy(weights, self.task.interface)
-        losses = jax.lax.map(lambda tile: self.task.rollout(policy, tile).loss, tiles)
+        # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
+        rollout = jax.checkpoint(lambda tile: self.task.rollout(policy, tile).loss)
+        return self._by_instance(jax.lax.map(rollout, tiles))
+
+    def _by_instance(self, losses: Float[Array, "tile case"]) -> Float[Array, "instance seed"]:
         return losses.reshape(self.batch.instances, self.batch.seeds)
 
 

@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     EVALUATION_SEEDS = 6
     CHECK_INSTANCES = 7
     CHECK_SEEDS = 8
+    ACTIONS = 9
 
 
 def address(

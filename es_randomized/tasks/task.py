@@ -41,6 +41,7 @@ class Task(ABC):
     """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their file's name."""
 
     version: ClassVar[int]  # raised only when behaviour changes
+    differentiable: ClassVar[bool] = True  # whether the loss of `rollout` has a useful gradient in the weights
 
     @property
     @abstractmethod
@@ -66,6 +67,16 @@ class Task(ABC):
     @abstractmethod
     def rollout(self, policy: Policy, observations: Observations) -> Outcome:
         """Run the policy on every case."""
+
+    def sampled_rollout(
+        self, policy: Policy, observations: Observations, key: Key[Array, ""]
+    ) -> tuple[Outcome, Float[Array, " case"]]:
+        """Like `rollout` with actions sampled from the policy's logits, and the log-probability of those taken in a case.
+
+        Optional: gradient descent needs it where a task is not differentiable. The log-probability carries the gradient;
+        it has the shape of `Outcome.loss`.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def references(self) -> list[Reference]:
