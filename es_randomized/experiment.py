@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, InstanceOf
 
+from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.evaluation.settings import Evaluation
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
@@ -35,7 +36,7 @@ class Experiment:
     model: InstanceOf[Transformer] = Field(default_factory=Transformer)
     objective: InstanceOf[Objective] = Field(default_factory=QNorm)
     batch: InstanceOf[Batch] = Field(default_factory=Batch)
-    driver: InstanceOf[EvolutionSettings] = Field(default_factory=EvolutionSettings)
+    driver: InstanceOf[EvolutionSettings] | InstanceOf[GradientSettings] = Field(default_factory=EvolutionSettings)
     budget: InstanceOf[Budget] = Field(default_factory=Budget)
     evaluation: InstanceOf[Evaluation] = Field(default_factory=Evaluation)
     plan: InstanceOf[Plan] = Field(default_factory=Plan)

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from es_randomized import rng
-from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluator import Evaluator
 from es_randomized.runs.folder import RunFolder
-from es_randomized.runs.metrics import Metrics, summary
+from es_randomized.runs.metrics import Metrics
 from es_randomized.strategies.strategy import State
 from es_randomized.train import train
 
@@ -39,7 +38,7 @@ class Session(NamedTuple):
 
 def run_session(
     folder: RunFolder,
-    evolution: Evolution,
+    driver: Driver,
     evaluator: Evaluator,
     on_row: Callable[[dict[str, Any]], None],
     seconds: float | None = None,
@@ -50,21 +49,19 @@ def run_session(
         seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    generations = evolution.experiment.budget.generations
+    generations = driver.experiment.budget.generations
     with folder.lock(), stopping_gently() as stop:
-        generation, state = folder.restore(evolution)
-        journal = folder.open_journal(evolution.strategy.population)
-        metrics = Metrics(folder.metrics, folder.losses())
-        check = HeldOut(evolution)
+        generation, state = folder.restore(driver)
+        journal = folder.open_journal(driver.losses_per_generation)
+        metrics = Metrics(folder.metrics, folder.losses(), driver.cost(), evaluator.size)
+        check = HeldOut(driver)
         began = saved = time.monotonic()
-        earlier, reason = metrics.seconds, "finished"
+        reason = "finished"
         try:
-            for step in train(evolution, evaluator, state, generation):
+            for step in train(driver, evaluator, state, generation):
                 journal.append(step.generation, step.losses)
                 generation, state = step.generation + 1, step.state
-                row = summary(step.generation, step.losses, earlier + time.monotonic() - began)
-                row |= check(step.generation, state)
-                metrics.add(row)
+                row = metrics.add(step.generation, step.losses, time.monotonic() - began, check(step.generation, state))
                 on_row(row)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     _save(folder, metrics, generation, state)
@@ -85,9 +82,9 @@ def run_session(
 class HeldOut:
     """Scores the centre on instances and seeds that training never sees, the same throughout a run."""
 
-    def __init__(self, evolution: Evolution) -> None:
-        experiment = evolution.experiment
-        self.strategy = evolution.strategy
+    def __init__(self, driver: Driver) -> None:
+        experiment = driver.experiment
+        self.driver = driver
         self.last = experiment.budget.generations - 1
         self.every = max(1, experiment.budget.generations // CHECKS)
         self.outcomes = Outcomes(experiment.task, experiment.model)
@@ -99,7 +96,7 @@ class HeldOut:
         """Success of the centre after `generation`, on the generations where it is due."""
         if generation % self.every and generation != self.last:
             return {}
-        success, _ = self.outcomes(self.strategy.centre(state), self.instances, self.seeds)
+        success, _ = self.outcomes(self.driver.centre(state), self.instances, self.seeds)
         rates = success.mean(axis=1)
         return {"success_average": float(rates.mean()), "success_p95": float(np.quantile(rates, 0.05))}
 

@@ -17,7 +17,7 @@ MISTAKES = {
     "unknown section": ("drivr: {}", "drivr: unknown section; did you mean driver?"),
     "unknown section, nothing near": (
         "zzz: {}",
-        "zzz: unknown section; known: task, objective, model, batch, driver, budget, evaluation, plan, seed",
+        "zzz: unknown section; known: task, objective, driver, model, batch, budget, evaluation, plan, seed",
     ),
     "unknown key": ("model: {widht: 8}", "model.widht: unknown key; did you mean width?"),
     "unknown key of a task": (
@@ -43,6 +43,22 @@ MISTAKES = {
     "unknown strategy": (
         "driver: {kind: OpenES}",
         "driver.kind: no strategy is called 'OpenES'; did you mean Open_ES?",
+    ),
+    "nearly gradient": (
+        "driver: {kind: gradiant}",
+        "driver.kind: no driver is called 'gradiant'; did you mean gradient?",
+    ),
+    "a setting of evolution for the gradient": (
+        "driver: {kind: gradient, population: 8}",
+        "driver.population: unknown key; known: kind, optimizer, non_finite",
+    ),
+    "nearly a setting of the gradient": (
+        "driver: {kind: gradient, optimiser: {}}",
+        "driver.optimiser: unknown key; did you mean optimizer?",
+    ),
+    "a gradient that ranks": (
+        "driver: {kind: gradient, non_finite: rank_worst}",
+        "driver.non_finite: should be 'stop', got 'rank_worst'",
     ),
     "out of range": (
         "objective: {kind: cvar, alpha: 1.5}",

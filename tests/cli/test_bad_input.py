@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from es_randomized.cli.main import main
-from tests.tools.command import TINY, final_snapshot, generations_in, run
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run
 
 BAD_SETTINGS = {
     "unknown key": (["--driver.populatoin", "8"], "driver.populatoin: unknown key; did you mean population?"),
@@ -53,6 +53,19 @@ def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--address", "auto"), ("--dashboard-port", "8265")])
+def test_a_cluster_for_the_gradient(
+    option: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["es-randomized", "train", str(TINY_GRADIENT), "--run", str(tmp_path / "run"), *option]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "driver.kind gradient runs in this process on one device; leave out --workers" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_config(tmp_path: Path) -> None:
