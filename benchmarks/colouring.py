@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from benchmarks.record import record
-from es_randomized import Evolution, LocalEvaluator, compilation, evaluate, load, train
+from es_randomized import compilation, driver_of, evaluate, load, local_evaluator, train
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 PILOT = 20  # generations that measure the speed
 SCORING = {"evaluation.seeds": 200, "evaluation.votes": [30]}
 
-LEARNING_RATE = "strategy.optimizer.learning_rate"
+LEARNING_RATE = "driver.optimizer.learning_rate"
 VARIANTS: dict[str, dict[str, Any]] = {
     "demo": {},
     "q = 1 (mean)": {"objective.q": 1},
@@ -30,41 +30,41 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "128 instances": {"batch.instances": 128},
     "4 seeds": {"batch.seeds": 4},
     "16 seeds": {"batch.seeds": 16},
-    "population 128": {"strategy.population": 128},
-    "population 512": {"strategy.population": 512},
+    "population 128": {"driver.population": 128},
+    "population 512": {"driver.population": 512},
     "width 16, hidden 64": {"model.width": 16, "model.hidden": 64},
     "width 8, hidden 16": {"model.width": 8, "model.hidden": 16},
     "three blocks": {"model.blocks": 3},
     "gelu": {"model.activation": "gelu"},
     "separate Q, K, V, O": {"model.key": 16},
     "bits as seed": {"task.noise": "bits", "task.noise_width": 2},
-    "std constant": {"strategy.std": 0.03},
-    "std twice": {"strategy.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
-    "PGPE, adam": {"strategy.kind": "PGPE", "strategy.std": 0.03},
+    "std constant": {"driver.std": 0.03},
+    "std twice": {"driver.std": {"start": 0.06, "end": 0.02, "shape": "exponential"}},
+    "PGPE, adam": {"driver.kind": "PGPE", "driver.std": 0.03},
     "SNES": {
-        "strategy.kind": "SNES",
-        "strategy.std": 0.03,
-        "strategy.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0},
+        "driver.kind": "SNES",
+        "driver.std": 0.03,
+        "driver.optimizer": {"kind": "sgd", "learning_rate": 1.0, "momentum": 0.0},
     },
-    "Sep_CMA_ES": {"strategy.kind": "Sep_CMA_ES", "strategy.std": 0.03},
+    "Sep_CMA_ES": {"driver.kind": "Sep_CMA_ES", "driver.std": 0.03},
 }
 
 
 def run(overrides: dict[str, Any], seconds: float, seed: int) -> dict[str, Any]:
     """Train one variant for about `seconds` and score it."""
     generations = max(PILOT, int(seconds / _seconds_per_generation(overrides)))
-    evolution = Evolution.of(load(CONFIG, overrides | SCORING | {"seed": seed, "budget.generations": generations}))
-    state = evolution.init()
+    driver = driver_of(load(CONFIG, overrides | SCORING | {"seed": seed, "budget.generations": generations}))
+    state = driver.init()
     began = time.monotonic()
-    for step in train(evolution, LocalEvaluator(evolution), state):
+    for step in train(driver, local_evaluator(driver), state):
         state = step.state
     elapsed = time.monotonic() - began
-    score = evaluate(evolution.experiment, evolution.strategy.centre(state))
+    score = evaluate(driver.experiment, driver.centre(state))
     return {
         "seed": seed,
-        "parameters": evolution.strategy.parameters,
+        "parameters": driver.parameters,
         "generations": generations,
-        "evaluations": generations * evolution.strategy.population,
+        "rollouts": driver.cost().times(generations).rollouts,
         "seconds": round(elapsed, 1),
         "single": [estimate.value for estimate in score.single],
         "majority": {k: [estimate.value for estimate in rates] for k, rates in score.majority.items()},
@@ -73,9 +73,9 @@ def run(overrides: dict[str, Any], seconds: float, seed: int) -> dict[str, Any]:
 
 
 def _seconds_per_generation(overrides: dict[str, Any]) -> float:
-    evolution = Evolution.of(load(CONFIG, overrides))
-    evaluator, state, began = LocalEvaluator(evolution), evolution.init(), 0.0
-    for step in train(evolution, evaluator, state):
+    driver = driver_of(load(CONFIG, overrides))
+    evaluator, state, began = local_evaluator(driver), driver.init(), 0.0
+    for step in train(driver, evaluator, state):
         if step.generation == PILOT // 2:
             began = time.monotonic()
         if step.generation == PILOT + PILOT // 2:
@@ -96,7 +96,7 @@ def main(seconds: float, seeds: int, only: tuple[str, ...]) -> None:
         results["variants"][name] = {"overrides": VARIANTS[name], "runs": runs}
         for each in runs:
             average, p95, worst = (f"{100 * value:5.1f}" for value in each["single"])
-            print(f"{name:24} {each['evaluations']:9,} evaluations  average {average}  95th {p95}  worst {worst}")
+            print(f"{name:24} {each['rollouts']:12,} rollouts  average {average}  95th {p95}  worst {worst}")
         record("colouring", results)
 
 

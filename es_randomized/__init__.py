@@ -1,11 +1,14 @@
 """Discover randomized algorithms by evolution: transformers that use a random seed so well that no input is bad for them.
 
-Start with `load` (an experiment), `Evolution.of` (the experiment made executable), `train` (the loop) and `evaluate`.
+Start with `load` (an experiment), `driver_of` (the experiment made executable), `train` (the loop) and `evaluate`.
 """
 
 from es_randomized.configuration import build, dump, load
+from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.evaluator import Evaluator, LocalEvaluator
+from es_randomized.drivers.gradient import Gradient
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.evaluator import LocalEvaluator, local_evaluator
 from es_randomized.experiment import Experiment
 from es_randomized.runs.folder import RunFolder
 from es_randomized.train import Step, train
@@ -13,15 +16,19 @@ from es_randomized.train import Step, train
 from es_randomized.evaluation.evaluate import evaluate  # isort: skip  (the function, not the package's module)
 
 __all__ = [
+    "Driver",
     "Evaluator",
     "Evolution",
     "Experiment",
+    "Gradient",
     "LocalEvaluator",
     "RunFolder",
     "Step",
     "build",
+    "driver_of",
     "dump",
     "evaluate",
     "load",
+    "local_evaluator",
     "train",
 ]

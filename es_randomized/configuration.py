@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import es_randomized.tasks
+from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.settings import Evaluation
 from es_randomized.experiment import Budget, Experiment
@@ -21,13 +22,13 @@ from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import OBJECTIVES
 from es_randomized.plan import Plan
-from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
 
 SECTIONS: dict[str, type] = {
     "model": Transformer,
     "batch": Batch,
-    "strategy": Evolution,
     "budget": Budget,
     "evaluation": Evaluation,
     "plan": Plan,
@@ -35,7 +36,7 @@ SECTIONS: dict[str, type] = {
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
-    """The experiment in a YAML file, with dotted overrides such as {"strategy.population": 128}.
+    """The experiment in a YAML file, with dotted overrides such as {"driver.population": 128}.
 
     Raises:
         ConfigError: the file is missing, is not YAML or does not describe an experiment.
@@ -53,7 +54,7 @@ def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "
     """The experiment in YAML text; see `load`."""
     tree = read_yaml(text, source)
     if not isinstance(tree, dict):
-        raise ConfigError(f"{source}: expected sections such as task: and strategy:, got {_shown(tree)}")
+        raise ConfigError(f"{source}: expected sections such as task: and driver:, got {_shown(tree)}")
     for dotted, value in (overrides or {}).items():
         _set(tree, dotted, value)
     return build(tree)
@@ -61,7 +62,7 @@ def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "
 
 def build(tree: Mapping[str, Any]) -> Experiment:
     """The experiment of a nested mapping, as `dump` makes it."""
-    known = ["task", "objective", *SECTIONS, "seed"]
+    known = ["task", "objective", "driver", *SECTIONS, "seed"]
     for name in tree:
         if name not in known:
             raise ConfigError(f"{name}: unknown section; {_suggest(name, known)}")
@@ -70,6 +71,8 @@ def build(tree: Mapping[str, Any]) -> Experiment:
     parts: dict[str, Any] = {"task": _task(tree["task"])}
     if "objective" in tree:
         parts["objective"] = _one_of("objective", tree["objective"], list(OBJECTIVES), OBJECTIVES.__getitem__)
+    if "driver" in tree:
+        parts["driver"] = _driver(tree["driver"])
     parts |= {name: _section(name, cls, tree[name]) for name, cls in SECTIONS.items() if name in tree}
     if "seed" in tree:
         parts["seed"] = tree["seed"]
@@ -131,6 +134,15 @@ def _task(tree: Any) -> Any:
     kind = tree.get("kind") if isinstance(tree, dict) else None
     own = [kind] if isinstance(kind, str) and "." in kind else []
     return _one_of("task", tree, [*tasks(), *own], task_class)
+
+
+def _driver(tree: Any) -> Any:
+    kind = tree.get("kind") if isinstance(tree, dict) else None
+    if kind == "gradient":
+        return _section("driver", GradientSettings, tree)
+    if get_close_matches(str(kind), ["gradient", *CATALOGUE], 1) == ["gradient"]:
+        raise ConfigError(f"driver.kind: no driver is called {kind!r}; did you mean gradient?")
+    return _section("driver", EvolutionSettings, tree)
 
 
 def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:

@@ -1,31 +1,12 @@
-"""Evaluators turn a draw into losses. `LocalEvaluator` uses this process; `distributed.RayEvaluator` uses a cluster."""
-
-from abc import ABC, abstractmethod
-from typing import Any
+"""Evaluators in this process: `LocalEvaluator` turns a draw into losses, and gradient descent needs none."""
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.strategies.strategy import Draw
-
-
-class Evaluator(ABC):
-    """One loss per member, in id order; every implementation returns the same bits."""
-
-    @abstractmethod
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        """Raw losses of all members of the generation."""
-
-    def close(self) -> None:
-        """Free what the evaluator holds."""
-
-    def __enter__(self) -> "Evaluator":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
 
 class LocalEvaluator(Evaluator):
@@ -34,6 +15,7 @@ class LocalEvaluator(Evaluator):
     def __init__(self, evolution: Evolution) -> None:
         self.evolution = evolution
         self.devices = jax.local_devices()
+        self.size = len(self.devices)
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
         samples = [jax.device_put(draw.sample, device) for device in self.devices]
@@ -43,3 +25,17 @@ class LocalEvaluator(Evaluator):
             for index, ids in enumerate(self.evolution.chunks)
         ]
         return np.concatenate([np.asarray(r) for r in results])[: self.evolution.strategy.population]
+
+
+class NoMembers(Evaluator):
+    """For drivers that compute a generation themselves, on one device."""
+
+    size = 1
+
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
+        raise TypeError("this driver has no members to evaluate")
+
+
+def local_evaluator(driver: Driver) -> Evaluator:
+    """What `train` needs beside `driver` to train in this process."""
+    return LocalEvaluator(driver) if isinstance(driver, Evolution) else NoMembers()

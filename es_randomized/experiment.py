@@ -1,16 +1,17 @@
-"""An experiment: task + model + objective + strategy (+ batch, budget, evaluation, plan, seed), all plain numbers."""
+"""An experiment: task + model + objective + driver (+ batch, budget, evaluation, plan, seed), all plain numbers."""
 
 from typing import Annotated
 
 from pydantic import Field, InstanceOf
 
+from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.evaluation.settings import Evaluation
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import Objective, QNorm
 from es_randomized.plan import Plan
 from es_randomized.settings import settings
-from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
 
 
@@ -35,7 +36,7 @@ class Experiment:
     model: InstanceOf[Transformer] = Field(default_factory=Transformer)
     objective: InstanceOf[Objective] = Field(default_factory=QNorm)
     batch: InstanceOf[Batch] = Field(default_factory=Batch)
-    strategy: InstanceOf[Evolution] = Field(default_factory=Evolution)
+    driver: InstanceOf[EvolutionSettings] | InstanceOf[GradientSettings] = Field(default_factory=EvolutionSettings)
     budget: InstanceOf[Budget] = Field(default_factory=Budget)
     evaluation: InstanceOf[Evaluation] = Field(default_factory=Evaluation)
     plan: InstanceOf[Plan] = Field(default_factory=Plan)

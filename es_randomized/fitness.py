@@ -95,6 +95,27 @@ class Fitness:
 
         return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
 
+    def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
+        """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
+        return self._losses(flat, self.observations(generation))
+
+    def sampled_losses(
+        self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
+    ) -> tuple[Float[Array, "instance seed"], Float[Array, "instance seed"]]:
+        """The same with sampled actions, and the log-probability of the actions of every case."""
+        policy = self.model.policy(self.unravel(flat), self.task.interface)
+
+        @jax.checkpoint
+        def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Array]:
+            key = rng.address(self.seed, rng.Purpose.ACTIONS, generation, index)
+            outcome, log_probability = self.task.sampled_rollout(policy, tile, key)
+            return outcome.loss, log_probability
+
+        tiles = self.observations(generation)
+        indices = jnp.arange(self.batch.cases(self.task) // self.tile, dtype=jnp.uint32)
+        losses, log_probabilities = jax.lax.map(lambda numbered: rollout(*numbered), (indices, tiles))
+        return by_instance(losses, self.batch.seeds), by_instance(log_probabilities, self.batch.seeds)
+
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
         seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
@@ -110,10 +131,6 @@ class Fitness:
         """Flat parameters as the model's pytree."""
         return unraveller(self.model, self.task)(flat)
 
-    def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
-        """The losses of one member on everything it meets in `generation`."""
-        return self._losses(flat, self.observations(generation))
-
     def _bundles(self, generation: UInt32[Array, ""]) -> Any:
         if self.batch.instances == "all":
             return jnp.asarray(self.task.enumerate())
@@ -125,8 +142,9 @@ class Fitness:
 
     def _losses(self, flat: Float[Array, " param"], tiles: Observations) -> Float[Array, "instance seed"]:
         policy = self.model.policy(self.unravel(flat), self.task.interface)
-        losses = jax.lax.map(lambda tile: self.task.rollout(policy, tile).loss, tiles)
-        return by_instance(losses, self.batch.seeds)
+        # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
+        rollout = jax.checkpoint(lambda tile: self.task.rollout(policy, tile).loss)
+        return by_instance(jax.lax.map(rollout, tiles), self.batch.seeds)
 
 
 def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a cor
 ACCELERATOR_BLOCK = 64
 
 MIB = 2**20
+GENERATION = jax.ShapeDtypeStruct((), np.uint32)
 
 
 @settings
@@ -28,7 +29,7 @@ class Plan:
         chunk: members per unit of work.
         tile: cases per inner step of a member's evaluation; divides instances x seeds.
         block: members per inner step: 1 on a CPU, many on an accelerator.
-        memory_mib: largest memory of one chunk's program and of a generation's draw, in MiB each.
+        memory_mib: largest memory of one chunk's program and of a generation's draw, or of a gradient step, in MiB each.
     """
 
     chunk: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -43,6 +44,11 @@ def default_tile(cases: int, bytes_per_case: int, backend: str) -> int:
         return cases
     limit = max(1, CPU_TILE_BYTES // bytes_per_case)
     return max(size for size in range(1, cases + 1) if cases % size == 0 and size <= limit)
+
+
+def smaller_tile(cases: int, tile: int) -> int:
+    """The largest divisor of `cases` that is at most half of `tile`, which is above 1."""
+    return max(size for size in range(1, tile // 2 + 1) if cases % size == 0)
 
 
 def default_block(backend: str) -> int:
@@ -83,9 +89,12 @@ def chunk_that_fits(program: Any, sample: Any, start: int, memory_mib: int) -> i
 
 def program_bytes(program: Any, sample: Any, members: int) -> int:
     """Bytes of arguments, temporaries and results of the chunk program for that many members."""
-    ids = jax.ShapeDtypeStruct((members,), np.int32)
-    generation = jax.ShapeDtypeStruct((), np.uint32)
-    analysis = program.lower(sample, ids, generation).compile().memory_analysis()
+    return memory_bytes(program, sample, jax.ShapeDtypeStruct((members,), np.int32), GENERATION)
+
+
+def memory_bytes(program: Any, *shapes: Any) -> int:
+    """Bytes of arguments, temporaries and results of a jitted program for arguments of these shapes."""
+    analysis = program.lower(*shapes).compile().memory_analysis()
     return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 

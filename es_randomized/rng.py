@@ -22,7 +22,13 @@ class Purpose(IntEnum):
     EVALUATION_SEEDS = 6
     CHECK_INSTANCES = 7
     CHECK_SEEDS = 8
+    ACTIONS = 9
     EVALUATION_NOISE = 10
+
+
+def below(key: Key[Array, ""], number: int | UInt32[Array, ""]) -> Key[Array, ""]:
+    """The key of one of several places below an address: a step, a layer."""
+    return jax.random.fold_in(key, number)
 
 
 def address(

@@ -1,6 +1,6 @@
 """`@settings`: frozen dataclasses of plain numbers that check their own values.
 
-Every part of an experiment (task, model, objective, strategy, ...) is one such class, and the object built from a
+Every part of an experiment (task, model, objective, driver, ...) is one such class, and the object built from a
 configuration file *is* the task, model or objective: there is no second class to keep in step.
 """
 

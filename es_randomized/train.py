@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from es_randomized.drivers.evolution import Evolution
-from es_randomized.evaluator import Evaluator
+from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.strategies.strategy import State
 
 
@@ -16,8 +15,8 @@ class Step(NamedTuple):
 
     Attributes:
         generation: its number.
-        losses: raw losses, in id order.
-        state: the strategy's state after it.
+        losses: raw losses, in id order; of gradient descent the one objective of the batch.
+        state: the driver's state after it.
     """
 
     generation: int
@@ -25,10 +24,8 @@ class Step(NamedTuple):
     state: State
 
 
-def train(evolution: Evolution, evaluator: Evaluator, state: State, start: int = 0) -> Iterator[Step]:
+def train(driver: Driver, evaluator: Evaluator, state: State, start: int = 0) -> Iterator[Step]:
     """Run generations `start`, `start + 1`, ... up to the experiment's budget, from the state before `start`."""
-    for generation in range(start, evolution.experiment.budget.generations):
-        draw = evolution.strategy.draw(state, generation)
-        losses = evaluator.evaluate(draw)
-        state = evolution.tell(draw, losses)
+    for generation in range(start, driver.experiment.budget.generations):
+        losses, state = driver.step(state, generation, evaluator)
         yield Step(generation, losses, state)

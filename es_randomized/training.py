@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.held_out import HeldOut
-from es_randomized.evaluator import Evaluator
 from es_randomized.runs.folder import RunFolder
-from es_randomized.runs.metrics import Metrics, summary
+from es_randomized.runs.metrics import Metrics
 from es_randomized.strategies.strategy import State
 from es_randomized.train import train
 
@@ -34,7 +33,7 @@ class Session(NamedTuple):
 
 def run_session(
     folder: RunFolder,
-    evolution: Evolution,
+    driver: Driver,
     evaluator: Evaluator,
     on_row: Callable[[dict[str, Any]], None],
     seconds: float | None = None,
@@ -45,21 +44,20 @@ def run_session(
         seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    generations = evolution.experiment.budget.generations
+    generations = driver.experiment.budget.generations
     with folder.lock(), stopping_gently() as stop:
-        generation, state = folder.restore(evolution)
-        journal = folder.open_journal(evolution.strategy.population)
-        metrics = Metrics(folder.metrics, folder.losses())
-        check = HeldOut(evolution.experiment)
+        generation, state = folder.restore(driver)
+        journal = folder.open_journal(driver.losses_per_generation)
+        metrics = Metrics(folder.metrics, folder.losses(), driver.cost(), evaluator.size)
+        check = HeldOut(driver.experiment)
         began = saved = time.monotonic()
-        earlier, reason = metrics.seconds, "finished"
+        reason = "finished"
         try:
-            for step in train(evolution, evaluator, state, generation):
+            for step in train(driver, evaluator, state, generation):
                 journal.append(step.generation, step.losses)
                 generation, state = step.generation + 1, step.state
-                row = summary(step.generation, step.losses, earlier + time.monotonic() - began)
-                row |= check(evolution.strategy.centre(state)) if check.due(step.generation) else {}
-                metrics.add(row)
+                found = check(driver.centre(state)) if check.due(step.generation) else {}
+                row = metrics.add(step.generation, step.losses, time.monotonic() - began, found)
                 on_row(row)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     _save(folder, metrics, generation, state)

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 TASK = "task: {kind: cycle_colouring}\n"
 
 MISTAKES = {
-    "unknown section": ("strategi: {}", "strategi: unknown section; did you mean strategy?"),
+    "unknown section": ("drivr: {}", "drivr: unknown section; did you mean driver?"),
     "unknown section, nothing near": (
         "zzz: {}",
-        "zzz: unknown section; known: task, objective, model, batch, strategy, budget, evaluation, plan, seed",
+        "zzz: unknown section; known: task, objective, driver, model, batch, budget, evaluation, plan, seed",
     ),
     "unknown key": ("model: {widht: 8}", "model.widht: unknown key; did you mean width?"),
     "unknown key of a task": (
@@ -41,8 +41,24 @@ MISTAKES = {
         "task.kind: no task is called 'cycle_coloring' (str); did you mean cycle_colouring?",
     ),
     "unknown strategy": (
-        "strategy: {kind: OpenES}",
-        "strategy.kind: no strategy is called 'OpenES'; did you mean Open_ES?",
+        "driver: {kind: OpenES}",
+        "driver.kind: no strategy is called 'OpenES'; did you mean Open_ES?",
+    ),
+    "nearly gradient": (
+        "driver: {kind: gradiant}",
+        "driver.kind: no driver is called 'gradiant'; did you mean gradient?",
+    ),
+    "a setting of evolution for the gradient": (
+        "driver: {kind: gradient, population: 8}",
+        "driver.population: unknown key; known: kind, optimizer, non_finite",
+    ),
+    "nearly a setting of the gradient": (
+        "driver: {kind: gradient, optimiser: {}}",
+        "driver.optimiser: unknown key; did you mean optimizer?",
+    ),
+    "a gradient that ranks": (
+        "driver: {kind: gradient, non_finite: rank_worst}",
+        "driver.non_finite: should be 'stop', got 'rank_worst'",
     ),
     "out of range": (
         "objective: {kind: cvar, alpha: 1.5}",
@@ -53,14 +69,14 @@ MISTAKES = {
         "budget.generations: should be greater than or equal to 1, got 0",
     ),
     "a setting of a setting": (
-        "strategy: {optimizer: {learning_rat: 0.1}}",
-        "strategy.optimizer.learning_rat: unknown key; did you mean learning_rate?",
+        "driver: {optimizer: {learning_rat: 0.1}}",
+        "driver.optimizer.learning_rat: unknown key; did you mean learning_rate?",
     ),
     "a setting of a setting of a setting": (
-        "strategy: {optimizer: {learning_rate: {start: 0.1, end: 0.01, shap: linear}}}",
-        "strategy.optimizer.learning_rate.shap: unknown key; did you mean shape?",
+        "driver: {optimizer: {learning_rate: {start: 0.1, end: 0.01, shap: linear}}}",
+        "driver.optimizer.learning_rate.shap: unknown key; did you mean shape?",
     ),
-    "a missing setting": ("strategy: {std: {start: 0.1}}", "strategy.std.end: missing"),
+    "a missing setting": ("driver: {std: {start: 0.1}}", "driver.std.end: missing"),
     "a value for a section": ("model: 8", "model: expected a mapping of settings, got 8 (int)"),
     "settings that disagree": (
         "batch: {fixed_seed: true}",
@@ -113,7 +129,7 @@ def test_a_key_given_twice_is_named():
 
 @pytest.mark.parametrize("text", ["", "- 1\n- 2", "hello"])
 def test_text_without_sections_is_refused(text):
-    with pytest.raises(ConfigError, match="expected sections such as task: and strategy:, got "):
+    with pytest.raises(ConfigError, match="expected sections such as task: and driver:, got "):
         parse(text)
 
 
@@ -126,8 +142,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_overrides_reach_nested_settings_and_make_missing_sections():
-    experiment = parse(TASK, {"strategy.optimizer.learning-rate": 0.3, "seed": 7, "task.n": 6})
-    assert experiment.strategy.optimizer.learning_rate == 0.3
+    experiment = parse(TASK, {"driver.optimizer.learning-rate": 0.3, "seed": 7, "task.n": 6})
+    assert experiment.driver.optimizer.learning_rate == 0.3
     assert (experiment.seed, experiment.task) == (7, CycleColouring(n=6))
 
 
@@ -138,8 +154,8 @@ def test_an_override_into_a_value_is_refused():
 
 
 def test_an_override_of_an_unknown_setting_is_refused():
-    with pytest.raises(ConfigError, match=r"strategy.populatoin: unknown key; did you mean population\?"):
-        parse(TASK, {"strategy.populatoin": 4})
+    with pytest.raises(ConfigError, match=r"driver.populatoin: unknown key; did you mean population\?"):
+        parse(TASK, {"driver.populatoin": 4})
 
 
 # Values
@@ -156,10 +172,10 @@ def test_words_of_old_yaml_are_words():
 
 def test_sections_become_the_settings_they_name():
     experiment = parse(
-        TASK + "objective: {kind: cvar, alpha: 0.2}\nstrategy: {std: {start: 0.2, end: 0.1}, optimizer: {clip_norm: 1}}"
+        TASK + "objective: {kind: cvar, alpha: 0.2}\ndriver: {std: {start: 0.2, end: 0.1}, optimizer: {clip_norm: 1}}"
     )
     assert experiment.objective == CVaR(alpha=0.2)
-    assert experiment.strategy.std == Schedule(start=0.2, end=0.1)
+    assert experiment.driver.std == Schedule(start=0.2, end=0.1)
     assert parse(TASK).objective == QNorm()
 
 

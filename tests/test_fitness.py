@@ -16,7 +16,7 @@ from es_randomized.fitness import Batch, Fitness, pair, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import QNorm
 from es_randomized.plan import Plan
-from es_randomized.strategies.evolution_settings import Evolution as Strategy
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
 TASK = CycleColouring(n=5)
@@ -119,7 +119,7 @@ def test_a_fixed_seed_needs_one_seed():
 @pytest.fixture(scope="module")
 def evolution():
     experiment = Experiment(
-        task=TASK, model=MODEL, batch=BATCH, strategy=Strategy(population=8), plan=Plan(chunk=2), seed=9
+        task=TASK, model=MODEL, batch=BATCH, driver=EvolutionSettings(population=8), plan=Plan(chunk=2), seed=9
     )
     return Evolution.of(experiment)
 

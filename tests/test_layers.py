@@ -26,6 +26,7 @@ LEVELS = {
     "strategies": 2,
     "fitness": 2,
     "plan": 2,
+    "ledger": 2,
     "evaluation.settings": 2,
     "experiment": 3,
     "drivers": 3,

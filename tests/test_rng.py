@@ -52,4 +52,5 @@ def test_the_numbers_of_the_purposes_are_part_of_saved_runs():
         "EVALUATION_SEEDS": 6,
         "CHECK_INSTANCES": 7,
         "CHECK_SEEDS": 8,
+        "ACTIONS": 9,
     }

@@ -23,22 +23,22 @@ def evaluate_command(run: Path) -> None:
 
 def evaluate_run(folder: Any, console: Console) -> None:
     """Evaluate, write the files, print the table and where everything is."""
-    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.drivers.kinds import driver_of
     from es_randomized.evaluation.evaluate import evaluate
     from es_randomized.report.picture import draw
     from es_randomized.report.table import score_table
     from es_randomized.runs.metrics import read_metrics
     from es_randomized.runs.storage import saying_what_failed, write_atomically
 
-    evolution = Evolution.of(folder.experiment())
-    generation, state = folder.restore(evolution)
+    driver = driver_of(folder.experiment())
+    generation, state = folder.restore(driver)
     console.print(f"evaluating the centre after {generation} generations ...")
-    weights = evolution.strategy.centre(state)
-    score = evaluate(evolution.experiment, weights)
+    weights = driver.centre(state)
+    score = evaluate(driver.experiment, weights)
     write_atomically(folder.evaluation_file, score.to_json().encode())
     write_atomically(folder.evaluation_table, score.to_parquet())
     with saying_what_failed(folder.picture):
-        draw(folder.picture, evolution.experiment, read_metrics(folder.metrics), score, weights)
+        draw(folder.picture, driver.experiment, read_metrics(folder.metrics), score, weights)
     console.print(score_table(score))
     console.print(f"picture:    {folder.picture}", soft_wrap=True)
     console.print(f"run folder: {folder.path}", soft_wrap=True)

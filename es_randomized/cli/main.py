@@ -28,7 +28,7 @@ def cli() -> None:
       es-randomized show configs/demo.yaml          what that will cost
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
-      es-randomized strategies                      what can be named under strategy.kind
+      es-randomized strategies                      what can be named under driver.kind
     """
 
 

@@ -1,4 +1,4 @@
-"""Dotted overrides on the command line: --strategy.population 256 or --strategy.population=256."""
+"""Dotted overrides on the command line: --driver.population 256 or --driver.population=256."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def parse_overrides(arguments: list[str]) -> dict[str, Any]:
     for argument in remaining:
         name, given, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or ("." not in name and name != "seed"):
-            raise click.UsageError(f"{argument}: no such option; settings look like --strategy.population 256")
+            raise click.UsageError(f"{argument}: no such option; settings look like --driver.population 256")
         if not given:
             following = next(remaining, None)
             if following is None:

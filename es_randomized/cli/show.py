@@ -20,41 +20,34 @@ def show_command(context: click.Context, what: Path) -> None:
     """
     from es_randomized import compilation
     from es_randomized.configuration import dump, load, write_yaml
-    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.drivers.kinds import driver_of
     from es_randomized.runs.folder import RunFolder
 
     folder = RunFolder(what)
     experiment = folder.experiment() if what.is_dir() else load(what, parse_overrides(context.args))
     compilation.configure()
-    evolution = Evolution.of(experiment)
+    driver = driver_of(experiment)
     console = Console()
-    console.print(write_yaml(dump(evolution.experiment)), highlight=False)
-    console.print(_work(evolution))
+    console.print(write_yaml(dump(driver.experiment)), highlight=False)
+    console.print(_work(driver))
     if what.is_dir():
         console.print(_progress(folder))
 
 
-def _work(evolution: Any) -> Table:
-    from es_randomized.plan import MIB, program_bytes
-
-    experiment, strategy = evolution.experiment, evolution.strategy
-    interface, batch = experiment.task.interface, experiment.batch
-    cases, instances = batch.cases(experiment.task), batch.bundles(experiment.task) * experiment.task.bundle
-    tokens = cases * interface.nodes
-    flops = tokens * experiment.model.flops(interface) * strategy.population
-    chunk = program_bytes(evolution.chunk_losses, strategy.sample_shape(), experiment.plan.chunk)
+def _work(driver: Any) -> Table:
+    task, batch, cost = driver.experiment.task, driver.experiment.batch, driver.cost()
+    bundles = batch.bundles(task)
     table = Table(title="one generation", title_justify="left", show_header=False)
-    for name, value in (
-        ("parameters", f"{strategy.parameters:,}"),
-        ("members", f"{strategy.population:,}"),
-        ("cases per member", f"{instances} instances × {batch.seeds} seeds in {cases:,} cases"),
-        ("tokens per member", f"{tokens:,}"),
-        ("matrix products", f"{flops / 1e9:,.1f} GFLOP"),
-        ("population matrix", f"{4 * strategy.population * strategy.parameters / MIB:,.1f} MiB in every worker"),
-        ("chunk", f"{experiment.plan.chunk} members, {len(evolution.chunks)} chunks, {chunk / MIB:,.1f} MiB of memory"),
-        ("inner step", f"{experiment.plan.tile} cases × {experiment.plan.block} members"),
-        ("random numbers", f"{strategy.population * strategy.parameters:,} at most for members"),
-    ):
+    rows = {
+        "driver": driver.title,
+        "parameters": f"{driver.parameters:,}",
+        "cases": f"{bundles:,} bundles of {task.bundle} × {batch.seeds} seeds = {bundles * batch.seeds:,}",
+        **driver.describe(),
+        "rollouts": f"{cost.rollouts:,}",
+        "tokens": f"{cost.tokens:,}",
+        "matrix products": f"{cost.flops / 1e9:,.1f} GFLOP",
+    }
+    for name, value in rows.items():
         table.add_row(name, value)
     return table
 
@@ -67,8 +60,9 @@ def _progress(folder: Any) -> str:
         return "no generation yet"
     last = metrics.slice(len(metrics) - 1).to_pylist()[0]
     return (
-        f"{last['generation'] + 1} generations, {last['evaluations']:,} evaluations, "
-        f"{last['seconds']:.0f} s of training, loss {last['loss_mean']:.4f}"
+        f"{last['generation'] + 1} generations, {last['rollouts']:,} rollouts, {last['tokens']:,} tokens, "
+        f"{last['flops'] / 1e9:,.1f} GFLOP, {last['seconds']:.0f} s of training, "
+        f"{last['device_seconds']:.0f} device seconds, loss {last['loss_mean']:.4f}"
     )
 
 
@@ -78,7 +72,8 @@ def strategies_command() -> None:
     from es_randomized.strategies.catalogue import CATALOGUE
 
     table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
-    for column in ("strategy.kind", "what", "streamed", "needs"):
+    table.caption = "driver.kind can be `gradient` as well: gradient descent on the same objective and data"
+    for column in ("driver.kind", "what", "streamed", "needs"):
         table.add_column(column)
     for kind, entry in CATALOGUE.items():
         if entry.refused:
@@ -93,7 +88,7 @@ def _needs(entry: Any) -> list[str]:
     if entry.pairs:
         needs.append("even population")
     if entry.optimizer:
-        needs.append("strategy.optimizer")
+        needs.append("driver.optimizer")
     if entry.quadratic:
         needs.append("memory ~ parameters²")
     return needs

@@ -35,7 +35,7 @@ def train_command(context: click.Context, config: Path, run: Path | None, **clus
     """Train the experiment in CONFIG, a YAML file.
 
     Any setting can be changed on the command line by its dotted name, for example
-    --strategy.population 512 --objective.q 4 --seed 1.
+    --driver.population 512 --objective.q 4 --seed 1.
 
     Ctrl-C finishes the generation in hand, saves and says how to resume.
     """
@@ -74,6 +74,7 @@ def _train(
     from es_randomized.cli.evaluate import evaluate_run
 
     console = Console()
+    local = local or _stays_here(experiment, workers, address, dashboard_port)
     with ExitStack() as stack:
         if not local:
             from es_randomized.distributed.session import connect
@@ -87,35 +88,50 @@ def _train(
         console.print(f"resume with: es-randomized resume {folder.path}", soft_wrap=True)
 
 
+def _stays_here(experiment: Any, *cluster: Any) -> bool:
+    """Whether the driver has no members to hand out; refuses options that ask for a cluster then."""
+    if experiment.driver.distributed:
+        return False
+    if any(option is not None for option in cluster):
+        from es_randomized.errors import ConfigError
+
+        raise ConfigError(
+            f"driver.kind {experiment.driver.kind} runs in this process on one device; leave out --workers, --address "
+            "and --dashboard-port, or choose an evolution strategy"
+        )
+    return True
+
+
 def _train_with(
     folder: Any, experiment: Any, seconds: float | None, workers: int | None, local: bool, console: Console
 ) -> str:
     """Train in the current Ray session or in this process; returns why training stopped."""
     from es_randomized import compilation
     from es_randomized.cli.display import showing
-    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.drivers.kinds import driver_of
     from es_randomized.training import run_session
 
     compilation.configure()
-    evolution = Evolution.of(experiment)
+    driver = driver_of(experiment)
+    console.print(driver.title)
     if not folder.experiment_file.exists():
-        folder.create(evolution.experiment)
-    with _logging_to(folder.log_file), _evaluator(evolution, workers, local, console) as evaluator:
+        folder.create(driver.experiment)
+    with _logging_to(folder.log_file), _evaluator(driver, workers, local, console) as evaluator:
         console.print(f"run folder: {folder.path}", soft_wrap=True)
-        with showing(console, evolution.experiment.budget.generations) as show:
-            session = run_session(folder, evolution, evaluator, show, seconds)
+        with showing(console, driver.experiment.budget.generations) as show:
+            session = run_session(folder, driver, evaluator, show, seconds)
     console.print(f"{session.reason} after {session.generation} generations")
     return session.reason
 
 
-def _evaluator(evolution: Any, workers: int | None, local: bool, console: Console) -> Any:
+def _evaluator(driver: Any, workers: int | None, local: bool, console: Console) -> Any:
     if local:
-        from es_randomized.evaluator import LocalEvaluator
+        from es_randomized.evaluator import local_evaluator
 
-        return LocalEvaluator(evolution)
+        return local_evaluator(driver)
     from es_randomized.distributed.ray_evaluator import RayEvaluator
 
-    evaluator = RayEvaluator(evolution, workers)
+    evaluator = RayEvaluator(driver, workers)
     console.print(f"{evaluator.size} workers ready")
     return evaluator
 

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.worker import Worker
+from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.errors import ClusterError, WorkerError
-from es_randomized.evaluator import Evaluator
 from es_randomized.strategies.strategy import Draw
 
 IN_FLIGHT = 2

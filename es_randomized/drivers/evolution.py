@@ -1,27 +1,30 @@
 """The evolution driver: an experiment made executable, the same in every process that takes part in a run."""
 
-import dataclasses
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 import psutil
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from es_randomized import plan, rng
+from es_randomized import plan
 from es_randomized.compilation import jit
-from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
+from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
+from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness, parameters
+from es_randomized.ledger import Cost, batch_cost
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.shaping import rank_worst
 from es_randomized.strategies.strategy import Draw, State, Strategy
 
 
-@dataclasses.dataclass(frozen=True)
-class Evolution:
+@dataclass(frozen=True)
+class Evolution(Driver):
     """A resolved experiment with its strategy and its fitness. Build it with `Evolution.of`."""
 
     experiment: Experiment
@@ -30,23 +33,45 @@ class Evolution:
 
     @staticmethod
     def of(experiment: Experiment) -> "Evolution":
-        """Bind an experiment; `auto` entries of its plan are resolved, the others are kept and checked."""
-        tiled = _with_layout(experiment)
+        """Bind an experiment; `auto` entries of its plan are resolved, the others are kept and checked.
+
+        Raises:
+            ConfigError: its driver is no evolution strategy.
+            MemoryBudgetError: nothing fits the memory its plan allows.
+        """
+        settings, tiled = experiment.driver, _with_block(with_tile(experiment))
+        if not isinstance(settings, EvolutionSettings):
+            raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
         size = parameters(tiled.model, tiled.task)
-        _check_population_memory(tiled, size)
-        strategy = EvosaxStrategy(tiled.strategy, size, tiled.seed, tiled.budget.generations)
-        tile, block = int(tiled.plan.tile), int(tiled.plan.block)
-        generations = tiled.budget.generations
-        fitness = Fitness(tiled.task, tiled.model, tiled.objective, tiled.batch, tiled.seed, generations, tile, block)
-        unsized = Evolution(tiled, strategy, fitness)
+        _check_population_memory(settings.population, size, tiled.plan.memory_mib)
+        strategy = EvosaxStrategy(settings, size, tiled.seed, tiled.budget.generations)
+        unsized = Evolution(tiled, strategy, fitness_of(tiled, block=int(tiled.plan.block)))
         return unsized if tiled.plan.chunk != "auto" else unsized._with_chunk()
 
+    @property
+    def title(self) -> str:
+        return f"{self.experiment.driver.kind}, {self.strategy.population} members"
+
+    @property
+    def parameters(self) -> int:
+        return self.strategy.parameters
+
+    @property
+    def losses_per_generation(self) -> int:
+        return self.strategy.population
+
     def init(self) -> State:
-        """The state before generation 0."""
-        key = rng.address(self.experiment.seed, rng.Purpose.INIT)
-        for_weights, for_strategy = jax.random.split(key)
-        weights = self.experiment.model.init(for_weights, self.experiment.task.interface)
-        return self.strategy.init(for_strategy, ravel_pytree(weights)[0])
+        weights, for_strategy = first_weights(self.experiment)
+        return self.strategy.init(for_strategy, weights)
+
+    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
+        draw = self.strategy.draw(state, generation)
+        losses = evaluator.evaluate(draw)
+        return losses, self.tell(draw, losses)
+
+    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
+        """Nothing is evaluated: the strategy is told again."""
+        return self.tell(self.strategy.draw(state, generation), losses)
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"]) -> State:
         """The state after a generation, given its raw losses in id order.
@@ -55,13 +80,32 @@ class Evolution:
             NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
         """
         broken = np.flatnonzero(~np.isfinite(losses))
-        if len(broken) and (self.experiment.strategy.non_finite == "stop" or len(broken) == len(losses)):
+        if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(losses)):
             raise NonFiniteLossError(
                 f"{len(broken)} of {len(losses)} losses of generation {draw.generation} are not finite "
-                f"(first: member {broken[0]}, seed {self.experiment.seed}); lower strategy.std or the learning rate"
-                + ("" if len(broken) == len(losses) else ", or set strategy.non_finite: rank_worst")
+                f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
+                + ("" if len(broken) == len(losses) else ", or set driver.non_finite: rank_worst")
             )
         return self.strategy.tell(draw, rank_worst(losses))
+
+    def centre(self, state: State) -> Float[Array, " param"]:
+        return self.strategy.centre(state)
+
+    def cost(self) -> Cost:
+        experiment = self.experiment
+        return batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
+
+    def describe(self) -> dict[str, str]:
+        strategy, settings = self.strategy, self.experiment.plan
+        numbers = strategy.population * strategy.parameters
+        bytes_ = plan.program_bytes(self.chunk_losses, strategy.sample_shape(), int(settings.chunk))
+        return {
+            "members": f"{strategy.population:,}",
+            "population matrix": f"{4 * numbers / plan.MIB:,.1f} MiB in every worker",
+            "chunk": f"{settings.chunk} members, {len(self.chunks)} chunks, {bytes_ / plan.MIB:,.1f} MiB of memory",
+            "inner step": f"{settings.tile} cases × {settings.block} members",
+            "random numbers": f"{numbers:,} at most for members",
+        }
 
     @cached_property
     def chunk_losses(self) -> Any:
@@ -77,35 +121,22 @@ class Evolution:
         return self.fitness(self.strategy.members(sample, ids), generation)
 
     def _with_chunk(self) -> "Evolution":
-        settings = self.experiment.plan
-        start = plan.default_chunk(self.strategy.population)
-        chunk = plan.chunk_that_fits(self.chunk_losses, self.strategy.sample_shape(), start, settings.memory_mib)
-        resolved = dataclasses.replace(settings, chunk=chunk)
-        experiment = dataclasses.replace(self.experiment, plan=resolved)
-        return Evolution(experiment, self.strategy, self.fitness)
+        memory, start = self.experiment.plan.memory_mib, plan.default_chunk(self.strategy.population)
+        chunk = plan.chunk_that_fits(self.chunk_losses, self.strategy.sample_shape(), start, memory)
+        return Evolution(with_plan(self.experiment, chunk=chunk), self.strategy, self.fitness)
 
 
-def _with_layout(experiment: Experiment) -> Experiment:
-    """The experiment with tile and block as numbers."""
-    settings, model = experiment.plan, experiment.model
-    task, backend = experiment.task, jax.default_backend()
-    cases = experiment.batch.cases(task)
-    widest = 4 * max(task.interface.nodes, task.bundle) * max(model.hidden, model.width)
-    tile = plan.default_tile(cases, widest, backend) if settings.tile == "auto" else settings.tile
-    if cases % tile:
-        raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
-    block = plan.default_block(backend) if settings.block == "auto" else settings.block
-    return dataclasses.replace(experiment, plan=dataclasses.replace(settings, tile=tile, block=block))
+def _with_block(experiment: Experiment) -> Experiment:
+    block = experiment.plan.block
+    return with_plan(experiment, block=plan.default_block(jax.default_backend()) if block == "auto" else block)
 
 
-def _check_population_memory(experiment: Experiment, size: int) -> None:
+def _check_population_memory(population: int, size: int, memory_mib: int) -> None:
     """Refuse a population matrix that cannot fit, before anything tries to allocate it."""
-    needed = 4 * experiment.strategy.population * size
-    budget = experiment.plan.memory_mib * plan.MIB
-    available = psutil.virtual_memory().available
-    if needed > min(budget, available):
+    needed, available = 4 * population * size, psutil.virtual_memory().available
+    if needed > min(memory_mib * plan.MIB, available):
         raise MemoryBudgetError(
-            f"{experiment.strategy.population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
-            f"but plan.memory_mib is {experiment.plan.memory_mib} and {available // plan.MIB} MiB are free; "
+            f"{population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
+            f"but plan.memory_mib is {memory_mib} and {available // plan.MIB} MiB are free; "
             "use a smaller population or model, or raise plan.memory_mib if there is memory"
         )

@@ -99,9 +99,7 @@ class Score:
         return buffer.getvalue()
 
 
-def evaluate(
-    experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None
-) -> Score:
+def evaluate(experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None) -> Score:
     """Score flat weights as the experiment's `evaluation` section says, on draws training never saw.
 
     Args:
@@ -111,7 +109,7 @@ def evaluate(
     source = randomness or ("none" if experiment.batch.fixed_seed else "seed")
     bundles, enumerated = evaluation_bundles(experiment)
     repeated = runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
-    runner = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
+    runner: Any = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
     outcome = runner(experiment.task, experiment.model)(repeated, bundles)
     return score(experiment, outcome, source, bundles, enumerated)
 

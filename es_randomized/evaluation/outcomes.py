@@ -47,7 +47,7 @@ class Outcomes:
             observations = self.task.observe(bundles, repeat(runs.seed(number), self._step))
             return self.task.rollout(runs.policy(number, self.task, self.model), observations)
 
-        outcomes = jax.lax.map(one, jnp.arange(runs.count))
+        outcomes = jax.lax.map(one, jnp.arange(runs.number))
         return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
 
 

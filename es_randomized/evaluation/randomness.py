@@ -38,7 +38,7 @@ class Runs(NamedTuple):
     noise: Key[Array, " run"] | None
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many runs."""
         noise = 1 if self.noise is None else len(self.noise)
         return max(int(jax.tree.leaves(self.seeds)[0].shape[-1]), len(self.weights), noise)
@@ -76,7 +76,7 @@ class SampledPolicy(Policy):
 
     def step(self, memory: Memory, token: Any, slot: Any, active: Any = True) -> Any:
         output, memory = self.policy.step(memory, token, slot, active)
-        return output + self.noise(jax.random.fold_in(self.key, slot), output.shape), memory
+        return output + self.noise(rng.below(self.key, slot), output.shape), memory
 
     def trace(self, memory: Memory) -> Any:
         return self.policy.trace(memory)
@@ -124,7 +124,7 @@ def _dropped(weights: Any, key: Key[Array, ""], rate: float) -> Any:
     """The weights without a random share of the MLPs' hidden units, the others scaled up to make up for them."""
     blocks = []
     for number, block in enumerate(weights["blocks"]):
-        kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, block["down"].shape[-1:])
+        kept = jax.random.bernoulli(rng.below(key, number), 1 - rate, block["down"].shape[-1:])
         blocks.append(block | {"down": block["down"] * (kept / (1 - rate)).astype(jnp.float32)})
     return weights | {"blocks": blocks}
 

@@ -64,8 +64,10 @@ def loss_rates(losses: Float[np.ndarray, "instance sample"], confidence: float, 
 def exact(values: Float[np.ndarray, " instance"], lower_is_better: bool = False) -> Rates:
     """The rates of a deterministic policy, which have no interval."""
     level, extreme = (0.95, values.max()) if lower_is_better else (0.05, values.min())
-    method = "higher" if lower_is_better else "lower"
-    numbers = (values.mean(), np.quantile(values, level, method=method), extreme)
+    quantile = np.sort(values)[
+        int(np.ceil(level * (len(values) - 1))) if lower_is_better else int(level * (len(values) - 1))
+    ]
+    numbers = (values.mean(), quantile, extreme)
     return Rates(*(Estimate(float(n), float(n), float(n)) for n in numbers))
 
 

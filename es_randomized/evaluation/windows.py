@@ -62,7 +62,7 @@ class WindowOutcomes:
             middle = runs.policy(number, self.task, self.model)(tokens)[:, self.model.blocks]
             return jnp.argmax(middle, axis=0).astype(jnp.uint8)
 
-        return jax.lax.map(one, jnp.arange(runs.count)).T
+        return jax.lax.map(one, jnp.arange(runs.number)).T
 
     def _assembled(self, colours: UInt8[Array, "window run"], lookup: Any) -> Any:
         """Success and answer [instance, run] of a block of cycles."""

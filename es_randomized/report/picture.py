@@ -28,24 +28,26 @@ def draw(path: Path, experiment: Experiment, metrics: pa.Table, score: Score, we
     FigureCanvasAgg(figure)
     upper, lower = figure.subfigures(2, 1, height_ratios=[1.9, 1])
     curve, histogram = upper.subplots(1, 2)
-    _learning_curve(curve, metrics)
+    _learning_curve(curve, metrics, score)
     _histogram(histogram, score)
     if isinstance(experiment.task, CycleColouring):
         _coloured_cycles(lower, experiment, experiment.task, score, weights)
     figure.savefig(path)
 
 
-def _learning_curve(success: Any, metrics: pa.Table) -> None:
+def _learning_curve(success: Any, metrics: pa.Table, score: Score) -> None:
+    scale = 100 if score.headline == "success" else 1
     rows = metrics.to_pydict()
     seconds = np.array(rows["seconds"])
     for name, label, colour in (
-        ("success_average", "success, average", PALETTE[0]),
-        ("success_p95", "success, 95th percentile", PALETTE[5]),
+        ("held_out_average", "average", PALETTE[0]),
+        ("held_out_p95", "95th percentile", PALETTE[5]),
     ):
         seen = [i for i, value in enumerate(rows[name]) if value is not None]
-        success.plot(seconds[seen], [100 * rows[name][i] for i in seen], color=colour, linewidth=1.8, label=label)
-    success.set_ylabel("success of the centre on held-out draws (%)")
-    success.set_ylim(0, 101)
+        success.plot(seconds[seen], [scale * rows[name][i] for i in seen], color=colour, linewidth=1.8, label=label)
+    what = "success" if score.headline == "success" else score.unit
+    success.set_ylabel(f"{what} on held-out draws{' (%)' if score.headline == 'success' else ''}")
+    success.set_ylim(0, 101 if score.headline == "success" else None)
     success.set_xlabel("training time (s)")
     success.set_title("Learning", loc="left", color=INK)
     losses = success.twinx()
@@ -60,8 +62,8 @@ def _learning_curve(success: Any, metrics: pa.Table) -> None:
 
 def _histogram(axes: Any, score: Score) -> None:
     instances = f"{len(score.per_instance):,}{' (all)' if score.enumerated else ''}"
-    per_bin = -(-score.seeds // HISTOGRAM_BINS)  # whole counts per bin, or bins would hold unequal numbers of rates
-    edges = (np.arange(0, score.seeds + 1 + per_bin, per_bin) - 0.5) * 100 / score.seeds
+    per_bin = -(-score.runs // HISTOGRAM_BINS)  # whole counts per bin, or bins would hold unequal numbers of rates
+    edges = (np.arange(0, score.runs + 1 + per_bin, per_bin) - 0.5) * 100 / score.runs
     axes.hist(100 * score.per_instance, bins=edges, color=PALETTE[4])
     axes.set_yscale("log")
     axes.set_xlim(-1, 101)
@@ -71,7 +73,7 @@ def _histogram(axes: Any, score: Score) -> None:
         (score.single.worst.value, "worst", PALETTE[3]),
     ):
         axes.axvline(100 * value, color=colour, linewidth=1.6, linestyle="--", label=f"{label} {100 * value:.1f} %")
-    axes.set_xlabel(f"success over {score.seeds} fresh seeds (%)")
+    axes.set_xlabel(f"success over {score.runs} fresh seeds (%)")
     axes.set_ylabel("instances")
     axes.set_title(f"Every instance: {instances}", loc="left", color=INK)
     axes.legend(loc="upper left", frameon=False, fontsize=9)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from es_randomized.configuration import dump, load, write_yaml
-from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.driver import Driver
 from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.experiment import Experiment
 from es_randomized.runs.journal import Journal, read
@@ -94,23 +94,22 @@ class RunFolder:
             raise RunFolderError(f"another process is training {self.path}; wait for it or stop it") from None
         return file
 
-    def restore(self, evolution: Evolution) -> tuple[int, State]:
+    def restore(self, driver: Driver) -> tuple[int, State]:
         """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.
 
         Raises:
             RunFolderError: the journal is missing or of another population.
         """
         if not self.journal_file.exists():
-            self.open_journal(evolution.strategy.population).close()
-        self._check_origin(evolution.experiment)
+            self.open_journal(driver.losses_per_generation).close()
+        self._check_origin(driver.experiment)
         recorded = read(self.journal_file)
         if recorded.damaged:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
-        fresh = evolution.init()
+        fresh = driver.init()
         start, state = newest_snapshot(self.snapshots, fresh, len(recorded.losses)) or (0, fresh)
         for generation in range(start, len(recorded.losses)):
-            draw = evolution.strategy.draw(state, generation)
-            state = evolution.tell(draw, recorded.losses[generation])
+            state = driver.replay(state, generation, recorded.losses[generation])
         log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
         return len(recorded.losses), state
 
@@ -127,7 +126,7 @@ class RunFolder:
                 f"{experiment.task.version}, which behaves differently; use the code of revision {then.get('revision')}"
             )
         now = provenance()
-        for what in ("jax", "evosax"):
+        for what in ("jax", "evosax", "optax"):
             if then["packages"][what] != now["packages"][what]:
                 log.warning(
                     "made with %s %s, continued with %s: last bits may differ", what, *_versions(what, then, now)
@@ -139,9 +138,9 @@ class RunFolder:
         """Losses of every generation so far."""
         return read(self.journal_file).losses
 
-    def open_journal(self, population: int) -> Journal:
+    def open_journal(self, losses_per_generation: int) -> Journal:
         """The journal, ready for the next generation."""
-        return Journal(self.journal_file, population)
+        return Journal(self.journal_file, losses_per_generation)
 
     def save_snapshot(self, generation: int, state: State) -> None:
         """Save the state before `generation`."""

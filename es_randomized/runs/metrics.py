@@ -13,13 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from es_randomized.ledger import Cost
 from es_randomized.runs.storage import write_atomically
 
 SCHEMA = pa.schema(
     [
         ("generation", pa.int64()),
         ("seconds", pa.float64()),  # of training, the parts of a resumed run added up
-        ("evaluations", pa.int64()),  # members evaluated so far
+        ("device_seconds", pa.float64()),  # the same times the devices that trained
+        ("rollouts", pa.int64()),  # the ledger: all that training has cost so far
+        ("tokens", pa.int64()),
+        ("flops", pa.float64()),  # a long run passes 2^63
         ("loss_mean", pa.float64()),
         ("loss_best", pa.float64()),
         ("loss_std", pa.float64()),
@@ -32,25 +36,39 @@ SCHEMA = pa.schema(
 
 
 class Metrics:
-    """Writes rows to `folder`, continuing after the generations in `losses`, which the journal holds."""
+    """Writes rows to `folder`, continuing after the generations in `losses`, which the journal holds.
 
-    def __init__(self, folder: Path, losses: Float[np.ndarray, "generation member"]) -> None:
-        self.folder = folder
+    Args:
+        cost: of one generation.
+        devices: that train from now on.
+    """
+
+    def __init__(self, folder: Path, losses: Float[np.ndarray, "generation member"], cost: Cost, devices: int) -> None:
+        self.folder, self._cost, self._devices = folder, cost, devices
         known = {row["generation"]: row for row in read_metrics(folder).to_pylist()}
         self._rows: list[dict[str, Any]] = []
-        self.seconds = 0.0
+        self.seconds = self.device_seconds = 0.0  # of earlier parts of the run
         for generation, recorded in enumerate(losses):
-            row = known.get(generation) or summary(generation, recorded, self.seconds)
-            self.seconds = row["seconds"]
+            row = known.get(generation) or self._row(generation, recorded, 0.0)
+            self.seconds, self.device_seconds = row["seconds"], row["device_seconds"]
             self._rows.append(row)
         for part in _parts(folder):
             if not self._rows or int(part.stem):
                 part.unlink()
         self.flush()
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Add one row; it is on disk after the next `flush`."""
+    def add(
+        self, generation: int, losses: Float[np.ndarray, " member"], seconds: float, check: dict[str, float]
+    ) -> dict[str, Any]:
+        """Add and return the row of one generation; it is on disk after the next `flush`.
+
+        Args:
+            seconds: of training in this part of the run.
+            check: success of the centre on held-out draws, where it was looked at.
+        """
+        row = self._row(generation, losses, seconds) | check
         self._rows.append(row)
+        return row
 
     def flush(self) -> None:
         """Write the rows added since the last flush as a new part.
@@ -65,14 +83,24 @@ class Metrics:
         write_atomically(self.folder / f"{self._rows[0]['generation']:08d}.parquet", buffer.getvalue())
         self._rows = []
 
+    def _row(self, generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> dict[str, Any]:
+        time = {"seconds": self.seconds + seconds, "device_seconds": self.device_seconds + seconds * self._devices}
+        return {"generation": generation} | time | ledger(self._cost, generation + 1) | summary(losses)
 
-def summary(generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> dict[str, Any]:
-    """The row of one generation."""
+
+def ledger(cost: Cost, generations: int) -> dict[str, Any]:
+    """What `generations` at `cost` each have cost together."""
+    return {
+        "rollouts": generations * cost.rollouts,
+        "tokens": generations * cost.tokens,
+        "flops": float(generations * cost.flops),
+    }
+
+
+def summary(losses: Float[np.ndarray, " member"]) -> dict[str, Any]:
+    """The losses of one generation in four numbers."""
     finite = losses[np.isfinite(losses)]
     return {
-        "generation": generation,
-        "seconds": seconds,
-        "evaluations": (generation + 1) * len(losses),
         "loss_mean": float(finite.mean()),
         "loss_best": float(finite.min()),
         "loss_std": float(finite.std()),

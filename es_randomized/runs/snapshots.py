@@ -1,4 +1,4 @@
-"""Snapshots: the strategy's state before a generation, as safetensors (data, never code), newest two kept."""
+"""Snapshots: the driver's state before a generation, as safetensors (data, never code), newest two kept."""
 
 from pathlib import Path
 from typing import Any

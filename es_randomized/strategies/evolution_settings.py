@@ -1,7 +1,7 @@
-"""The section `strategy:` of an experiment."""
+"""The section `driver:` of an experiment trained by an evolution strategy."""
 
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,7 +12,7 @@ from es_randomized.strategies.optimizers import Optimizer
 
 
 @settings
-class Evolution:
+class EvolutionSettings:
     """An evolution strategy.
 
     Attributes:
@@ -33,6 +33,8 @@ class Evolution:
     shaping: Literal["default", "centred_rank", "standardise", "normalise", "weights", "identity"] = "default"
     params: dict[str, float] = Field(default_factory=dict)
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
+
+    distributed: ClassVar[bool] = True  # members may be evaluated anywhere
 
     @field_validator("kind")
     @classmethod

@@ -21,7 +21,7 @@ from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
 from es_randomized.strategies.catalogue import CATALOGUE, Entry
-from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import by_name
 from es_randomized.strategies.strategy import Draw, State, Strategy
 
@@ -29,7 +29,7 @@ from es_randomized.strategies.strategy import Draw, State, Strategy
 class EvosaxStrategy(Strategy):
     """One evosax algorithm, with the population of a generation held as a matrix [member, param]."""
 
-    def __init__(self, settings: Evolution, parameters: int, seed: int, generations: int) -> None:
+    def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.entry: Entry = CATALOGUE[settings.kind]
         self.std = build(settings.std, generations)
@@ -87,7 +87,9 @@ class EvosaxStrategy(Strategy):
         return _strong(state)
 
 
-def _algorithm(settings: Evolution, entry: Entry, parameters: int, generations: int, std: Callable[[Any], Any]) -> Any:
+def _algorithm(
+    settings: EvolutionSettings, entry: Entry, parameters: int, generations: int, std: Callable[[Any], Any]
+) -> Any:
     """The configured evosax object. It hashes by identity, so one is made per run and never changed."""
     # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.
     from evosax import algorithms
@@ -115,7 +117,7 @@ def _default_shaping(cls: Any) -> str:
     }[name]
 
 
-def _params(settings: Evolution, algorithm: Any, std: Any) -> Any:
+def _params(settings: EvolutionSettings, algorithm: Any, std: Any) -> Any:
     """evosax's numeric parameters: its defaults, the step size, and the user's overrides by name."""
     params = algorithm.default_params
     names = {field.name for field in fields(params)}
@@ -125,7 +127,7 @@ def _params(settings: Evolution, algorithm: Any, std: Any) -> Any:
         if name not in names:
             near = get_close_matches(name, sorted(names), 1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names)) or 'none'}"
-            raise ConfigError(f"strategy.params.{name}: {settings.kind} has no such parameter; {hint}")
+            raise ConfigError(f"driver.params.{name}: {settings.kind} has no such parameter; {hint}")
         params = params.replace(**{name: jnp.asarray(value, jnp.float32)})
     return params
 

@@ -1,4 +1,4 @@
-"""Optimizers of the search distribution's centre: optax by name."""
+"""Optimizers of the weights or of a search distribution's centre: optax by name."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 @settings
 class Optimizer:
-    """How an estimated gradient moves the centre.
+    """How a gradient, computed or estimated, moves the weights.
 
     Attributes:
         kind: adam, sgd and rmsprop are optax's; clipup is Toklu et al. 2020, which PGPE was published with.
@@ -21,8 +21,9 @@ class Optimizer:
         warmup: generations over which the learning rate first rises from 0.
         momentum: first-moment decay (adam's beta 1).
         second_moment: second-moment decay (adam's beta 2, rmsprop); others ignore it.
+        epsilon: keeps adam and rmsprop from dividing by 0; others ignore it.
         weight_decay: decoupled, multiplied by the learning rate.
-        clip_norm: largest norm of the gradient estimate; none by default.
+        clip_norm: largest norm of the gradient; none by default.
     """
 
     kind: Literal["adam", "sgd", "rmsprop", "clipup"] = "adam"
@@ -30,6 +31,7 @@ class Optimizer:
     warmup: Annotated[int, Field(ge=0)] = 0
     momentum: Fraction = 0.9
     second_moment: Fraction = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
 
@@ -46,9 +48,9 @@ class Optimizer:
 
     def _direction(self) -> optax.GradientTransformation:
         if self.kind == "adam":
-            return optax.scale_by_adam(self.momentum, self.second_moment)
+            return optax.scale_by_adam(self.momentum, self.second_moment, self.epsilon)
         if self.kind == "rmsprop":
-            return optax.scale_by_rms(self.second_moment)
+            return optax.scale_by_rms(self.second_moment, self.epsilon)
         if self.kind == "sgd":
             return optax.trace(self.momentum) if self.momentum else optax.identity()
         # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.

@@ -57,7 +57,7 @@ class AssociativeRecall(Task):
 
     def enumerate(self) -> None:
         """There are too many stores to list."""
-        return None
+        return
 
     def evaluation_sample(self, key: Key[Array, ""], count: int) -> Int[Array, "key {count}"]:
         """Random stores in groups of 2^bits, in each of which every key holds every value once."""

@@ -63,6 +63,11 @@ class Task(ABC):
         return 1
 
     @property
+    def tokens(self) -> int:
+        """Tokens a policy computes for one case, at most."""
+        return self.interface.nodes
+
+    @property
     def largest_loss(self) -> float:
         """No loss is larger; needed where losses are the headline."""
         return math.inf
@@ -94,6 +99,16 @@ class Task(ABC):
     @abstractmethod
     def rollout(self, policy: Policy, observations: Observations) -> Outcome:
         """Run the policy on every case."""
+
+    def sampled_rollout(
+        self, policy: Policy, observations: Observations, key: Key[Array, ""]
+    ) -> tuple[Outcome, Float[Array, "variant case"]]:
+        """Like `rollout` with actions sampled from the policy's logits, and the log-probability of those taken in a case.
+
+        Optional: gradient descent needs it where a task is not differentiable. The log-probability carries the gradient;
+        it has the shape of `Outcome.loss`.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def references(self) -> list[Reference]:

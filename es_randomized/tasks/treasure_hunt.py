@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
+from es_randomized import rng
 from es_randomized.policy import Interface, Memory, Policy
 from es_randomized.references import treasure_hunt as exact
 from es_randomized.settings import settings
@@ -97,6 +98,10 @@ class TreasureHunt(Task):
     @property
     def bundle(self) -> int:
         return len(self.treasures)
+
+    @property
+    def tokens(self) -> int:
+        return self.steps * (1 + (self.episodes - 1) * self.bundle)
 
     @property
     def largest_loss(self) -> float:
@@ -307,7 +312,7 @@ def _act(outputs: Float[Array, "move case"], key: Any, time: Any) -> tuple[Int[A
     """The largest output, or a sample of their softmax if there is a key, and the action's log-probability."""
     if key is None:
         return jnp.argmax(outputs, axis=0), jnp.zeros(outputs.shape[1])
-    noise = jax.random.gumbel(jax.random.fold_in(key, time), outputs.shape)
+    noise = jax.random.gumbel(rng.below(key, time), outputs.shape)
     action = jnp.argmax(outputs + noise, axis=0)
     return action, jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=0), action[None], axis=0)[0]
 

@@ -10,25 +10,25 @@ from pathlib import Path
 import pytest
 
 from es_randomized.cli.main import main
-from tests.tools.command import TINY, final_snapshot, generations_in, run
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run
 
 BAD_SETTINGS = {
-    "unknown key": (["--strategy.populatoin", "8"], "strategy.populatoin: unknown key; did you mean population?"),
-    "unknown section": (["--stategy.population", "8"], "stategy: unknown section; did you mean strategy?"),
-    "wrong type": (["--strategy.population", "many"], "strategy.population: should be a valid integer, got 'many'"),
-    "odd pairs": (["--strategy.population", "7"], "so population must be even, but it is 7; use 8"),
+    "unknown key": (["--driver.populatoin", "8"], "driver.populatoin: unknown key; did you mean population?"),
+    "unknown section": (["--drivr.population", "8"], "drivr: unknown section; did you mean driver?"),
+    "wrong type": (["--driver.population", "many"], "driver.population: should be a valid integer, got 'many'"),
+    "odd pairs": (["--driver.population", "7"], "so population must be even, but it is 7; use 8"),
     "impossible task": (["--task.colours", "2"], "a cycle of n=5 vertices has no proper 2-colouring because n is odd"),
-    "refused strategy": (["--strategy.kind", "MA_ES"], "MA_ES is not offered: evosax applies rank-ordered weights"),
+    "refused strategy": (["--driver.kind", "MA_ES"], "MA_ES is not offered: evosax applies rank-ordered weights"),
 }
 
 BAD_SIZES = {
     "tile": (["--plan.tile", 3], "plan.tile is 3, but it must divide instances x seeds = 8"),
-    "no memory": (["--strategy.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
+    "no memory": (["--driver.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],
         "a chunk of one member needs",
     ),
-    "not finite": (["--strategy.std", 1e30], "losses of generation 0 are not finite"),
+    "not finite": (["--driver.std", 1e30], "losses of generation 0 are not finite"),
 }
 
 
@@ -53,6 +53,19 @@ def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--address", "auto"), ("--dashboard-port", "8265")])
+def test_a_cluster_for_the_gradient(
+    option: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["es-randomized", "train", str(TINY_GRADIENT), "--run", str(tmp_path / "run"), *option]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "driver.kind gradient runs in this process on one device; leave out --workers" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_config(tmp_path: Path) -> None:
@@ -135,7 +148,7 @@ def test_user_code_that_raises_stops_the_run_with_its_exception(tmp_path: Path) 
 
 FULL_DISK = """
 mount -t tmpfs -o size=64k tmpfs "$1" || exit 77
-"$2" -m es_randomized train "$3" --local --no-evaluate --run "$1/run" --budget.generations 100000 --strategy.population 200
+"$2" -m es_randomized train "$3" --local --no-evaluate --run "$1/run" --budget.generations 100000 --driver.population 200
 code=$?
 cp -r "$1/run" "$4"
 exit $code

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tools.command import TINY, generations_in, run
+from es_randomized.runs.metrics import read_metrics
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -39,11 +40,31 @@ def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
     shown = run("show", folder)
     assert shown.returncode == 0, shown.stderr
     assert "parameters" in shown.stdout
-    assert "12 generations, 144 evaluations" in shown.stdout
+    assert "12 generations, 1,152 rollouts, 5,760 tokens" in shown.stdout
+
+
+def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = run("train", TINY_GRADIENT, "--no-evaluate", "--run", folder)
+    assert result.returncode == 0, result.stderr
+    assert "gradient descent by backpropagation, in this process on one device" in result.stdout
+    assert "Ray" not in result.stdout
+    finished, losses = final_snapshot(folder), (folder / "journal.bin").read_bytes()
+    rows = read_metrics(folder / "metrics").to_pylist()
+    assert (rows[-1]["rollouts"], rows[-1]["tokens"]) == (12 * 8, 12 * 40)
+    assert rows[-1]["device_seconds"] == rows[-1]["seconds"] > 0
+
+    for snapshot in (folder / "snapshots").iterdir():
+        snapshot.unlink()
+    (folder / "journal.bin").write_bytes(losses[: len(losses) * 2 // 3])  # as if killed, in the middle of a record
+    result = run("resume", folder, "--no-evaluate")
+    assert result.returncode == 0, result.stderr
+    assert final_snapshot(folder) == finished
+    assert (folder / "journal.bin").read_bytes() == losses
 
 
 def test_show_says_what_a_change_would_cost() -> None:
-    result = run("show", TINY, "--strategy.population", 24)
+    result = run("show", TINY, "--driver.population", 24)
     assert result.returncode == 0, result.stderr
     assert "4 members, 6 chunks" in result.stdout
     assert "4 instances × 2 seeds = 8" in result.stdout

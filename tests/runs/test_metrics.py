@@ -5,15 +5,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from es_randomized.ledger import Cost
 from es_randomized.runs.metrics import Metrics, read_metrics, summary
 
+COST = Cost(rollouts=8, tokens=40, flops=10**18)
 LOSSES = np.random.default_rng(0).uniform(size=(6, 4)).astype(np.float32)
 
 
+def opened(folder: Path, known: int, devices: int = 2) -> Metrics:
+    return Metrics(folder, LOSSES[:known], COST, devices)
+
+
 def test_readable_while_the_run_goes_on_with_any_parquet_reader(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path, LOSSES[:0])
+    metrics = opened(tmp_path, 0)
     for generation in range(4):
-        metrics.add(summary(generation, LOSSES[generation], seconds=float(generation)))
+        metrics.add(generation, LOSSES[generation], float(generation), {})
         if generation in (1, 2):
             metrics.flush()
     assert pq.read_table(tmp_path)["generation"].to_pylist() == [0, 1, 2]
@@ -21,28 +27,40 @@ def test_readable_while_the_run_goes_on_with_any_parquet_reader(tmp_path: Path) 
 
 
 def test_rows_lost_in_a_crash_are_filled_in_from_the_journal(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path, LOSSES[:0])
+    metrics = opened(tmp_path, 0)
     for generation in range(3):
-        metrics.add(summary(generation, LOSSES[generation], seconds=10.0 + generation) | {"success_average": 0.5})
+        metrics.add(generation, LOSSES[generation], 10.0 + generation, {"success_average": 0.5})
     metrics.flush()
-    metrics.add(summary(3, LOSSES[3], seconds=13.0))  # never flushed: the crash
-    resumed = Metrics(tmp_path, LOSSES[:5])
-    assert resumed.seconds == 12.0
+    metrics.add(3, LOSSES[3], 13.0, {})  # never flushed: the crash
+    resumed = opened(tmp_path, 5)
+    assert (resumed.seconds, resumed.device_seconds) == (12.0, 24.0)
     table = read_metrics(tmp_path)
     assert table["generation"].to_pylist() == [0, 1, 2, 3, 4]
     assert table["success_average"].to_pylist() == [0.5, 0.5, 0.5, None, None]
     np.testing.assert_allclose(table["loss_best"], LOSSES[:5].min(axis=1), rtol=1e-6)
 
 
+def test_the_ledger_adds_up_over_crashes_and_changes_of_machine(tmp_path: Path) -> None:
+    opened(tmp_path, 0, devices=2).add(0, LOSSES[0], 10.0, {})  # lost
+    resumed = opened(tmp_path, 1, devices=2)
+    resumed.add(1, LOSSES[1], 3.0, {})
+    resumed.flush()
+    last = opened(tmp_path, 2, devices=4).add(2, LOSSES[2], 5.0, {})
+    assert (last["seconds"], last["device_seconds"]) == (8.0, 3.0 * 2 + 5.0 * 4)
+    assert (last["rollouts"], last["tokens"], last["flops"]) == (24, 120, 3e18)
+    assert read_metrics(tmp_path)["rollouts"].to_pylist() == [8, 16]
+    assert opened(tmp_path, 2).add(20, LOSSES[2], 1.0, {})["flops"] == 2.1e19
+
+
 def test_rows_past_the_journal_are_dropped(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path, LOSSES[:0])
+    metrics = opened(tmp_path, 0)
     for generation in range(5):
-        metrics.add(summary(generation, LOSSES[generation], seconds=1.0))
+        metrics.add(generation, LOSSES[generation], 1.0, {})
         metrics.flush()
-    Metrics(tmp_path, LOSSES[:2])
+    opened(tmp_path, 2)
     assert read_metrics(tmp_path)["generation"].to_pylist() == [0, 1]
 
 
 def test_non_finite_losses_are_counted_and_left_out_of_the_summary() -> None:
-    row = summary(0, np.array([1, np.nan, 3, np.inf], np.float32), seconds=0.0)
+    row = summary(np.array([1, np.nan, 3, np.inf], np.float32))
     assert (row["non_finite"], row["loss_mean"], row["loss_best"]) == (2, 2.0, 1.0)

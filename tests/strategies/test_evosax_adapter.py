@@ -15,7 +15,7 @@ from es_randomized import rng
 from es_randomized.errors import ConfigError
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.catalogue import CATALOGUE
-from es_randomized.strategies.evolution_settings import Evolution
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.optimizers import Optimizer
 
@@ -36,7 +36,7 @@ def sphere(population):
 
 def strategy(kind, **settings):
     settings = {"population": MEMBERS, "std": STD} | settings
-    return EvosaxStrategy(Evolution(kind=kind, **settings), len(START), SEED, 10)
+    return EvosaxStrategy(EvolutionSettings(kind=kind, **settings), len(START), SEED, 10)
 
 
 def adapted(made, generations, loss):
@@ -120,7 +120,7 @@ def test_the_step_size_schedule_does_not_lag(kind):
 
 @pytest.mark.parametrize("kind", OFFERED)
 def test_every_offered_algorithm_improves_the_sphere_with_one_program(kind):
-    made = EvosaxStrategy(Evolution(kind=kind, population=32, std=0.3), 10, 0, 100)
+    made = EvosaxStrategy(EvolutionSettings(kind=kind, population=32, std=0.3), 10, 0, 100)
     state = made.init(jax.random.key(1), jnp.ones(10))
     for generation in range(100):
         draw = made.draw(state, generation)
@@ -146,19 +146,17 @@ def test_tied_losses_hardly_move_the_centre(kind):
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refused_algorithms_say_why(kind):
     with pytest.raises(ValidationError) as caught:
-        Evolution(kind=kind)
+        EvolutionSettings(kind=kind)
     assert f"{kind} is not offered: {CATALOGUE[kind].refused}" in str(caught.value)
 
 
 def test_unknown_algorithms_suggest_the_nearest_name():
     with pytest.raises(ValidationError, match=r"no strategy is called 'OpenES'; did you mean Open_ES\?"):
-        Evolution(kind="OpenES")
+        EvolutionSettings(kind="OpenES")
 
 
 def test_unknown_params_suggest_the_nearest_name():
-    with pytest.raises(
-        ConfigError, match=r"strategy.params.std_lrr: PGPE has no such parameter; did you mean std_lr\?"
-    ):
+    with pytest.raises(ConfigError, match=r"driver.params.std_lrr: PGPE has no such parameter; did you mean std_lr\?"):
         strategy("PGPE", params={"std_lrr": 0.1})
     with pytest.raises(ConfigError, match=r"PGPE has no such parameter; it has std_init, std_lr, std_max_change"):
         strategy("PGPE", params={"qqq": 0.1})
@@ -175,7 +173,7 @@ def test_params_reach_the_algorithm():
 def test_odd_populations_of_paired_algorithms_are_refused(kind):
     message = f"{kind} draws antithetic pairs, so population must be even, but it is 31; use 32"
     with pytest.raises(ValidationError, match=message):
-        Evolution(kind=kind, population=31)
+        EvolutionSettings(kind=kind, population=31)
 
 
 def test_paired_algorithms_draw_opposite_members():

@@ -14,7 +14,7 @@ from es_randomized.errors import NonFiniteLossError
 from es_randomized.experiment import Experiment
 from es_randomized.models.transformer import Transformer
 from es_randomized.plan import Plan
-from es_randomized.strategies.evolution_settings import Evolution as Strategy
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import SHAPINGS, by_name, rank_worst, tied_weights
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
@@ -100,7 +100,7 @@ def evolution(**strategy):
     experiment = Experiment(
         task=CycleColouring(n=3),
         model=Transformer(width=2, blocks=1, hidden=2),
-        strategy=Strategy(population=6, **strategy),
+        driver=EvolutionSettings(population=6, **strategy),
         plan=Plan(chunk=6),
     )
     return Evolution.of(experiment)

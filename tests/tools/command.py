@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
+TINY_GRADIENT = TINY.with_name("tiny_gradient.yaml")
 PATIENCE = 120.0
 
 

@@ -1,0 +1,87 @@
+"""What a driver is: it moves the weights of one experiment, a generation at a time. The loop and the run folder know no more."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from es_randomized.experiment import Experiment
+from es_randomized.ledger import Cost
+from es_randomized.strategies.strategy import Draw, State
+
+
+class Evaluator(ABC):
+    """One loss per member, in id order; every implementation returns the same bits.
+
+    Attributes:
+        size: devices that train.
+    """
+
+    size: int
+
+    @abstractmethod
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
+        """Raw losses of all members of the generation."""
+
+    def close(self) -> None:
+        """Free what the evaluator holds."""
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+class Driver(ABC):
+    """An experiment made executable. States are pytrees of arrays, and every method is a function of its arguments.
+
+    Attributes:
+        experiment: resolved: `auto` entries of its plan are numbers where this driver uses them.
+    """
+
+    experiment: Experiment
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """One line for people."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """Number of weights."""
+
+    @property
+    @abstractmethod
+    def losses_per_generation(self) -> int:
+        """How many losses a step returns and the journal keeps."""
+
+    @abstractmethod
+    def init(self) -> State:
+        """The state before generation 0; every driver starts from the same weights."""
+
+    @abstractmethod
+    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
+        """Run one generation: its raw losses and the state after it.
+
+        Raises:
+            NonFiniteLossError: NaN or infinite numbers that the experiment does not put up with.
+        """
+
+    @abstractmethod
+    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
+        """The state after a generation whose losses are recorded: the same bits as `step` returned."""
+
+    @abstractmethod
+    def centre(self, state: State) -> Float[Array, " param"]:
+        """The weights this driver would answer with now."""
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """What one generation costs."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """How one generation is computed, for people: name and value; compiles its program."""

@@ -1,0 +1,170 @@
+"""The gradient driver: one weight vector goes down the gradient of the same objective, on the same data, as evolution.
+
+A generation is one step: the objective of its batch and the derivative, in one program on one device. Where the loss
+of a task has no gradient, actions are sampled while training and the score function stands in for it (Williams 1992):
+the objective is made linear around the sampled losses, and every case's own loss, less the mean of the other seeds of
+its instance, weighs the log-probability of its actions.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, UInt32
+
+from es_randomized import plan
+from es_randomized.compilation import jit
+from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
+from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
+from es_randomized.experiment import Experiment
+from es_randomized.fitness import Fitness, parameters
+from es_randomized.ledger import GRADIENT_PASSES, Cost, batch_cost
+from es_randomized.strategies.strategy import State
+from es_randomized.tasks.task import Task
+
+
+class GradientState(NamedTuple):
+    """All a generation needs of the past: the weights and what the optimizer remembers."""
+
+    weights: Float[Array, " param"]
+    optimizer: Any
+
+
+@dataclass(frozen=True)
+class Gradient(Driver):
+    """A resolved experiment with its fitness and optimizer. Build it with `Gradient.of`."""
+
+    experiment: Experiment
+    fitness: Fitness
+    optimizer: optax.GradientTransformation
+
+    @staticmethod
+    def of(experiment: Experiment) -> "Gradient":
+        """Bind an experiment; an `auto` tile is made as small as memory asks for.
+
+        Raises:
+            ConfigError: its task has neither a gradient nor sampled rollouts.
+            MemoryBudgetError: not even a tile of one case fits the memory its plan allows.
+        """
+        _refuse_without_gradient(experiment.task)
+        optimizer = experiment.driver.optimizer.build(experiment.budget.generations)
+        tiled = with_tile(experiment)
+        made = Gradient(tiled, fitness_of(tiled, block=1), optimizer)
+        return made if experiment.plan.tile != "auto" else made._with_tile_that_fits()
+
+    @property
+    def title(self) -> str:
+        plain = self.experiment.task.differentiable
+        how = "backpropagation" if plain else "score function (samples actions while training)"
+        return f"gradient descent by {how}, in this process on one device"
+
+    @property
+    def parameters(self) -> int:
+        return parameters(self.experiment.model, self.experiment.task)
+
+    @property
+    def losses_per_generation(self) -> int:
+        """One: the objective of the batch."""
+        return 1
+
+    def init(self) -> State:
+        weights, _ = first_weights(self.experiment)
+        return GradientState(weights, self.optimizer.init(weights))
+
+    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
+        return self._advance(state, generation)
+
+    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
+        """The step is computed again: its loss does not determine it."""
+        return self._advance(state, generation)[1]
+
+    def _advance(self, state: State, generation: int) -> tuple[Float[np.ndarray, " 1"], State]:
+        loss, slope, after = self.program(state, np.uint32(generation))
+        if not np.isfinite(loss) or not np.isfinite(slope):
+            raise NonFiniteLossError(
+                f"the loss of generation {generation} is {loss:g} and the norm of its gradient {slope:g} "
+                f"(seed {self.experiment.seed}); lower driver.optimizer.learning_rate or set driver.optimizer.clip_norm"
+            )
+        return np.asarray(loss)[None], after
+
+    def centre(self, state: State) -> Float[Array, " param"]:
+        return state.weights
+
+    def cost(self) -> Cost:
+        cost = batch_cost(self.experiment.task, self.experiment.model, self.experiment.batch)
+        return Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops)
+
+    def describe(self) -> dict[str, str]:
+        return {
+            "step": f"{self._bytes() / plan.MIB:,.1f} MiB of memory",
+            "inner step": f"{self.experiment.plan.tile} cases",
+        }
+
+    def gradient(
+        self, weights: Float[Array, " param"], generation: UInt32[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, " param"]]:
+        """The objective of a generation's batch and its derivative, or an estimate of both; traceable."""
+        of_weights = self._loss if self.experiment.task.differentiable else self._surrogate
+        (_, loss), slope = jax.value_and_grad(of_weights, has_aux=True)(weights, generation)
+        return loss, slope
+
+    @cached_property
+    def program(self) -> Any:
+        """The compiled step: (state, generation) -> (loss, norm of the gradient, state after it)."""
+        return jit(self._step)
+
+    def _step(self, state: GradientState, generation: UInt32[Array, ""]) -> tuple[Array, Array, GradientState]:
+        loss, slope = self.gradient(state.weights, generation)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
+            updates, memory = self.optimizer.update(slope, state.optimizer, state.weights)
+        return loss, jnp.linalg.norm(slope), GradientState(state.weights + updates, memory)
+
+    def _loss(self, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
+        """What is differentiated, and the objective: one and the same."""
+        loss = self._objective(generation)(self.fitness.losses(weights, generation))
+        return loss, loss
+
+    def _surrogate(self, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
+        """A number whose derivative is the score-function gradient, and the objective at the sampled losses."""
+        losses, log_probabilities = self.fitness.sampled_losses(weights, generation)
+        loss, slope = jax.value_and_grad(self._objective(generation))(jax.lax.stop_gradient(losses))
+        advantage = jax.lax.stop_gradient(losses - mean_of_others(losses))
+        return jnp.sum(slope * advantage * log_probabilities), loss
+
+    def _objective(self, generation: UInt32[Array, ""]) -> Any:
+        return self.experiment.objective.at(generation, self.experiment.budget.generations)
+
+    def _bytes(self) -> int:
+        return plan.memory_bytes(self.program, jax.eval_shape(self.init), plan.GENERATION)
+
+    def _with_tile_that_fits(self) -> "Gradient":
+        memory, tile = self.experiment.plan.memory_mib, int(self.experiment.plan.tile)
+        needed = self._bytes()
+        if needed <= memory * plan.MIB:
+            return self
+        if tile == 1:
+            raise MemoryBudgetError(
+                f"a gradient step needs {needed / plan.MIB:.1f} MiB, but plan.memory_mib is {memory}; "
+                f"raise it to {-(-needed // plan.MIB)} or make the model or the batch smaller"
+            )
+        smaller = with_plan(self.experiment, tile=plan.smaller_tile(self.fitness.batch.cases(self.fitness.task), tile))
+        return Gradient(smaller, fitness_of(smaller, block=1), self.optimizer)._with_tile_that_fits()
+
+
+def mean_of_others(losses: Float[Array, "instance seed"]) -> Float[Array, "instance seed"]:
+    """The mean loss of the other seeds of an instance, which the case's own actions cannot have moved; 0 if it has one."""
+    seeds = losses.shape[1]
+    return (jnp.sum(losses, axis=1, keepdims=True) - losses) / max(1, seeds - 1)
+
+
+def _refuse_without_gradient(task: Task) -> None:
+    if not task.differentiable and type(task).sampled_rollout is Task.sampled_rollout:
+        raise ConfigError(
+            f"driver.kind: gradient descent cannot train {type(task).__name__}: its loss has no gradient and it has no "
+            "sampled_rollout; use an evolution strategy, for example driver: {kind: Open_ES}"
+        )

@@ -1,0 +1,55 @@
+"""What every driver starts from: tiles that stay in cache, the fitness, the first weights."""
+
+import dataclasses
+from typing import Any
+
+import jax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key
+
+from es_randomized import plan, rng
+from es_randomized.errors import MemoryBudgetError
+from es_randomized.experiment import Experiment
+from es_randomized.fitness import Fitness
+
+
+def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
+    """The experiment with these entries of its plan."""
+    return dataclasses.replace(experiment, plan=dataclasses.replace(experiment.plan, **entries))
+
+
+def with_tile(experiment: Experiment) -> Experiment:
+    """The experiment with its tile as a number.
+
+    Raises:
+        MemoryBudgetError: a given tile does not divide the cases.
+    """
+    task, model = experiment.task, experiment.model
+    cases = experiment.batch.cases(task)
+    widest = 4 * max(task.interface.nodes, task.bundle) * max(model.hidden, model.width)
+    tile = experiment.plan.tile
+    if tile == "auto":
+        tile = plan.default_tile(cases, widest, jax.default_backend())
+    if cases % tile:
+        raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
+    return with_plan(experiment, tile=tile)
+
+
+def fitness_of(experiment: Experiment, block: int) -> Fitness:
+    """The fitness of an experiment whose tile is resolved."""
+    return Fitness(
+        experiment.task,
+        experiment.model,
+        experiment.objective,
+        experiment.batch,
+        experiment.seed,
+        experiment.budget.generations,
+        tile=int(experiment.plan.tile),
+        block=block,
+    )
+
+
+def first_weights(experiment: Experiment) -> tuple[Float[Array, " param"], Key[Array, ""]]:
+    """Flat weights before generation 0, and a key for whatever else a driver draws then."""
+    for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT))
+    return ravel_pytree(experiment.model.init(for_weights, experiment.task.interface))[0], for_driver
