@@ -99,9 +99,7 @@ class Score:
         return buffer.getvalue()
 
 
-def evaluate(
-    experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None
-) -> Score:
+def evaluate(experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None) -> Score:
     """Score flat weights as the experiment's `evaluation` section says, on draws training never saw.
 
     Args:

@@ -141,9 +141,7 @@ class TransformerPolicy(Policy):
     def trace(self, memory: Memory) -> Any:
         return [layer.trace() for layer in memory]
 
-    def branch(
-        self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]
-    ) -> Memory:
+    def branch(self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> Memory:
         return [layer.branch(trace, slots, parents) for layer, trace in zip(memory, traces, strict=True)]
 
     def _attend(self, head: Head, x: Float[Array, "width node case"], silent: int) -> Array:
@@ -155,8 +153,7 @@ class TransformerPolicy(Policy):
     def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
         """What attention adds to the tokens, and the layer's memory with them."""
         query, key, value = (
-            jnp.stack([project(matrix, x) for matrix in matrices])
-            for matrices in list(zip(*heads, strict=True))[:3]
+            jnp.stack([project(matrix, x) for matrix in matrices]) for matrices in list(zip(*heads, strict=True))[:3]
         )
         layer = layer.write(key, value, slot, active)
         return sum(contract(h.output, read) for h, read in zip(heads, layer.read(query), strict=True)), layer
