@@ -59,14 +59,14 @@ def test_outcomes_equal_single_cases(hundred_and_fifty):
 def test_instances_of_a_bundle_stand_side_by_side_in_the_order_of_the_labels():
     task, model = AssociativeRecall(n=3, bits=2, noise_width=2), model_with(1)
     weights = jax.numpy.asarray(np.random.default_rng(0).normal(size=(1, parameters(model, task))).astype(np.float32))
-    stores, seeds = task.sample(jax.random.key(1), 50), task.seeds(jax.random.key(2), SEEDS)
+    stores, seeds = task.sample(jax.random.key(1), 40), task.seeds(jax.random.key(2), SEEDS)
     outcome = Outcomes(task, model)(Runs(seeds, weights, None), stores)
     labels = task.labels(np.asarray(stores))
-    assert outcome.success.shape == (150, SEEDS)
+    assert outcome.success.shape == (120, SEEDS)
     assert 0 < outcome.success.mean() < 1
     np.testing.assert_array_equal(outcome.success, outcome.answer == labels["value"][:, None])
     alone = jax.jit(lambda store, seed: task.rollout(bind(task, model, weights[0]), task.observe(store, seed)))
-    for bundle, seed in ((0, 0), (17, 3), (49, 4)):
+    for bundle, seed in ((0, 0), (17, 3), (39, 4)):
         losses = np.asarray(alone(stores[:, bundle : bundle + 1], seeds[:, seed : seed + 1]).loss)[:, 0]
         np.testing.assert_allclose(outcome.loss[3 * bundle : 3 * bundle + 3, seed], losses, rtol=1e-5)
         assert labels["query"][3 * bundle : 3 * bundle + 3].tolist() == [0, 1, 2]
