@@ -7,7 +7,7 @@ So any worker can make the key of any generation, and a resumed run draws what t
 from enum import IntEnum
 
 import jax
-from jaxtyping import Array, Key, UInt32
+from jaxtyping import Array, Integer, Key, UInt32
 
 
 class Purpose(IntEnum):
@@ -26,11 +26,6 @@ class Purpose(IntEnum):
     EVALUATION_NOISE = 10
 
 
-def below(key: Key[Array, ""], number: int | UInt32[Array, ""]) -> Key[Array, ""]:
-    """The key of one of several places below an address: a step, a layer."""
-    return jax.random.fold_in(key, number)
-
-
 def address(
     seed: int, purpose: Purpose, generation: int | UInt32[Array, ""] = 0, index: int | UInt32[Array, ""] = 0
 ) -> Key[Array, ""]:
@@ -43,6 +38,11 @@ def address(
         index: which of several draws of the same purpose in that generation.
     """
     key = jax.random.key(seed, impl="threefry2x32")
-    for part in (int(purpose), generation, index):
-        key = jax.random.fold_in(key, part)
+    return inside(key, int(purpose), generation, index)
+
+
+def inside(key: Key[Array, ""], *places: int | Integer[Array, ""]) -> Key[Array, ""]:
+    """The key of a place inside the one that `key` belongs to: a step of a rollout, or a block of cases."""
+    for place in places:
+        key = jax.random.fold_in(key, place)
     return key

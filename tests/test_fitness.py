@@ -1,6 +1,7 @@
 """Fitness against a plain loop over members, instances and seeds, and what its layout must not change."""
 
 from dataclasses import replace
+from itertools import product
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from es_randomized import rng
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.errors import MemoryBudgetError
+from es_randomized.errors import ConfigError, MemoryBudgetError
 from es_randomized.evaluator import LocalEvaluator
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, Fitness, pair, parameters, unraveller
@@ -17,6 +18,7 @@ from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import QNorm
 from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
 TASK = CycleColouring(n=5)
@@ -37,7 +39,7 @@ def losses(members, generation=GENERATION, **settings):
 @jax.jit
 def one_case(member, instance, seed):
     policy = MODEL.policy(unraveller(MODEL, TASK)(member), TASK.interface)
-    return TASK.rollout(policy, TASK.observe(instance[:, None], seed[..., None])).loss[0]
+    return TASK.rollout(policy, TASK.observe(instance[:, None], seed[..., None])).loss[0, 0]
 
 
 def looped(members, seed=9, generation=3):
@@ -54,7 +56,7 @@ def looped(members, seed=9, generation=3):
 
 def noise_by_vertex(batch, generation):
     """What the observations show: for every case, the noise of vertices 0, 1, ... and the cycle."""
-    tokens, cycles = jax.device_get(jax.jit(fitness(batch, tile=batch.cases).observations)(np.uint32(generation)))
+    tokens, cycles = jax.device_get(jax.jit(fitness(batch, tile=batch.cases(TASK)).observations)(np.uint32(generation)))
     noise, cycles = tokens[0, -1], cycles[0]
     return np.take_along_axis(noise, np.argsort(cycles, axis=0), axis=0), cycles
 
@@ -152,5 +154,42 @@ def test_a_chunk_moves_nothing_between_host_and_device(evolution):
 
 def test_a_tile_that_does_not_divide_the_cases_is_refused(evolution):
     experiment = evolution.experiment
-    with pytest.raises(MemoryBudgetError, match=r"plan\.tile is 5, but it must divide instances x seeds = 24"):
+    with pytest.raises(MemoryBudgetError, match=r"plan\.tile is 5, but it must divide the 24 cases of a member"):
         Evolution.of(replace(experiment, plan=Plan(chunk=2, tile=5)))
+
+
+# Bundles
+
+
+RECALL = AssociativeRecall(n=3, bits=2, noise_width=2)
+
+
+def test_losses_of_bundles_are_those_of_their_instances_one_by_one():
+    member = np.random.default_rng(0).normal(size=parameters(MODEL, RECALL)).astype(np.float32)
+    batch = Batch(instances=12, seeds=2)
+    fitness = Fitness(RECALL, MODEL, QNorm(q=3.0), batch, seed=9, generations=10, tile=4, block=1)
+    matrix = jax.jit(fitness.losses)(member, GENERATION)
+    places = [rng.address(9, purpose, 3) for purpose in (rng.Purpose.INSTANCES, rng.Purpose.SEEDS)]
+    stores, seeds = jax.jit(lambda: (RECALL.sample(places[0], 4), RECALL.seeds(places[1], 2)))()
+    policy = MODEL.policy(unraveller(MODEL, RECALL)(member), RECALL.interface)
+    single = jax.jit(lambda store, seed: RECALL.rollout(policy, RECALL.observe(store, seed)).loss[:, 0])
+    for bundle, seed in product(range(4), range(2)):
+        alone = single(stores[:, bundle : bundle + 1], seeds[:, seed : seed + 1])
+        np.testing.assert_allclose(matrix[3 * bundle : 3 * bundle + 3, seed], alone, rtol=1e-5)
+
+
+def test_a_batch_counts_whole_bundles():
+    assert Batch(instances=12, seeds=2).bundles(RECALL) == 4
+    assert Batch(instances=12, seeds=2).cases(RECALL) == 8
+    message = "batch.instances is 10, but this task's instances come in bundles of 3; use 9"
+    with pytest.raises(ConfigError, match=message):
+        Batch(instances=10).bundles(RECALL)
+
+
+def test_a_batch_of_all_instances_holds_each_once():
+    batch = Batch(instances="all", seeds=2)
+    _, cycles = noise_by_vertex(batch, 3)
+    assert batch.bundles(TASK) == 12
+    np.testing.assert_array_equal(cycles[:, ::2], TASK.enumerate())
+    with pytest.raises(ConfigError, match="all needs a task that can list its instances; give a number"):
+        batch.bundles(RECALL)

@@ -6,7 +6,7 @@ from itertools import product
 import jax
 import numpy as np
 
-from es_randomized.rng import Purpose, address
+from es_randomized.rng import Purpose, address, inside
 
 
 def bits(key):
@@ -28,6 +28,13 @@ def test_a_traced_generation_gives_the_key_of_the_number():
     for generation, index in [(0, 0), (1, 7), (123_456, 2)]:
         found = traced(np.uint32(generation), np.uint32(index))
         assert bits(found) == bits(address(3, Purpose.NOISE, generation, index))
+
+
+def test_places_inside_a_place_have_keys_of_their_own():
+    steps = jax.vmap(lambda step: inside(address(3, Purpose.NOISE, 1), step))(np.arange(20, dtype=np.int32))
+    found = set(map(tuple, np.asarray(jax.random.key_data(steps)).tolist()))
+    assert len(found | {bits(address(3, Purpose.NOISE, 1))}) == 21
+    assert bits(inside(address(3, Purpose.NOISE, 1), 4, 5)) == bits(inside(inside(address(3, Purpose.NOISE, 1), 4), 5))
 
 
 def test_training_and_evaluation_draw_different_numbers():
@@ -53,4 +60,5 @@ def test_the_numbers_of_the_purposes_are_part_of_saved_runs():
         "CHECK_INSTANCES": 7,
         "CHECK_SEEDS": 8,
         "ACTIONS": 9,
+        "EVALUATION_NOISE": 10,
     }

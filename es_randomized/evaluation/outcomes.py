@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from es_randomized.compilation import jit
 from es_randomized.evaluation.randomness import Runs
@@ -29,7 +29,7 @@ class Outcomes:
 
     def __call__(self, runs: Runs, bundles: Bundles) -> Outcome:
         """Arrays `[instance, run]`, instances bundle by bundle."""
-        parts = over_blocks(self._program, runs, bundles, self._step)
+        parts = over_blocks(self._program, runs, numbered(bundles), self._step)
         return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), parts)
 
     @property
@@ -40,12 +40,13 @@ class Outcomes:
     def _program(self) -> Any:
         return jit(self._block)
 
-    def _block(self, runs: Runs, bundles: Bundles) -> Outcome:
+    def _block(self, runs: Runs, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
+        bundles, ids = block
 
         def one(number: Any) -> Outcome:
             observations = self.task.observe(bundles, repeat(runs.seed(number), self._step))
-            return self.task.rollout(runs.policy(number, self.task, self.model), observations)
+            return self.task.rollout(runs.policy(number, self.task, self.model, ids[0]), observations)
 
         outcomes = jax.lax.map(one, jnp.arange(runs.number))
         return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
@@ -59,6 +60,11 @@ def bind(task: Task, model: Transformer, weights: Float[Array, " param"]) -> Pol
 def repeat(seed: Any, count: int) -> Any:
     """One seed for `count` cases."""
     return jax.tree.map(lambda x: jnp.repeat(x[..., None], count, axis=-1), seed)
+
+
+def numbered(columns: Any) -> tuple[Any, Int[np.ndarray, " column"]]:
+    """Columns with their numbers, by which a program can tell its blocks apart."""
+    return columns, np.arange(_count(columns), dtype=np.int32)
 
 
 def over_blocks(program: Any, shared: Any, columns: Any, size: int) -> Any:

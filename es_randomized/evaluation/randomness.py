@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
@@ -47,13 +48,14 @@ class Runs(NamedTuple):
         """The seed of one run."""
         return jax.tree.map(lambda x: x[..., _entry(number, x.shape[-1])], self.seeds)
 
-    def policy(self, number: Int[Array, ""], task: Task, model: Transformer) -> Policy:
-        """The policy of one run."""
+    def policy(self, number: Int[Array, ""], task: Task, model: Transformer, *place: Int[Array, ""]) -> Policy:
+        """The policy of one run; the noise on its outputs is drawn anew for every `place`."""
         weights = self.weights[_entry(number, len(self.weights))]
         policy = model.policy(unraveller(model, task)(weights), task.interface)
         if self.noise is None:
             return policy
-        return SampledPolicy(policy, self.noise[_entry(number, len(self.noise))], task.chance)
+        key = rng.inside(self.noise[_entry(number, len(self.noise))], *place)
+        return SampledPolicy(policy, key, task.chance)
 
 
 class SampledPolicy(Policy):
@@ -76,7 +78,7 @@ class SampledPolicy(Policy):
 
     def step(self, memory: Memory, token: Any, slot: Any, active: Any = True) -> Any:
         output, memory = self.policy.step(memory, token, slot, active)
-        return output + self.noise(rng.below(self.key, slot), output.shape), memory
+        return output + self.noise(rng.inside(self.key, slot), output.shape), memory
 
     def trace(self, memory: Memory) -> Any:
         return self.policy.trace(memory)
@@ -109,7 +111,7 @@ def runs(
         return Runs(frozen, weights, keys)
     if randomness == "dropout":
         unravel = unraveller(experiment.model, experiment.task)
-        dropped = jax.vmap(lambda key: jax.flatten_util.ravel_pytree(_dropped(unravel(weights[0]), key, drop))[0])(keys)
+        dropped = jax.vmap(lambda key: ravel_pytree(_dropped(unravel(weights[0]), key, drop))[0])(keys)
         return Runs(frozen, dropped, None)
     return Runs(frozen, weights, None)
 
@@ -122,11 +124,14 @@ def frozen_seed(experiment: Experiment) -> Seeds:
 
 def _dropped(weights: Any, key: Key[Array, ""], rate: float) -> Any:
     """The weights without a random share of the MLPs' hidden units, the others scaled up to make up for them."""
-    blocks = []
-    for number, block in enumerate(weights["blocks"]):
-        kept = jax.random.bernoulli(rng.below(key, number), 1 - rate, block["down"].shape[-1:])
-        blocks.append(block | {"down": block["down"] * (kept / (1 - rate)).astype(jnp.float32)})
-    return weights | {"blocks": blocks}
+
+    def thinned(mlp: Any, number: int) -> Any:
+        kept = jax.random.bernoulli(rng.inside(key, number), 1 - rate, mlp["down"].shape[-1:])
+        return mlp | {"down": mlp["down"] * jnp.where(kept, 1 / (1 - rate), 0.0)[None]}
+
+    blocks = [thinned(block, number) for number, block in enumerate(weights["blocks"])]
+    stem = {"stem": thinned(weights["stem"], len(blocks))} if "stem" in weights else {}
+    return weights | {"blocks": blocks} | stem
 
 
 def _entry(number: Int[Array, ""], count: int) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt8
 
 from es_randomized.compilation import jit
-from es_randomized.evaluation.outcomes import over_blocks, repeat
+from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
 from es_randomized.evaluation.randomness import Runs
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -41,7 +41,7 @@ class WindowOutcomes:
     def __call__(self, runs: Runs, instances: Int[np.ndarray, "position instance"]) -> Outcome:
         """Success and answer `[instance, run]`, and no loss."""
         windows, index = distinct_windows(np.asarray(instances), self.model.blocks, self.task.n)
-        colours = over_blocks(self._windows, runs, windows, WINDOWS_PER_STEP)
+        colours = over_blocks(self._windows, runs, numbered(windows), WINDOWS_PER_STEP)
         lookup = (index, np.asarray(instances))
         success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
         return Outcome(None, success, answer)  # type: ignore[arg-type]
@@ -54,12 +54,16 @@ class WindowOutcomes:
     def _assemble(self) -> Any:
         return jit(self._assembled)
 
-    def _window_colours(self, runs: Runs, windows: Int[Array, "position window"]) -> UInt8[Array, "window run"]:
+    def _window_colours(
+        self, runs: Runs, block: tuple[Int[Array, "position window"], Int[Array, " window"]]
+    ) -> UInt8[Array, "window run"]:
         """Colour of every window's middle node."""
+
+        windows, ids = block
 
         def one(number: Any) -> Any:
             tokens, _ = self.task.observe(windows, repeat(runs.seed(number), WINDOWS_PER_STEP))
-            middle = runs.policy(number, self.task, self.model)(tokens)[:, self.model.blocks]
+            middle = runs.policy(number, self.task, self.model, ids[0])(tokens)[:, self.model.blocks]
             return jnp.argmax(middle, axis=0).astype(jnp.uint8)
 
         return jax.lax.map(one, jnp.arange(runs.number)).T

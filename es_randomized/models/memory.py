@@ -28,7 +28,8 @@ class LinearMemory(NamedTuple):
         self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Any, active: Any
     ) -> "LinearMemory":
         """One more token; nothing for the cases that are not active."""
-        return LinearMemory(self.total + jnp.where(active, value, 0.0)[:, :, None] * key[:, None])
+        present = jnp.broadcast_to(jnp.asarray(active), value.shape)
+        return LinearMemory(self.total + jnp.where(present, value, 0.0)[:, :, None] * key[:, None])
 
     def read(self, query: Float[Array, "head key case"]) -> Float[Array, "head value case"]:
         """What a query gets."""

@@ -57,13 +57,12 @@ class AssociativeRecall(Task):
 
     def enumerate(self) -> None:
         """There are too many stores to list."""
-        return
 
     def evaluation_sample(self, key: Key[Array, ""], count: int) -> Int[Array, "key {count}"]:
         """Random stores in groups of 2^bits, in each of which every key holds every value once."""
         values = 2**self.bits
         first = self.sample(key, -(-count // values))
-        shifted = first[:, :, None] ^ jnp.arange(values)
+        shifted = first[:, :, None] ^ jnp.arange(values)[None, None]
         return shifted.reshape(self.n, -1)[:, :count]
 
     def labels(self, bundles: Int[np.ndarray, "key bundle"]) -> dict[str, Int[np.ndarray, " instance"]]:
@@ -93,7 +92,7 @@ class AssociativeRecall(Task):
         tokens, bits = observations
         logits = policy(tokens)
         loss = jnp.mean(jax.nn.softplus(logits) - bits * logits, axis=0)
-        answer = jnp.sum((logits > 0) * self._powers, axis=0, dtype=jnp.int32)
+        answer = jnp.sum(jnp.where(logits > 0, self._powers, 0), axis=0)
         success = jnp.all((logits > 0) == (bits > 0.5), axis=0)
         return Outcome(loss, success, answer)
 

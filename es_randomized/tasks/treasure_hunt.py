@@ -183,11 +183,11 @@ class TreasureHunt(Task):
     def _hunt(self, policy: Policy, observations: Any, key: Key[Array, ""] | None) -> Any:
         treasures, seeds = observations
         first = self.first_episode(policy, seeds, key)
-        visits = first.cells[1:, None] == treasures
+        visits = first.cells[1:, None] == treasures[None]
         found = jnp.any(visits, axis=0)
         steps = jnp.where(found, jnp.argmax(visits, axis=0) + 1, self.steps)
-        within = jnp.arange(self.steps)[:, None, None] < steps
-        log_chance = jnp.sum(first.log_chance[:, None] * within, axis=0)
+        within = jnp.arange(self.steps)[:, None, None] < steps[None]
+        log_chance = jnp.sum(jnp.where(within, first.log_chance[:, None], 0.0), axis=0)
         hunters = self._hunters(policy, first, treasures.reshape(-1), found.reshape(-1), steps.reshape(-1))
         for episode in range(1, self.episodes):
             hunters = self._episode(policy, hunters, episode, key)
@@ -219,9 +219,9 @@ class TreasureHunt(Task):
             action, log_chance = _act(outputs, key, offset + time)
             cell = jnp.asarray(self.neighbours)[cell, action]
             found = cell == treasure
-            steps = now.steps + active
+            steps = now.steps + active.astype(jnp.int32)
             token = self._token(cell, jnp.where(found, FOUND, EMPTY), steps)
-            token = jnp.where(active, token, now.token)
+            token = jnp.where(active[None], token, now.token)
             chance = now.log_chance + jnp.where(active, log_chance, 0.0)
             return cell, active & ~found, Hunters(treasure, token, memory, steps, now.success, chance)
 
@@ -312,7 +312,7 @@ def _act(outputs: Float[Array, "move case"], key: Any, time: Any) -> tuple[Int[A
     """The largest output, or a sample of their softmax if there is a key, and the action's log-probability."""
     if key is None:
         return jnp.argmax(outputs, axis=0), jnp.zeros(outputs.shape[1])
-    noise = jax.random.gumbel(rng.below(key, time), outputs.shape)
+    noise = jax.random.gumbel(rng.inside(key, time), outputs.shape)
     action = jnp.argmax(outputs + noise, axis=0)
     return action, jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=0), action[None], axis=0)[0]
 

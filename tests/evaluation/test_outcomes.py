@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from es_randomized.evaluation.outcomes import Outcomes, bind
-from es_randomized.evaluation.windows import WindowOutcomes, distinct_windows
+from es_randomized.evaluation.randomness import Runs
+from es_randomized.evaluation.windows import WINDOWS_PER_STEP, WindowOutcomes, distinct_windows
 from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
+from es_randomized.references.colouring import one_shot
+from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
 SEEDS = 5
@@ -18,41 +21,59 @@ def model_with(blocks):
 
 
 def setting(n, blocks, instances, **task_settings):
-    """Task, model, random weights that differ between cases, instances and seeds."""
+    """Task, model, runs with random weights whose outcomes differ, and cycles."""
     task, model = CycleColouring(n=n, **task_settings), model_with(blocks)
     generator = np.random.default_rng(n + blocks)
     size = parameters(model, task)
-    weights = jax.numpy.asarray(generator.normal(scale=0.6, size=size).astype(np.float32))
+    weights = jax.numpy.asarray(generator.normal(scale=0.6, size=(1, size)).astype(np.float32))
     cycles = np.stack([generator.permutation(n) for _ in range(instances)], axis=1).astype(np.int32)
     seeds = jax.numpy.asarray(generator.uniform(size=(task.noise_width, n, SEEDS)).astype(np.float32))
-    return task, model, weights, cycles, seeds
+    return task, model, Runs(seeds, weights, None), cycles
 
 
 def assert_same(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    """Success and answers agree; windows have no losses."""
+    np.testing.assert_array_equal(found.success, expected.success)
+    np.testing.assert_array_equal(found.answer, expected.answer)
 
 
 @pytest.fixture(scope="module")
 def hundred_and_fifty():
-    task, model, weights, cycles, seeds = setting(10, 2, 150)
-    return task, model, weights, cycles, seeds, Outcomes(task, model)(weights, cycles, seeds)
+    task, model, runs, cycles = setting(10, 2, 150)
+    return task, model, runs, cycles, Outcomes(task, model)(runs, cycles)
 
 
 def test_outcomes_equal_single_cases(hundred_and_fifty):
-    task, model, weights, cycles, seeds, (success, answer) = hundred_and_fifty
-    assert success.shape == answer.shape == (150, SEEDS)
-    assert success.dtype == bool
-    single = jax.jit(lambda cycle, seed: task.rollout(bind(task, model, weights), task.observe(cycle, seed)))
+    task, model, runs, cycles, outcome = hundred_and_fifty
+    assert {part.shape for part in outcome} == {(150, SEEDS)}
+    policy = bind(task, model, runs.weights[0])
+    single = jax.jit(lambda cycle, seed: task.rollout(policy, task.observe(cycle, seed)))
     for instance in (0, 127, 128, 149):
         for seed in range(SEEDS):
-            outcome = single(cycles[:, instance : instance + 1], seeds[..., seed : seed + 1])
-            assert bool(outcome.success[0]) == success[instance, seed]
-            assert int(outcome.answer[0]) == answer[instance, seed]
+            alone = single(cycles[:, instance : instance + 1], runs.seeds[..., seed : seed + 1])
+            assert bool(alone.success[0, 0]) == outcome.success[instance, seed]
+            assert int(alone.answer[0, 0]) == outcome.answer[instance, seed]
+            assert float(alone.loss[0, 0]) == pytest.approx(outcome.loss[instance, seed], rel=1e-5)
+
+
+def test_instances_of_a_bundle_stand_side_by_side_in_the_order_of_the_labels():
+    task, model = AssociativeRecall(n=3, bits=2, noise_width=2), model_with(1)
+    weights = jax.numpy.asarray(np.random.default_rng(0).normal(size=(1, parameters(model, task))).astype(np.float32))
+    stores, seeds = task.sample(jax.random.key(1), 40), task.seeds(jax.random.key(2), SEEDS)
+    outcome = Outcomes(task, model)(Runs(seeds, weights, None), stores)
+    labels = task.labels(np.asarray(stores))
+    assert outcome.success.shape == (120, SEEDS)
+    assert 0 < outcome.success.mean() < 1
+    np.testing.assert_array_equal(outcome.success, outcome.answer == labels["value"][:, None])
+    alone = jax.jit(lambda store, seed: task.rollout(bind(task, model, weights[0]), task.observe(store, seed)))
+    for bundle, seed in ((0, 0), (17, 3), (39, 4)):
+        losses = np.asarray(alone(stores[:, bundle : bundle + 1], seeds[:, seed : seed + 1]).loss)[:, 0]
+        np.testing.assert_allclose(outcome.loss[3 * bundle : 3 * bundle + 3, seed], losses, rtol=1e-5)
+        assert labels["query"][3 * bundle : 3 * bundle + 3].tolist() == [0, 1, 2]
 
 
 def test_success_is_a_proper_colouring_of_the_answer(hundred_and_fifty):
-    *_, cycles, _, (success, answer) = hundred_and_fifty
+    *_, cycles, (_, success, answer) = hundred_and_fifty
     colours = answer[None] // 3 ** np.arange(10)[:, None, None] % 3  # [vertex, instance, seed]
     around = np.take_along_axis(colours, cycles[:, :, None], axis=0)
     np.testing.assert_array_equal(success, (around != np.roll(around, 1, axis=0)).all(axis=0))
@@ -60,23 +81,45 @@ def test_success_is_a_proper_colouring_of_the_answer(hundred_and_fifty):
 
 
 def test_windows_equal_outcomes_on_random_cycles_of_ten(hundred_and_fifty):
-    task, model, weights, cycles, seeds, expected = hundred_and_fifty
+    task, model, runs, cycles, expected = hundred_and_fifty
     assert WindowOutcomes.applies(task, model)
-    assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), expected)
+    assert_same(WindowOutcomes(task, model)(runs, cycles), expected)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_windows_equal_outcomes_on_all_cycles_of_seven(blocks):
-    task, model, weights, _, seeds = setting(7, blocks, 1)
+    task, model, runs, _ = setting(7, blocks, 1)
     cycles = task.enumerate()
-    expected = Outcomes(task, model)(weights, cycles, seeds)
-    assert expected[0].shape == (360, SEEDS)
-    assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), expected)
+    expected = Outcomes(task, model)(runs, cycles)
+    assert expected.success.shape == (360, SEEDS)
+    assert_same(WindowOutcomes(task, model)(runs, cycles), expected)
 
 
 def test_windows_equal_outcomes_of_anonymous_nodes():
-    task, model, weights, cycles, seeds = setting(7, 1, 30, identifiers=False, noise_width=2)
-    assert_same(WindowOutcomes(task, model)(weights, cycles, seeds), Outcomes(task, model)(weights, cycles, seeds))
+    task, model, runs, cycles = setting(7, 1, 30, identifiers=False, noise_width=2)
+    assert_same(WindowOutcomes(task, model)(runs, cycles), Outcomes(task, model)(runs, cycles))
+
+
+def test_windows_equal_outcomes_of_several_weights_with_one_seed():
+    task, model, runs, cycles = setting(7, 1, 30)
+    members = jax.numpy.concatenate([runs.weights, -runs.weights, runs.weights[:, ::-1]])
+    ensemble = Runs(runs.seeds[..., :1], members, None)
+    expected = Outcomes(task, model)(ensemble, cycles)
+    assert expected.success.shape == (30, 3)
+    assert_same(WindowOutcomes(task, model)(ensemble, cycles), expected)
+
+
+def test_nodes_of_a_cycle_are_sampled_independently():
+    """Also those whose windows stand at the same place of two blocks."""
+    task, model, count = CycleColouring(n=7, colours=10), model_with(2), 60
+    cycles = task.enumerate()
+    _, index = distinct_windows(cycles, 2, 7)
+    assert ((index - np.roll(index, 1, axis=0)) % WINDOWS_PER_STEP == 0).any()
+    blind = jax.numpy.zeros((1, parameters(model, task)))
+    runs = Runs(task.seeds(jax.random.key(0), 1), blind, jax.random.split(jax.random.key(1), count))
+    rates = WindowOutcomes(task, model)(runs, cycles).success.mean(axis=1)
+    exact = one_shot(7, 10)
+    assert np.abs(rates - exact).max() < 5 * np.sqrt(exact * (1 - exact) / count)
 
 
 def test_windows_apply_where_they_are_smaller_than_the_cycle():

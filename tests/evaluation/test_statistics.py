@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from es_randomized.evaluation.statistics import clopper_pearson, rates, worst
+from es_randomized.evaluation.statistics import clopper_pearson, exact, loss_rates, rates, worst
 
 CHANCES = np.linspace(0.2, 0.9, 40)
 
@@ -111,3 +111,55 @@ def test_the_worst_instance_is_found_and_estimated_on_the_other_half():
     assert found.value == 1
     assert found.high == 1
     assert found.low == pytest.approx(clopper_pearson(5, 10, 0.025 / 4)[0])
+
+
+# Losses: sums of ten coins on a scale of 0 to 8, so that the true means are known
+
+MEANS = 8 * np.linspace(0.1, 0.6, 30)
+
+
+def losses(means, samples, seed):
+    """Losses [instance, sample] between 0 and 8."""
+    return 0.8 * np.random.default_rng(seed).binomial(10, means[:, None] / 8, (len(means), samples))
+
+
+def test_intervals_of_losses_cover_the_truth():
+    found = [loss_rates(losses(MEANS, 40, seed), 0.9, 8.0) for seed in range(200)]
+    average = np.mean([f.average.low <= MEANS.mean() <= f.average.high for f in found])
+    assert 0.9 - 4 * np.sqrt(0.09 / 200) <= average <= 0.98
+    assert np.mean([f.worst.low <= MEANS.max() for f in found]) >= 0.95 - 4 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean([f.worst.high >= MEANS.max() for f in found]) >= 0.95
+    assert all(e.low <= e.value <= e.high <= 8 for f in found for e in f)
+
+
+def test_the_worst_loss_is_estimated_without_bias_where_the_largest_mean_is_too_large():
+    """All instances have the same mean loss 4, so that is also the truth for the worst one."""
+    matrices = [losses(np.full(50, 4.0), 40, seed) for seed in range(200)]
+    split = np.mean([loss_rates(matrix, 0.95, 8.0).worst.value for matrix in matrices])
+    assert np.mean([matrix.mean(axis=1).max() for matrix in matrices]) > 4.3
+    assert split == pytest.approx(4, abs=4 * np.sqrt(1.6 / 20 / 200))
+
+
+def test_the_upper_end_of_the_worst_loss_is_the_published_bound():
+    """One instance: Maurer & Pontil (2009), theorem 4, for losses divided by their range."""
+    sample = losses(np.array([3.0]), 50, 1)
+    unit, log = sample[0] / 8, np.log(2 / 0.05)
+    bound = unit.mean() + np.sqrt(2 * unit.var(ddof=1) * log / 50) + 7 * log / (3 * 49)
+    assert loss_rates(sample, 0.9, 8.0).worst.high == pytest.approx(8 * bound)
+
+
+def test_losses_that_are_failures_have_the_mirrored_rates_of_successes():
+    success = simulated(CHANCES, 50, 3)
+    found, mirror = loss_rates(1.0 - success, 0.95, 1.0), rates(success, 0.95)
+    for name in ("average", "p95"):
+        low, high = getattr(mirror, name)[1:]
+        assert getattr(found, name)[1:] == pytest.approx((1 - high, 1 - low), abs=1e-6)
+    assert [1 - estimate.value for estimate in found] == pytest.approx([estimate.value for estimate in mirror])
+
+
+def test_a_deterministic_policy_has_exact_rates_at_an_instance():
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
+    assert [estimate.value for estimate in exact(values)] == [50.5, 5, 1]
+    assert [estimate.value for estimate in exact(values, lower_is_better=True)] == [50.5, 96, 100]
+    assert all(e.low == e.value == e.high for e in exact(values))
+    assert loss_rates(values[:, None], 0.95, 200.0) == exact(values, lower_is_better=True)

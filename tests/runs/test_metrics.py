@@ -29,14 +29,14 @@ def test_readable_while_the_run_goes_on_with_any_parquet_reader(tmp_path: Path) 
 def test_rows_lost_in_a_crash_are_filled_in_from_the_journal(tmp_path: Path) -> None:
     metrics = opened(tmp_path, 0)
     for generation in range(3):
-        metrics.add(generation, LOSSES[generation], 10.0 + generation, {"success_average": 0.5})
+        metrics.add(generation, LOSSES[generation], 10.0 + generation, {"held_out_average": 0.5})
     metrics.flush()
     metrics.add(3, LOSSES[3], 13.0, {})  # never flushed: the crash
     resumed = opened(tmp_path, 5)
     assert (resumed.seconds, resumed.device_seconds) == (12.0, 24.0)
     table = read_metrics(tmp_path)
     assert table["generation"].to_pylist() == [0, 1, 2, 3, 4]
-    assert table["success_average"].to_pylist() == [0.5, 0.5, 0.5, None, None]
+    assert table["held_out_average"].to_pylist() == [0.5, 0.5, 0.5, None, None]
     np.testing.assert_allclose(table["loss_best"], LOSSES[:5].min(axis=1), rtol=1e-6)
 
 

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from es_randomized.references.colouring import one_shot
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.task import Outcome
+from tests.tools.function_policy import FunctionPolicy
 
 
 def cases(task, count):
@@ -22,13 +24,15 @@ def cases(task, count):
 
 
 def run(task, policy, cycles, noise):
-    """Tokens and outcome of the batched kernel."""
+    """Tokens and outcome [case] of the batched kernel; `policy` is a function of the tokens."""
 
     def kernel(cycles, noise):
         observations = task.observe(cycles, noise)
-        return observations[0], task.rollout(policy, observations)
+        return observations[0], task.rollout(FunctionPolicy(policy), observations)
 
-    return jax.jit(kernel)(cycles, noise)
+    tokens, outcome = jax.jit(kernel)(cycles, noise)
+    assert {part.shape for part in outcome} == {(1, cycles.shape[1])}
+    return tokens, Outcome(*(part[0] for part in outcome))
 
 
 def edges(cycle):
