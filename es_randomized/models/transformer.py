@@ -36,7 +36,8 @@ class Transformer:
         hidden: features inside the MLP.
         activation: of the MLP; relu is 1.4 times as fast as gelu on CPUs.
         attention: softmax, or linear: the scores themselves are the weights.
-        stem: an MLP before the first attention, so that a token's parts can mix before anything is stored of it.
+        stem: hidden features of an MLP before the first attention, so that a token's parts can mix before anything is
+            stored of it; null: none.
     """
 
     width: Size = 16
@@ -46,24 +47,24 @@ class Transformer:
     hidden: Size = 64
     activation: Literal["relu", "gelu"] = "relu"
     attention: Literal["softmax", "linear"] = "softmax"
-    stem: bool = False
+    stem: Size | None = None
 
     def init(self, key: Key[Array, ""], interface: Interface) -> Weights:
         """Fresh float32 weights: truncated normal with variance 1/fan-in, biases 0 and every matrix before a skip
         connection scaled by 1/(2 sqrt(layers)), where attention and MLP count as a layer each."""
-        keys = iter(jax.random.split(key, 2 + 6 * self.blocks + 2 * self.stem))
-        skip = 0.5 / (2 * self.blocks + self.stem) ** 0.5
+        keys = iter(jax.random.split(key, 2 + 6 * self.blocks + 2 * bool(self.stem)))
+        skip = 0.5 / (2 * self.blocks + bool(self.stem)) ** 0.5
         embed = _matrix(next(keys), (self.width, interface.features))
         blocks = [self._block(keys, skip) for _ in range(self.blocks)]
         readout = _matrix(next(keys), (interface.outputs, self.width))
         weights = {"embed": embed, "blocks": blocks, "readout": readout, "readout_bias": jnp.zeros(interface.outputs)}
-        return weights | {"stem": self._mlp(keys, skip)} if self.stem else weights
+        return weights | {"stem": self._mlp(keys, self.stem, skip)} if self.stem else weights
 
     def flops(self, interface: Interface) -> int:
         """Floating-point operations of the matrix products for one token (a multiply and an add count two)."""
         attention = 2 * self.width**2 if self.key is None else 4 * self.width * self.key
-        mlp = 2 * self.width * self.hidden
-        blocks = self.blocks * (self.heads * attention + mlp) + self.stem * mlp
+        mlps = 2 * self.width * (self.blocks * self.hidden + (self.stem or 0))
+        blocks = self.blocks * self.heads * attention + mlps
         return 2 * (self.width * (interface.features + interface.outputs) + blocks)
 
     def policy(self, weights: Weights, interface: Interface) -> Policy:
@@ -78,13 +79,13 @@ class Transformer:
         return [Head(*parts) for parts in zip(query, block["key"], block["value"], block["output"], strict=True)]
 
     def _block(self, keys: Iterator[Any], skip: float) -> Weights:
-        return self._attention(keys, skip) | self._mlp(keys, skip)
+        return self._attention(keys, skip) | self._mlp(keys, self.hidden, skip)
 
-    def _mlp(self, keys: Iterator[Any], skip: float) -> Weights:
+    def _mlp(self, keys: Iterator[Any], hidden: int, skip: float) -> Weights:
         return {
-            "up": _matrix(next(keys), (self.hidden, self.width)),
-            "up_bias": jnp.zeros(self.hidden),
-            "down": _matrix(next(keys), (self.width, self.hidden), skip),
+            "up": _matrix(next(keys), (hidden, self.width)),
+            "up_bias": jnp.zeros(hidden),
+            "down": _matrix(next(keys), (self.width, hidden), skip),
             "down_bias": jnp.zeros(self.width),
         }
 

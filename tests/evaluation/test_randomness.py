@@ -21,7 +21,7 @@ from es_randomized.tasks.associative_recall import AssociativeRecall
 from tests.tools.function_policy import FunctionPolicy
 
 TASK = AssociativeRecall(n=3, bits=2, noise_width=4)
-MODEL = Transformer(width=6, blocks=1, hidden=8, stem=True)
+MODEL = Transformer(width=6, blocks=1, hidden=8, stem=8)
 EVALUATION = Evaluation(seeds=12, votes=[3], instances=12)
 RANDOM = Experiment(task=TASK, model=MODEL, batch=Batch(instances=6, seeds=4), evaluation=EVALUATION, seed=3)
 FIXED = replace(RANDOM, batch=Batch(instances=6, seeds=1, fixed_seed=True))
