@@ -169,17 +169,18 @@ class TreasureHunt(Task):
         """Explore for one episode without ever finding anything."""
         cases, shown = seeds.shape[-1], self._shown(seeds)
 
-        def step(carry: Any, time: Int[Array, ""]) -> Any:
-            cell, token, memory = carry
+        def step(carry: Any, now: Any) -> Any:
+            (cell, token, memory), (time, key) = carry, now
             outputs, memory = policy.step(memory, token, time)
-            action, log_chance = _act(outputs, key, time)
+            action, log_chance = _act(outputs, key)
             cell = jnp.asarray(self.neighbours)[cell, action]
             token = self._token(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
             return (cell, token, memory), (cell, log_chance, policy.trace(memory))
 
         start = jnp.full(cases, self._cell(self.start), jnp.int32)
         first = (start, self._seed_token(seeds), policy.empty(cases))
-        (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, jnp.arange(self.steps))
+        times = jnp.arange(self.steps)
+        (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
         return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, log_chance)
 
     def _hunt(self, policy: Policy, observations: Any, key: Key[Array, ""] | None) -> Any:
@@ -217,10 +218,10 @@ class TreasureHunt(Task):
         treasure, cases = hunters.treasure, hunters.treasure.shape[0]
         offset = episode * self.steps
 
-        def step(time: Int[Array, ""], state: Any) -> Any:
+        def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
-            action, log_chance = _act(outputs, key, offset + time)
+            action, log_chance = _act(outputs, key)
             cell = jnp.asarray(self.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
@@ -231,7 +232,7 @@ class TreasureHunt(Task):
 
         start = jnp.full(cases, self._cell(self.start), jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
-        _, lost, hunters = _repeat(step, state, self.steps, differentiable=key is not None)
+        _, lost, hunters = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
         return hunters._replace(success=hunters.success & ~lost)
 
     def _shown(self, seeds: Float[Array, "noise case"]) -> Float[Array, "noise case"]:
@@ -319,22 +320,27 @@ def _optima(game: exact.Hunt) -> list[Reference]:
     return list(_optima_of(game))
 
 
-def _act(outputs: Float[Array, "move case"], key: Any, time: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
+def _keys(key: Key[Array, ""] | None, times: Int[Array, " time"]) -> Key[Array, " time"] | None:
+    """A key for each of these times, if there is one at all."""
+    return None if key is None else jax.vmap(functools.partial(rng.inside, key))(times)
+
+
+def _act(outputs: Float[Array, "move case"], key: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
     """The largest output, or a sample of their softmax if there is a key, and the action's log-probability."""
     if key is None:
         return jnp.argmax(outputs, axis=0), jnp.zeros(outputs.shape[1])
-    noise = jax.random.gumbel(rng.inside(key, time), outputs.shape)
+    noise = jax.random.gumbel(key, outputs.shape)
     action = jnp.argmax(outputs + noise, axis=0)
     return action, jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=0), action[None], axis=0)[0]
 
 
-def _repeat(step: Any, state: Any, times: int, differentiable: bool) -> Any:
-    """Apply step(time, state) until nobody is active, or `times` times where a gradient is wanted."""
-    if differentiable:
-        return jax.lax.scan(lambda s, time: (step(time, s), None), state, jnp.arange(times))[0]
+def _repeat(step: Any, state: Any, times: int, keys: Key[Array, " time"] | None) -> Any:
+    """Apply step(time, key, state) `times` times, where a gradient is wanted, or without keys until nobody is active."""
+    if keys is not None:
+        return jax.lax.scan(lambda s, now: (step(*now, s), None), state, (jnp.arange(times), keys))[0]
     carry = (jnp.int32(0), state)
     going = jax.lax.while_loop(
-        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], c[1])), carry
+        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], None, c[1])), carry
     )
     return going[1]
 
