@@ -23,6 +23,7 @@ batch: {{instances: {instances}, seeds: 4}}
 driver: {{{driver}}}
 budget: {{generations: 2}}
 evaluation: {{seeds: 8, votes: [3], instances: 12}}
+plan: {{chunk: 8}}
 """
 
 

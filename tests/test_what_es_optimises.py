@@ -93,7 +93,6 @@ def trained(objective):
 
 def test_the_mean_is_minimised_by_one_action_without_randomness():
     before, after = trained(Expected())
-    print(before, after)
     assert (before @ LOSSES).mean() > 0.4
     np.testing.assert_array_equal(after, [1, 0])
     assert (after @ LOSSES).mean() == pytest.approx(LOSSES.mean(axis=1).min())
@@ -104,7 +103,6 @@ def test_the_worst_case_is_minimised_by_the_mixture_that_solves_the_game(objecti
     solution = games.solve(LOSSES)
     assert solution.value == pytest.approx(0.375)
     before, after = trained(objective)
-    print(before, after)
     assert (before @ LOSSES).max() > 0.5
     np.testing.assert_allclose(after, solution.mixture, atol=0.03)
     assert (after @ LOSSES).max() == pytest.approx(solution.value, abs=0.02)
@@ -118,5 +116,4 @@ def test_a_quadratic_is_minimised_at_its_optimum():
         draw = strategy.draw(state, generation)
         members = np.asarray(strategy.members(draw.sample, jnp.arange(32)), np.float64)
         state = strategy.tell(draw, ((members - optimum) ** 2 @ curvature).astype(np.float32))
-    print(np.abs(np.asarray(strategy.centre(state)) - optimum).max())
     np.testing.assert_allclose(strategy.centre(state), optimum, atol=0.02)
