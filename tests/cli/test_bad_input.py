@@ -22,7 +22,7 @@ BAD_SETTINGS = {
 }
 
 BAD_SIZES = {
-    "tile": (["--plan.tile", 3], "plan.tile is 3, but it must divide instances x seeds = 8"),
+    "tile": (["--plan.tile", 3], "plan.tile is 3, but it must divide the 8 cases of a member; use auto"),
     "no memory": (["--driver.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],

@@ -67,7 +67,7 @@ def test_show_says_what_a_change_would_cost() -> None:
     result = run("show", TINY, "--driver.population", 24)
     assert result.returncode == 0, result.stderr
     assert "4 members, 6 chunks" in result.stdout
-    assert "4 instances × 2 seeds = 8" in result.stdout
+    assert "4 bundles of 1 × 2 seeds = 8" in result.stdout
 
 
 def test_strategies_lists_offered_and_refused() -> None:

@@ -65,7 +65,7 @@ def plain_losses(weights, generation):
     instances = task.sample(rng.address(9, rng.Purpose.INSTANCES, generation), batch.instances)
     seeds = task.seeds(rng.address(9, rng.Purpose.SEEDS, generation), batch.seeds)
     policy = model.policy(unraveller(model, task)(weights), task.interface)
-    return task.rollout(policy, task.observe(*pair(instances, seeds))).loss.reshape(6, 4)
+    return task.rollout(policy, task.observe(*pair(instances, seeds))).loss[0].reshape(6, 4)
 
 
 def test_ten_steps_are_those_of_a_plain_optax_loop(driver):
