@@ -69,8 +69,10 @@ def main() -> None:
     for name, group in results.items():
         percent = group["headline"] == "success"
         seconds = np.mean(group["device_seconds"])
-        print(f"\n{name}: {len(group['seeds'])} training seeds, {seconds:.0f} device-seconds each, "
-              f"{'success in %' if percent else group['unit']}\n\n| | average | 95th percentile | worst |\n|---|---|---|---|")
+        print(
+            f"\n{name}: {len(group['seeds'])} training seeds, {seconds:.0f} device-seconds each, "
+            f"{'success in %' if percent else group['unit']}\n\n| | average | 95th percentile | worst |\n|---|---|---|---|"
+        )
         for row, levels in group["rows"].items():
             print(f"| {row} | " + " | ".join(_shown(levels[level], percent) for level in LEVELS) + " |")
         for reference in group["references"]:
