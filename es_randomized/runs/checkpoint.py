@@ -1,7 +1,7 @@
 """A checkpoint: what of a run is worth keeping for good, small enough to ship. It can be evaluated like a run, not resumed.
 
 experiment.yaml, provenance.json   what was trained, and with what      weights.safetensors   flat, float32
-metrics.parquet                    one row per generation               evaluation.json, ...  as in a run folder
+metrics.parquet                    one row per generation               evaluation.json        as in a run folder
 """
 
 import io
@@ -41,7 +41,7 @@ def export(run: RunFolder, target: Path) -> None:
     pq.write_table(read_metrics(run.metrics), table, compression="zstd")
     with saying_what_failed(target):
         target.mkdir(parents=True)
-        for file in (run.experiment_file, run.provenance_file, run.evaluation_file, run.picture):
+        for file in (run.experiment_file, run.provenance_file, run.evaluation_file):
             shutil.copy(file, target / file.name)
     write_atomically(target / METRICS, table.getvalue())
     write_atomically(target / WEIGHTS, save({"weights": np.asarray(driver.centre(state))}))
