@@ -39,16 +39,18 @@ def picture(tree: Tree) -> Any:
     from matplotlib.figure import Figure
 
     panels = tree["panels"]
-    figure: Any = Figure(figsize=(WIDTH * max(2, len(panels)), HEIGHT + 1.9), dpi=130, layout="constrained")
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure: Any = Figure(figsize=(WIDTH * max(2, columns), HEIGHT * rows + 1.9), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     colours = _colours(tree)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=False):
         _panel(axes, panel, colours, tree["paper_comparable"])
     handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
     handles |= {"paper": _hollow()} if any(h.get_gid() == "paper" for a in figure.axes for h in a.lines) else {}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.suptitle(f"{tree['title']}\n", x=0.01, ha="left", color=INK, fontsize=13)
-    figure.text(0.01, 0.945, _footnote(tree), ha="left", va="top", color=FAINT, fontsize=9)
+    figure.suptitle(tree["title"], x=0.01, ha="left", color=INK, fontsize=13)
+    figure.supxlabel(_footnote(tree), x=0.01, ha="left", color=FAINT, fontsize=9)
     return figure
 
 
@@ -60,8 +62,9 @@ def _footnote(tree: Tree) -> str:
 
 def _panel(axes: Any, panel: Tree, colours: dict[str, str], comparable: bool) -> None:
     places = _places(panel, comparable)
-    for number, curve in enumerate(panel["curves"]):
-        shift = DODGE * ((number + 0.5) / len(panel["curves"]) - 0.5)
+    beside = list(dict.fromkeys(_beside(panel, curve) for curve in panel["curves"]))
+    for curve in panel["curves"]:
+        shift = DODGE * ((beside.index(_beside(panel, curve)) + 0.5) / len(beside) - 0.5)
         _curve(axes, panel, curve, places, shift, colours, comparable)
     for line in panel["lines"]:
         axes.axhline(line["value"], color=INK, linewidth=1, linestyle=(0, (6, 3)), zorder=1)
@@ -86,8 +89,8 @@ def _curve(
     points = sorted(curve["points"], key=lambda point: places.index(_place(panel, curve, point["x"])))
     x = [places.index(_place(panel, curve, point["x"])) + shift for point in points]
     y = [point["mean"] for point in points]
-    below = [0 if p["low"] is None else p["mean"] - p["low"] for p in points]
-    above = [0 if p["high"] is None else p["high"] - p["mean"] for p in points]
+    below = [0 if p["low"] is None else max(0, p["mean"] - p["low"]) for p in points]
+    above = [0 if p["high"] is None else max(0, p["high"] - p["mean"]) for p in points]
     if points:
         look = {"color": colour, "marker": marker, "linestyle": style if panel["axis"] else "none"}
         axes.errorbar(
@@ -128,6 +131,11 @@ def _label(panel: Tree, curve: Tree) -> str:
 
 def _key(panel: Tree, curve: Tree) -> str:
     return str(curve["model"] if panel["axis"] else curve["measure"])
+
+
+def _beside(panel: Tree, curve: Tree) -> str:
+    """What stands side by side at one place: curves, or measures of one model."""
+    return _who(curve) if panel["axis"] else str(curve["measure"])
 
 
 def _colours(tree: Tree) -> dict[str, str]:

@@ -20,6 +20,7 @@ from es_randomized.runs.storage import saying_what_failed
 from es_randomized.training import stopping_gently
 
 SECONDS_BETWEEN_LOOKS = 0.2
+PROGRAM = [sys.executable, "-m", "es_randomized.reproduction.process"]
 
 
 class Failure(NamedTuple):
@@ -104,9 +105,8 @@ def start(trial: Trial, folder: RunFolder, core: int) -> Running:
     with saying_what_failed(log_of(folder)):
         folder.path.mkdir(parents=True, exist_ok=True)
         log = open(log_of(folder), "w")
-    command = [sys.executable, "-m", "es_randomized.reproduction.process", str(folder.path), str(core)]
     process = subprocess.Popen(
-        [*command, *(source or OWN for source in trial.sources)],
+        [*PROGRAM, str(folder.path), str(core), *(source or OWN for source in trial.sources)],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,

@@ -10,6 +10,7 @@ from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.statistics import mean_estimate
 from es_randomized.reproduction.figure import Curve, Figure, Measure, Panel
 from es_randomized.reproduction.trials import Trial, folder_of, points_of, positions
+from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.provenance import hardware, provenance
 
 CONFIDENCE = 0.95
@@ -65,12 +66,14 @@ class _Reader:
         return self.known.get(path)
 
     def summary(self, trial: Trial) -> Tree:
-        """Where a trial is and what it ran on."""
+        """Where a trial is, what it ran on and what its training cost."""
         folder = folder_of(self.figure, trial, self.out)
         if not trial.finished(folder):
             return {"folder": str(folder.path), "finished": False}
         origin = json.loads(folder.provenance_file.read_text())
         kept = {name: origin.get(name) for name in ("date", "revision", "device", "packages")}
+        last = read_metrics(folder.metrics).to_pylist()[-1]
+        kept |= {name: last[name] for name in ("seconds", "rollouts", "flops")}
         return {"folder": str(folder.path), "finished": True} | kept
 
 
@@ -105,14 +108,16 @@ def _curve(figure: Figure, panel: Panel, curve: Curve, measure: Measure, points:
         "answer": curve.answer,
         "measure": measure,
         "points": found,
-        "paper": [{"x": x, "value": value} for x, value in _by_position(curve.paper.get(measure)).items()],
+        "paper": [{"x": x, "value": value} for x, value in _paper(curve, measure, axis is not None).items()],
     }
 
 
-def _by_position(paper: float | dict[float, float] | None) -> dict[Any, float]:
-    if isinstance(paper, dict):
-        return paper
-    return {} if paper is None else {None: paper}
+def _paper(curve: Curve, measure: Measure, along_axis: bool) -> dict[Any, float]:
+    """The paper's values that belong into a panel: by position, or one number without one."""
+    known = curve.paper.get(measure)
+    if isinstance(known, dict):
+        return known if along_axis else {}
+    return {} if known is None or along_axis else {None: known}
 
 
 def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial, Tree | None]]) -> list[Tree]:
@@ -123,7 +128,7 @@ def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial
         return []
     tree = next(tree for _, tree in scored.values() if tree)
     most = 100.0 if in_percent(tree, measure) else UNBOUNDED
-    sample = {"training_seeds": len(known)} | tree["sample"]
+    sample = {"training_seeds": len(known)} | (_part(tree, curve) or tree)["sample"]
     trials = [scored[seed][0].name for seed in known]
     return [
         {"x": x, "by_seed": known, "trials": trials, "sample": sample} | (estimate(list(known.values()), most) or {})
@@ -137,18 +142,24 @@ def in_percent(tree: Tree, measure: Measure) -> bool:
 
 def measured(tree: Tree, curve: Curve, measure: Measure) -> float | None:
     """A measure of an evaluation, in percent or task units; None where it has no such number."""
-    answers, _, voters = curve.answer.partition(" of ")
-    part = tree.get("majority", {}).get(voters) if answers == "majority" else tree
-    if measure in ("seed_share", "loss_average", "loss_p95"):
-        losses = tree.get("loss") if part is tree else None
-        if not losses:
-            return None
-        if measure == "seed_share":
-            return 100 * float(losses["between_runs"])
-        return float(losses[measure.removeprefix("loss_")]["value"])
+    part = _part(tree, curve)
+    factor = 100 if in_percent(tree, measure) else 1
     if part is None:
         return None
-    return float(part[measure]["value"]) * (100 if in_percent(tree, measure) else 1)
+    if measure in ("average", "p95", "worst"):
+        return factor * float(part[measure]["value"])
+    losses = part.get("loss")
+    if not losses:
+        return None
+    if measure == "seed_share":
+        return factor * float(losses["between_runs"])
+    return factor * float(losses[measure.removeprefix("loss_")]["value"])
+
+
+def _part(tree: Tree, curve: Curve) -> Tree | None:
+    """Where an evaluation says how well a curve's way to answer does."""
+    way, _, voters = curve.answer.partition(" of ")
+    return tree["majority"].get(voters) if way == "majority" else tree
 
 
 def _lines(figure: Figure, panel: Panel, points: Any, read: _Reader) -> list[Tree]:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from es_randomized.configuration import dump, load, write_yaml
+from es_randomized.configuration import dump, load
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.randomness import Randomness
@@ -58,7 +58,7 @@ def points_of(figure: Figure) -> dict[Place, Trial]:
     texts = {}
     for place in dict.fromkeys(_places(figure)):
         experiment = _experiment(figure, *place)
-        text = texts[place] = write_yaml(dump(experiment))
+        text = texts[place] = repr(experiment)
         trial = made.get(text) or Trial(_name(figure, *place), experiment, ())
         made[text] = dataclasses.replace(
             trial, sources=tuple(dict.fromkeys([*trial.sources, *_sources(figure, place)]))
