@@ -65,7 +65,7 @@ def build(tree: Mapping[str, Any]) -> Experiment:
     known = ["task", "objective", "driver", *SECTIONS, "seed"]
     for name in tree:
         if name not in known:
-            raise ConfigError(f"{name}: unknown section; {_suggest(name, known)}")
+            raise ConfigError(f"{name}: unknown section; {suggest(name, known)}")
     if "task" not in tree:
         raise ConfigError(f"task: missing; name one of {', '.join(tasks())}, for example task: {{kind: {tasks()[0]}}}")
     parts: dict[str, Any] = {"task": _task(tree["task"])}
@@ -73,10 +73,10 @@ def build(tree: Mapping[str, Any]) -> Experiment:
         parts["objective"] = _one_of("objective", tree["objective"], list(OBJECTIVES), OBJECTIVES.__getitem__)
     if "driver" in tree:
         parts["driver"] = _driver(tree["driver"])
-    parts |= {name: _section(name, cls, tree[name]) for name, cls in SECTIONS.items() if name in tree}
+    parts |= {name: settings_of(name, cls, tree[name]) for name, cls in SECTIONS.items() if name in tree}
     if "seed" in tree:
         parts["seed"] = tree["seed"]
-    return _construct("", Experiment, parts)
+    return construct("", Experiment, parts)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:
@@ -139,10 +139,10 @@ def _task(tree: Any) -> Any:
 def _driver(tree: Any) -> Any:
     kind = tree.get("kind") if isinstance(tree, dict) else None
     if kind == "gradient":
-        return _section("driver", GradientSettings, tree)
+        return settings_of("driver", GradientSettings, tree)
     if get_close_matches(str(kind), ["gradient", *CATALOGUE], 1) == ["gradient"]:
         raise ConfigError(f"driver.kind: no driver is called {kind!r}; did you mean gradient?")
-    return _section("driver", EvolutionSettings, tree)
+    return settings_of("driver", EvolutionSettings, tree)
 
 
 def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:
@@ -150,23 +150,28 @@ def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:
         raise ConfigError(f"{section}: expected a mapping with a kind, one of {', '.join(kinds)}; got {_shown(tree)}")
     kind = tree["kind"]
     if kind not in kinds:
-        raise ConfigError(f"{section}.kind: no {section} is called {_shown(kind)}; {_suggest(str(kind), kinds)}")
-    return _section(section, class_of(kind), {key: value for key, value in tree.items() if key != "kind"})
+        raise ConfigError(f"{section}.kind: no {section} is called {_shown(kind)}; {suggest(str(kind), kinds)}")
+    return settings_of(section, class_of(kind), {key: value for key, value in tree.items() if key != "kind"})
 
 
-def _section(section: str, cls: Any, tree: Any) -> Any:
-    """The settings object of a mapping; nested mappings become the nested settings their field asks for."""
+def settings_of(section: str, cls: Any, tree: Any) -> Any:
+    """The settings object of a mapping; nested mappings become the nested settings their field asks for.
+
+    Raises:
+        ConfigError: a key is unknown or missing or a value does not fit; `section` says where.
+    """
     if not isinstance(tree, dict):
         raise ConfigError(f"{section}: expected a mapping of settings, got {_shown(tree)}")
     values = dict(tree)
     for field in dataclasses.fields(cls):
         nested = [hint for hint in _alternatives(field.type) if dataclasses.is_dataclass(hint)]
         if nested and isinstance(values.get(field.name), dict):
-            values[field.name] = _section(f"{section}.{field.name}", nested[0], values[field.name])
-    return _construct(section, cls, values)
+            values[field.name] = settings_of(f"{section}.{field.name}", nested[0], values[field.name])
+    return construct(section, cls, values)
 
 
-def _construct(section: str, cls: type, values: Mapping[str, Any]) -> Any:
+def construct(section: str, cls: type, values: Mapping[str, Any]) -> Any:
+    """An object of settings from values that are final; see `settings_of`."""
     try:
         return cls(**values)
     except ValidationError as error:
@@ -182,7 +187,7 @@ def _message(section: str, cls: Any, problem: Any) -> str:
     name = str(problem["loc"][0]) if problem["loc"] else ""
     where = f"{section}.{name}".strip(".") or "experiment"
     if problem["type"] == "unexpected_keyword_argument":
-        return f"{where}: unknown key; {_suggest(name, [field.name for field in dataclasses.fields(cls)])}"
+        return f"{where}: unknown key; {suggest(name, [field.name for field in dataclasses.fields(cls)])}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}"
     if problem["type"] == "missing":
@@ -195,7 +200,8 @@ def _alternatives(hint: Any) -> list[Any]:
     return [hint, *(nested for part in getattr(hint, "__args__", ()) for nested in _alternatives(part))]
 
 
-def _suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: list[str]) -> str:
+    """What a message about an unknown name should say: the nearest known one, or all of them."""
     near = get_close_matches(name, known, 1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
 

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from es_randomized.drivers.driver import Driver, Evaluator
@@ -73,6 +74,20 @@ def run_session(
         _save(folder, metrics, generation, state)
     log.info("%s before generation %d", reason, generation)
     return Session(generation, state, reason)
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Write this package's log records to `path` as well."""
+    logger, handler = logging.getLogger("es_randomized"), logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

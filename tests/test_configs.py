@@ -1,4 +1,4 @@
-"""Every configuration that ships builds and trains."""
+"""Every experiment that ships builds and trains."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 
 FOLDER = Path(__file__).parents[1] / "configs"
-CONFIGS = [path for path in sorted(FOLDER.rglob("*.yaml")) if "sweeps" not in path.parts]
+CONFIGS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps"))  # no figures
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
 
 

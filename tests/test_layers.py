@@ -38,6 +38,7 @@ LEVELS = {
     "evaluation": 4,
     "distributed": 5,
     "report": 6,
+    "reproduction": 6,
     "sweeps": 6,
     "cli": 6,
     "__main__": 6,

@@ -6,40 +6,58 @@ from typing import Any
 import click
 from rich.console import Console
 
+SOURCES = ("seed", "none", "sampled", "dropout", "ensemble")
+
 
 @click.command("evaluate")
-@click.argument("run", type=click.Path(path_type=Path))
-def evaluate_command(run: Path) -> None:
-    """Score the newest weights of RUN on every instance (or a large sample) with fresh seeds, and draw the picture.
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--randomness",
+    type=click.Choice(SOURCES),
+    help="What differs between repeated runs; by default the seed, or what the model was trained with.",
+)
+def evaluate_command(runs: tuple[Path, ...], randomness: str | None) -> None:
+    """Score the newest weights of RUN, a run folder or a checkpoint, on every instance (or a large sample) with fresh
+    seeds, and draw the picture.
 
     Writes evaluation.json, evaluation.parquet and picture.png into the run folder. May be used while the run trains.
+
+    --randomness scores the same weights with randomness from elsewhere, into evaluation-<source>.json: none (one frozen
+    seed), sampled (from the output distribution), dropout, or ensemble. Several RUNs are an ensemble of their weights;
+    their experiments may differ in the seed alone, and the first folder keeps the result.
     """
     from es_randomized import compilation
     from es_randomized.runs.folder import RunFolder
 
     compilation.configure()
-    evaluate_run(RunFolder(run), Console())
+    source = randomness or ("ensemble" if len(runs) > 1 else None)
+    evaluate_run(RunFolder(runs[0]), Console(), source, [RunFolder(run) for run in runs[1:]])
 
 
-def evaluate_run(folder: Any, console: Console) -> None:
+def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: list[Any] | None = None) -> None:
     """Evaluate, write the files, print the table and where everything is."""
-    from es_randomized.drivers.kinds import driver_of
-    from es_randomized.evaluation.evaluate import evaluate
-    from es_randomized.report.picture import draw
+    from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
     from es_randomized.report.table import score_table
-    from es_randomized.runs.metrics import read_metrics
-    from es_randomized.runs.storage import saying_what_failed, write_atomically
+    from es_randomized.runs.checkpoint import is_checkpoint
 
-    driver = driver_of(folder.experiment())
-    generation, state = folder.restore(driver)
-    console.print(f"evaluating the centre after {generation} generations ...")
-    weights = driver.centre(state)
-    score = evaluate(driver.experiment, weights)
-    write_atomically(folder.evaluation_file, score.to_json().encode())
-    write_atomically(folder.evaluation_table, score.to_parquet())
-    with saying_what_failed(folder.picture):
-        draw(folder.picture, driver.experiment, read_metrics(folder.metrics), score, weights)
+    run = newest(folder)
+    console.print(f"evaluating {run.what} ...")
+    score = evaluate_runs([run, *map(newest, others or [])], randomness)
+    path = write_score(folder, run.experiment, score)
+    own = path == folder.evaluation_file
+    if own:
+        _draw(folder, run, score)
     console.print(score_table(score))
-    console.print(f"picture:    {folder.picture}", soft_wrap=True)
-    console.print(f"run folder: {folder.path}", soft_wrap=True)
-    console.print(f"resume:     es-randomized resume {folder.path}", soft_wrap=True)
+    console.print(f"picture:    {folder.picture}" if own else f"evaluation: {path}", soft_wrap=True)
+    console.print(f"folder:     {folder.path}", soft_wrap=True)
+    if not is_checkpoint(folder):
+        console.print(f"resume:     es-randomized resume {folder.path}", soft_wrap=True)
+
+
+def _draw(folder: Any, run: Any, score: Any) -> None:
+    from es_randomized.report.picture import draw
+    from es_randomized.runs.checkpoint import metrics_of
+    from es_randomized.runs.storage import saying_what_failed
+
+    with saying_what_failed(folder.picture):
+        draw(folder.picture, run.experiment, metrics_of(folder), score, run.weights)

@@ -7,6 +7,8 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.evaluate import evaluate_command
+from es_randomized.cli.export import export_command
+from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
 from es_randomized.cli.train import resume_command, train_command
 from es_randomized.errors import UserError
@@ -29,10 +31,20 @@ def cli() -> None:
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
       es-randomized strategies                      what can be named under driver.kind
+      es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
     """
 
 
-for command in (train_command, resume_command, evaluate_command, show_command, strategies_command):
+COMMANDS = (
+    train_command,
+    resume_command,
+    evaluate_command,
+    export_command,
+    show_command,
+    strategies_command,
+    reproduce_command,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -1,7 +1,6 @@
 """`train` and `resume`."""
 
 import datetime
-import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -109,14 +108,14 @@ def _train_with(
     from es_randomized import compilation
     from es_randomized.cli.display import showing
     from es_randomized.drivers.kinds import driver_of
-    from es_randomized.training import run_session
+    from es_randomized.training import logging_to, run_session
 
     compilation.configure()
     driver = driver_of(experiment)
     console.print(driver.title)
     if not folder.experiment_file.exists():
         folder.create(driver.experiment)
-    with _logging_to(folder.log_file), _evaluator(driver, workers, local, console) as evaluator:
+    with logging_to(folder.log_file), _evaluator(driver, workers, local, console) as evaluator:
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         with showing(console, driver.experiment.budget.generations) as show:
             session = run_session(folder, driver, evaluator, show, seconds)
@@ -134,20 +133,3 @@ def _evaluator(driver: Any, workers: int | None, local: bool, console: Console) 
     evaluator = RayEvaluator(driver, workers)
     console.print(f"{evaluator.size} workers ready")
     return evaluator
-
-
-class _logging_to:  # noqa: N801  (used like a function)
-    """Write this package's log records to the run's log as well."""
-
-    def __init__(self, path: Path) -> None:
-        self.handler = logging.FileHandler(path)
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-
-    def __enter__(self) -> None:
-        logger = logging.getLogger("es_randomized")
-        logger.setLevel(logging.INFO)
-        logger.addHandler(self.handler)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("es_randomized").removeHandler(self.handler)
-        self.handler.close()

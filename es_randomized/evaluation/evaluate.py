@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from es_randomized import rng
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness, runs
-from es_randomized.evaluation.statistics import Estimate, Rates, exact, loss_rates, rates
+from es_randomized.evaluation.statistics import Estimate, Losses, Rates, exact, loss_rates, losses_of, rates
 from es_randomized.evaluation.votes import best_of, majority
 from es_randomized.evaluation.windows import WindowOutcomes
 from es_randomized.experiment import Experiment
@@ -48,6 +48,7 @@ class Score:
         randomness: what differed between runs.
         runs: per instance.
         confidence: of all intervals.
+        losses: in task units; None where they were not computed or the outputs are sampled.
     """
 
     headline: str
@@ -65,6 +66,7 @@ class Score:
     randomness: Randomness
     runs: int
     confidence: float
+    losses: Losses | None = None
 
     def by_run(self) -> dict[str, float]:
         """Shares of the instances that are right in every run, in some, and in none."""
@@ -81,6 +83,8 @@ class Score:
                 str(k): _rates(value) | {"sample": sample | {"repeats": self.runs // k}} for k, value in by_size.items()
             }
         tree["by_seed"] = self.by_run()
+        if self.losses:
+            tree["loss"] = _rates(self.losses)
         if self.twin:
             tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.runs // 2}}
         tree["worst_group"] = {name: {"group": g.group} | g.rate._asdict() for name, g in self.groups.items()}
@@ -106,12 +110,17 @@ def evaluate(experiment: Experiment, *weights: Float[Array, " param"], randomnes
         weights: one set, or several for an ensemble.
         randomness: what differs between runs; by default the seed, or nothing for a model trained on one fixed seed.
     """
-    source = randomness or ("none" if experiment.batch.fixed_seed else "seed")
+    source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
     repeated = runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
     runner: Any = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
     outcome = runner(experiment.task, experiment.model)(repeated, bundles)
     return score(experiment, outcome, source, bundles, enumerated)
+
+
+def own_randomness(experiment: Experiment) -> Randomness:
+    """What differs between runs unless somebody asks for something else."""
+    return "none" if experiment.batch.fixed_seed else "seed"
 
 
 def evaluation_bundles(experiment: Experiment) -> tuple[Bundles, bool]:
@@ -149,6 +158,7 @@ def score(
         randomness=randomness,
         runs=success.shape[1],
         confidence=settings.confidence,
+        losses=_losses(outcome, randomness, settings.confidence),
     )
 
 
@@ -177,5 +187,13 @@ def _worst_group(task: Task, values: np.ndarray, group: Int[np.ndarray, " instan
     return WorstGroup(int(chosen), Estimate(1 - worst.value, 1 - worst.high, 1 - worst.low))
 
 
-def _rates(value: Rates) -> dict[str, Any]:
-    return {name: estimate._asdict() for name, estimate in value._asdict().items()}
+def _losses(outcome: Outcome, randomness: Randomness, confidence: float) -> Losses | None:
+    """None where they were not computed, or would be those of outputs with sampling noise on them."""
+    if outcome.loss is None or randomness == "sampled":
+        return None
+    return losses_of(np.asarray(outcome.loss), confidence)
+
+
+def _rates(value: Rates | Losses) -> dict[str, Any]:
+    parts = value._asdict()
+    return {name: part._asdict() if isinstance(part, Estimate) else part for name, part in parts.items()}

@@ -21,6 +21,20 @@ class Estimate(NamedTuple):
     high: float
 
 
+class Losses(NamedTuple):
+    """Losses in task units, lower is better, also where success is the headline.
+
+    Attributes:
+        average, p95: over instances, as in `Rates`.
+        between_runs: share of the variance of the loss, over instances and runs, that is between runs of one instance
+            (law of total variance): 0 for a policy that does not use its randomness.
+    """
+
+    average: Estimate
+    p95: Estimate
+    between_runs: float
+
+
 class Rates(NamedTuple):
     """Over instances: on average, of the instance at the worst 5 %, and of the worst instance."""
 
@@ -38,7 +52,7 @@ def rates(success: Bool[np.ndarray, "instance sample"], confidence: float) -> Ra
     """
     if success.shape[1] == 1:
         return exact(success[:, 0].astype(float))
-    average = _average(success.mean(axis=0), confidence, 0.0, 1.0)
+    average = mean_estimate(success.mean(axis=0), confidence, 0.0, 1.0)
     return Rates(average, _quantile(success, 0.05, confidence), worst(success, confidence))
 
 
@@ -52,13 +66,25 @@ def loss_rates(losses: Float[np.ndarray, "instance sample"], confidence: float, 
         return exact(losses[:, 0], lower_is_better=True)
     half, error = losses.shape[1] // 2, (1 - confidence) / 2
     chosen = int(np.argmax(losses[:, :half].mean(axis=1)))
-    held_out = _average(losses[chosen, half:], confidence, 0.0, largest)
+    held_out = mean_estimate(losses[chosen, half:], confidence, 0.0, largest)
     mean, variance, count = losses.mean(axis=1), losses.var(axis=1, ddof=1), losses.shape[1]
     log = float(np.log(2 * len(losses) / error))
     high = mean + np.sqrt(2 * variance * log / count) + 7 * largest * log / (3 * (count - 1))
     worst_loss = Estimate(held_out.value, held_out.low, min(largest, float(high.max())))
-    average = _average(losses.mean(axis=0), confidence, 0.0, largest)
+    average = mean_estimate(losses.mean(axis=0), confidence, 0.0, largest)
     return Rates(average, _quantile(losses, 0.95, confidence), worst_loss)
+
+
+def losses_of(losses: Float[np.ndarray, "instance sample"], confidence: float) -> Losses:
+    """What is known of losses whose largest possible value need not be; a single column is a deterministic policy."""
+    if losses.shape[1] == 1:
+        single = exact(losses[:, 0], lower_is_better=True)
+        return Losses(single.average, single.p95, 0.0)
+    average = mean_estimate(losses.mean(axis=0), confidence, 0.0, np.inf)
+    within = float(losses.var(axis=1, ddof=1).mean())
+    across = max(0.0, float(losses.mean(axis=1).var(ddof=1)) - within / losses.shape[1]) if len(losses) > 1 else 0.0
+    share = within / (within + across) if within else 0.0
+    return Losses(average, _quantile(losses, 0.95, confidence), share)
 
 
 def exact(values: Float[np.ndarray, " instance"], lower_is_better: bool = False) -> Rates:
@@ -96,8 +122,8 @@ def clopper_pearson(successes: int, trials: int, error: float) -> tuple[float, f
     return float(low), float(high)
 
 
-def _average(per_sample: Float[np.ndarray, " sample"], confidence: float, least: float, most: float) -> Estimate:
-    """The mean with Student's interval, cut to what is possible."""
+def mean_estimate(per_sample: Float[np.ndarray, " sample"], confidence: float, least: float, most: float) -> Estimate:
+    """The mean of two samples or more with Student's interval, cut to what is possible."""
     from scipy import special
 
     mean = float(per_sample.mean())

@@ -1,7 +1,7 @@
 """A checkpoint: what of a run is worth keeping for good, small enough to ship. It can be evaluated like a run, not resumed.
 
 experiment.yaml, provenance.json   what was trained, and with what      weights.safetensors   flat, float32
-metrics.parquet                    one row per generation               evaluation.json, ...  as in a run folder
+metrics.parquet                    one row per generation               evaluation.json        as in a run folder
 """
 
 import io
@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -16,7 +17,6 @@ from safetensors.numpy import load_file, save
 
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import RunFolderError
-from es_randomized.experiment import Experiment
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.storage import saying_what_failed, write_atomically
@@ -41,25 +41,29 @@ def export(run: RunFolder, target: Path) -> None:
     pq.write_table(read_metrics(run.metrics), table, compression="zstd")
     with saying_what_failed(target):
         target.mkdir(parents=True)
-        for file in (run.experiment_file, run.provenance_file, run.evaluation_file, run.picture):
+        for file in (run.experiment_file, run.provenance_file, run.evaluation_file):
             shutil.copy(file, target / file.name)
     write_atomically(target / METRICS, table.getvalue())
     write_atomically(target / WEIGHTS, save({"weights": np.asarray(driver.centre(state))}))
 
 
-def trained(path: Path) -> tuple[Experiment, Float[np.ndarray, " param"], str]:
-    """The resolved experiment and the weights of a run folder or a checkpoint, and which weights they are.
+def is_checkpoint(folder: RunFolder) -> bool:
+    """Whether a folder keeps weights for good instead of a run."""
+    return (folder.path / WEIGHTS).exists()
+
+
+def weights_of(folder: RunFolder) -> Float[np.ndarray, " param"]:
+    """The weights of a checkpoint.
 
     Raises:
-        RunFolderError: it is neither, or damaged.
+        RunFolderError: they are damaged.
     """
-    folder = RunFolder(path)
-    experiment = folder.experiment()
-    if (folder.path / WEIGHTS).exists():
-        try:
-            return experiment, load_file(folder.path / WEIGHTS)["weights"], "the checkpoint"
-        except (SafetensorError, KeyError) as error:
-            raise RunFolderError(f"{folder.path / WEIGHTS} is damaged: {error}; get the checkpoint again") from None
-    driver = driver_of(experiment)
-    generation, state = folder.restore(driver)
-    return driver.experiment, np.asarray(driver.centre(state)), f"the centre after {generation} generations"
+    try:
+        return load_file(folder.path / WEIGHTS)["weights"]
+    except (SafetensorError, KeyError) as error:
+        raise RunFolderError(f"{folder.path / WEIGHTS} is damaged: {error}; get the checkpoint again") from None
+
+
+def metrics_of(folder: RunFolder) -> pa.Table:
+    """One row per generation, of a run or a checkpoint."""
+    return pq.read_table(folder.path / METRICS) if is_checkpoint(folder) else read_metrics(folder.metrics)

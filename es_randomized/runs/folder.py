@@ -4,6 +4,7 @@ experiment.yaml   the resolved experiment          snapshots/   states, newest t
 provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
 journal.bin       losses of every generation       run.log      what happened
 evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
+evaluation-<source>.json                           the same weights under another source of randomness
 """
 
 import fcntl
@@ -42,6 +43,10 @@ class RunFolder:
         self.evaluation_file = self.path / "evaluation.json"
         self.evaluation_table = self.path / "evaluation.parquet"
         self.picture = self.path / "picture.png"
+
+    def evaluation_by(self, randomness: str) -> Path:
+        """Where the evaluation under a source of randomness that is not the experiment's own is kept."""
+        return self.path / f"evaluation-{randomness}.json"
 
     def create(self, experiment: Experiment) -> None:
         """Make the folder of a new run.

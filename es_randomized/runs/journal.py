@@ -4,6 +4,7 @@ A header and then one fixed-size record per generation: its number, its losses i
 is cut at the last whole record; what was cut is evaluated again.
 """
 
+import contextlib
 import os
 import zlib
 from pathlib import Path
@@ -103,6 +104,15 @@ def read(path: Path) -> Recorded:
     while whole < len(records) and _is_whole(records[whole : whole + 1], whole):
         whole += 1
     return Recorded(records["losses"][:whole], len(body) - whole * record.itemsize)
+
+
+def generations_in(path: Path) -> int:
+    """How many records a journal has room for, by its size alone; 0 where there is none yet."""
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+        header = np.frombuffer(file.read(HEADER.itemsize), HEADER)
+        body = os.fstat(file.fileno()).st_size - HEADER.itemsize
+        return body // _record_type(int(header["population"][0])).itemsize if len(header) else 0
+    return 0
 
 
 def _record_type(population: int) -> np.dtype:

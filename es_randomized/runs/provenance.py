@@ -1,6 +1,7 @@
 """Where a run comes from: versions, code revision, machine and command, as plain data."""
 
 import datetime
+import os
 import platform
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 
 PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarrow", "ray")
 
@@ -25,6 +27,23 @@ def provenance() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
     }
+
+
+def hardware() -> dict[str, Any]:
+    """What a person judging a speed needs to know of the machine."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "platform": platform.system(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def _version(name: str) -> str | None:

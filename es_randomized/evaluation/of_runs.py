@@ -1,0 +1,70 @@
+"""Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from es_randomized.configuration import dump
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.errors import ConfigError
+from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
+from es_randomized.evaluation.randomness import Randomness
+from es_randomized.experiment import Experiment
+from es_randomized.plan import Plan
+from es_randomized.runs.checkpoint import is_checkpoint, weights_of
+from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.storage import write_atomically
+
+
+class Trained(NamedTuple):
+    """The newest weights of a run, and what they are for people."""
+
+    experiment: Experiment
+    weights: Float[Array, " param"]
+    what: str
+
+
+def newest(folder: RunFolder) -> Trained:
+    """What a run has learned so far, or the weights of a checkpoint; may be called while the run trains."""
+    if is_checkpoint(folder):
+        return Trained(folder.experiment(), jnp.asarray(weights_of(folder)), "the checkpoint")
+    driver = driver_of(folder.experiment())
+    generation, state = folder.restore(driver)
+    return Trained(driver.experiment, driver.centre(state), f"the centre after {generation} generations")
+
+
+def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None) -> Score:
+    """Score a run, or several as an ensemble, as the first one's experiment says.
+
+    Raises:
+        ConfigError: several runs whose experiments differ in more than their seed, or without `ensemble`.
+    """
+    alike = [_comparable(run.experiment) for run in runs]
+    for other in alike[1:]:
+        if other != alike[0]:
+            sections = ", ".join(name for name in other if other[name] != alike[0][name])
+            raise ConfigError(f"an ensemble is made of runs that differ in their seed alone, but {sections} differ")
+    return evaluate(runs[0].experiment, *(run.weights for run in runs), randomness=randomness)
+
+
+def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | None) -> Path:
+    """Where the score under a source of randomness is kept; evaluation.json for the experiment's own."""
+    own = own_randomness(experiment)
+    return folder.evaluation_file if randomness in (None, own) else folder.evaluation_by(str(randomness))
+
+
+def write_score(folder: RunFolder, experiment: Experiment, score: Score) -> Path:
+    """Write a score into its run folder, with the table of instances where it is the experiment's own."""
+    path = file_of(folder, experiment, score.randomness)
+    if path == folder.evaluation_file:
+        write_atomically(folder.evaluation_table, score.to_parquet())
+    write_atomically(path, score.to_json().encode())
+    return path
+
+
+def _comparable(experiment: Experiment) -> dict[str, Any]:
+    """What has to agree: not the seed, nor how generations are cut up, which follows the machine."""
+    return dump(dataclasses.replace(experiment, seed=0, plan=Plan()))
