@@ -40,6 +40,7 @@ class Score:
         best_of: whether any of k runs is right (answers that can be checked), by k.
         twin: the same weights with one frozen seed for all instances, the luckiest of half of the seeds.
         groups: the worst group of instances by what groups them (a query position, for example).
+        by_group: the average of every group, in the order of the groups' numbers.
         references: what is known, in the same headline.
         per_instance: the headline of every instance, averaged over runs.
         success: success rate of every instance.
@@ -58,6 +59,7 @@ class Score:
     best_of: dict[int, Rates]
     twin: Rates | None
     groups: dict[str, WorstGroup]
+    by_group: dict[str, list[Estimate]]
     references: list[Reference]
     per_instance: Float[np.ndarray, " instance"]
     success: Float[np.ndarray, " instance"]
@@ -150,6 +152,7 @@ def score(
         best_of={k: rates(best_of(success, k), settings.confidence) for k in votes},
         twin=frozen_twin(task, values) if randomness == "seed" else None,
         groups={name: _worst_group(task, values, group, settings.confidence) for name, group in labels.items()},
+        by_group={name: _by_group(task, values, group, settings.confidence) for name, group in labels.items()},
         references=task.references(),
         per_instance=values.mean(axis=1, dtype=np.float32),
         success=success.mean(axis=1, dtype=np.float32),
@@ -176,15 +179,27 @@ def _headline(task: Task, values: np.ndarray, confidence: float) -> Rates:
 
 def _worst_group(task: Task, values: np.ndarray, group: Int[np.ndarray, " instance"], confidence: float) -> WorstGroup:
     """Groups are averaged run by run; then the worst one is found as the worst instance is."""
-    names = np.unique(group)
-    means = np.stack([values[group == name].mean(axis=0) for name in names])
-    largest = task.largest_loss if task.headline == "loss" else 1.0
+    means = _group_means(values, group)
     losses = means if task.headline == "loss" else 1 - means
-    chosen = names[int(np.argmax(losses[:, : max(1, losses.shape[1] // 2)].mean(axis=1)))]
-    worst = loss_rates(losses, confidence, largest).worst
+    chosen = np.unique(group)[int(np.argmax(losses[:, : max(1, losses.shape[1] // 2)].mean(axis=1)))]
+    worst = loss_rates(losses, confidence, _largest(task)).worst
     if task.headline == "loss":
         return WorstGroup(int(chosen), worst)
     return WorstGroup(int(chosen), Estimate(1 - worst.value, 1 - worst.high, 1 - worst.low))
+
+
+def _by_group(task: Task, values: np.ndarray, group: Int[np.ndarray, " instance"], confidence: float) -> list[Estimate]:
+    means = _group_means(values, group)
+    return [loss_rates(row[None], confidence, _largest(task)).average for row in means]
+
+
+def _group_means(values: np.ndarray, group: Int[np.ndarray, " instance"]) -> Float[np.ndarray, "group run"]:
+    return np.stack([values[group == name].mean(axis=0) for name in np.unique(group)])
+
+
+def _largest(task: Task) -> float:
+    """The largest value of the headline."""
+    return task.largest_loss if task.headline == "loss" else 1.0
 
 
 def _losses(outcome: Outcome, randomness: Randomness, confidence: float) -> Losses | None:

@@ -21,7 +21,7 @@ def score_table(score: Score) -> Table:
     instances = f"{len(score.per_instance):,} instances{' (all)' if score.enumerated else ''}"
     what = "success in %" if score.headline == "success" else f"{score.unit} (lower is better)"
     title = f"{what}, {instances} × {RUNS[score.randomness].format(score.runs)}, {score.confidence:.0%} intervals"
-    show = _percent if score.headline == "success" else _number
+    show = percent if score.headline == "success" else number
     shares = score.by_run()
     caption = (
         f"Right in every run: {shares['always']:.1%} of the instances; in some: {shares['depends_on_seed']:.1%}; "
@@ -59,11 +59,12 @@ def _cell(estimate: Estimate, show: Callable[[float], str]) -> str:
     return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A loss as people read it."""
     return f"{value:.2f}"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A rate in percent; 100.0 is said of certainty only."""
     text = f"{100 * value:.1f}"
-    # 100.0 is said of certainty only.
     return "99.9" if text == "100.0" and value < 1 else text

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from es_randomized.evaluation.evaluate import score
 from es_randomized.evaluation.settings import Evaluation
@@ -53,6 +54,16 @@ def test_the_worst_group_is_chosen_on_one_half_of_the_runs_and_estimated_on_the_
     low, high = found.groups["query"].rate[1:]
     assert found.groups["query"].group == 1
     assert low < 0.5 < high
+
+
+def test_every_group_has_its_average_with_an_interval_over_runs(recall):
+    outcome, found = recall
+    for query, estimate in enumerate(found.by_group["query"]):
+        by_run = [np.mean([outcome.success[3 * store + query, run] for store in range(8)]) for run in range(RUNS)]
+        error = np.std(by_run, ddof=1) / RUNS**0.5
+        expected = stats.t.interval(0.95, RUNS - 1, np.mean(by_run), error)
+        assert estimate.value == pytest.approx(np.mean(by_run))
+        assert estimate[1:] == pytest.approx(np.clip(expected, 0, 1))
 
 
 def test_the_worst_group_of_a_single_run_is_exact():

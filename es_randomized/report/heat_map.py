@@ -1,0 +1,37 @@
+"""A heat map whose cells show their numbers."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from es_randomized.report.palette import INK, PALE
+
+DARK = 0.5  # luminance below which a number must be white
+
+
+def heat_map(
+    axes: Any, values: Float[np.ndarray, "row column"], largest: float, digits: int | None, size: float = 9.0
+) -> Any:
+    """Draw values between 0 and `largest`, dark where they are large; returns the image for a colour bar.
+
+    Args:
+        values: NaN leaves a cell grey.
+        digits: after the point; None leaves the numbers out.
+        size: of the numbers in points.
+    """
+    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=largest)
+    axes.set_facecolor(PALE)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if digits is not None:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                ink = "white" if _luminance(image, value) < DARK else INK
+                text = f"{value:.{digits}f}"
+                axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
+    return image
+
+
+def _luminance(image: Any, value: float) -> float:
+    return float(np.dot(image.cmap(image.norm(value))[:3], [0.299, 0.587, 0.114]))
