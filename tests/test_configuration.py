@@ -183,7 +183,9 @@ def test_sections_become_the_settings_they_name():
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sorted((ROOT / "configs").rglob("*.yaml")) if "sweeps" not in p.parts], ids=lambda p: p.stem
+    "path",
+    sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.parent.name not in ("paper", "sweeps")),
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_every_config_is_what_its_dump_says(path):
     experiment = load(path)
