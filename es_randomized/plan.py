@@ -27,7 +27,7 @@ class Plan:
 
     Attributes:
         chunk: members per unit of work.
-        tile: cases per inner step of a member's evaluation; divides instances x seeds.
+        tile: cases per inner step of a member's evaluation; divides bundles x seeds.
         block: members per inner step: 1 on a CPU, many on an accelerator.
         memory_mib: largest memory of one chunk's program and of a generation's draw, or of a gradient step, in MiB each.
     """

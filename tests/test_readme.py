@@ -1,5 +1,6 @@
 """The README says what is true: its Python runs and its file table names every file."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_python_in_the_readme_runs() -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
     code = code.replace(
-        '"budget.generations": 30, "evaluation.seeds": 200', '"budget.generations": 2, "evaluation.seeds": 200'
+        '"budget.generations": 30, "evaluation.seeds": 200', '"budget.generations": 2, "evaluation.seeds": 10'
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
@@ -20,14 +21,14 @@ def test_the_python_in_the_readme_runs() -> None:
 
 
 def test_every_file_has_its_line() -> None:
-    listed = set(re.findall(r"^\| `([\w/]+\.py)` \|", README, re.MULTILINE))
+    listed = re.findall(r"^\| `([\w/]+\.py)` \| (.*) \|$", README, re.MULTILINE)
     package = ROOT / "es_randomized"
     files = {
-        str(path.relative_to(package))
+        str(path.relative_to(package)): (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
         for path in package.rglob("*.py")
         if path.name not in ("__init__.py", "__main__.py")
     }
-    assert listed == files
+    assert listed == sorted(files.items())
 
 
 def test_pictures_and_linked_files_exist() -> None:

@@ -55,7 +55,8 @@ def _printer(console: Console, generations: int) -> Callable[[Row], None]:
         text = numbers(row)
         final = row["generation"] + 1 == generations
         if final or time.monotonic() - last[0] > SECONDS_BETWEEN_LINES:
-            console.print(f"generation {row['generation'] + 1}/{generations}  {row['seconds']:.0f} s  {text}")
+            line = f"generation {row['generation'] + 1}/{generations}  {row['seconds']:.0f} s  {text}"
+            console.print(line, soft_wrap=True)
             last[0] = time.monotonic()
 
     return show

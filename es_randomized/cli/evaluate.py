@@ -17,7 +17,8 @@ SOURCES = ("seed", "none", "sampled", "dropout", "ensemble")
     help="What differs between repeated runs; by default the seed, or what the model was trained with.",
 )
 def evaluate_command(runs: tuple[Path, ...], randomness: str | None) -> None:
-    """Score the newest weights of RUN on every instance (or a large sample) with fresh seeds, and draw the picture.
+    """Score the newest weights of RUN, a run folder or a checkpoint, on every instance (or a large sample) with fresh
+    seeds, and draw the picture.
 
     Writes evaluation.json, evaluation.parquet and picture.png into the run folder. May be used while the run trains.
 
@@ -37,9 +38,10 @@ def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: 
     """Evaluate, write the files, print the table and where everything is."""
     from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
     from es_randomized.report.table import score_table
+    from es_randomized.runs.checkpoint import is_checkpoint
 
     run = newest(folder)
-    console.print(f"evaluating the centre after {run.generation} generations ...")
+    console.print(f"evaluating {run.what} ...")
     score = evaluate_runs([run, *map(newest, others or [])], randomness)
     path = write_score(folder, run.experiment, score)
     own = path == folder.evaluation_file
@@ -47,14 +49,15 @@ def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: 
         _draw(folder, run, score)
     console.print(score_table(score))
     console.print(f"picture:    {folder.picture}" if own else f"evaluation: {path}", soft_wrap=True)
-    console.print(f"run folder: {folder.path}", soft_wrap=True)
-    console.print(f"resume:     es-randomized resume {folder.path}", soft_wrap=True)
+    console.print(f"folder:     {folder.path}", soft_wrap=True)
+    if not is_checkpoint(folder):
+        console.print(f"resume:     es-randomized resume {folder.path}", soft_wrap=True)
 
 
 def _draw(folder: Any, run: Any, score: Any) -> None:
     from es_randomized.report.picture import draw
-    from es_randomized.runs.metrics import read_metrics
+    from es_randomized.runs.checkpoint import metrics_of
     from es_randomized.runs.storage import saying_what_failed
 
     with saying_what_failed(folder.picture):
-        draw(folder.picture, run.experiment, read_metrics(folder.metrics), score, run.weights)
+        draw(folder.picture, run.experiment, metrics_of(folder), score, run.weights)

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.evaluate import evaluate_command
+from es_randomized.cli.export import export_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
 from es_randomized.cli.train import resume_command, train_command
@@ -34,7 +35,16 @@ def cli() -> None:
     """
 
 
-for command in (train_command, resume_command, evaluate_command, show_command, strategies_command, reproduce_command):
+COMMANDS = (
+    train_command,
+    resume_command,
+    evaluate_command,
+    export_command,
+    show_command,
+    strategies_command,
+    reproduce_command,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

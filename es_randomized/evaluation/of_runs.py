@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from es_randomized.configuration import dump
@@ -13,23 +14,26 @@ from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.experiment import Experiment
 from es_randomized.plan import Plan
+from es_randomized.runs.checkpoint import is_checkpoint, weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import write_atomically
 
 
 class Trained(NamedTuple):
-    """The newest weights of a run, and how many generations made them."""
+    """The newest weights of a run, and what they are for people."""
 
     experiment: Experiment
     weights: Float[Array, " param"]
-    generation: int
+    what: str
 
 
 def newest(folder: RunFolder) -> Trained:
-    """What a run has learned so far; may be called while it trains."""
+    """What a run has learned so far, or the weights of a checkpoint; may be called while the run trains."""
+    if is_checkpoint(folder):
+        return Trained(folder.experiment(), jnp.asarray(weights_of(folder)), "the checkpoint")
     driver = driver_of(folder.experiment())
     generation, state = folder.restore(driver)
-    return Trained(driver.experiment, driver.centre(state), generation)
+    return Trained(driver.experiment, driver.centre(state), f"the centre after {generation} generations")
 
 
 def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None) -> Score:

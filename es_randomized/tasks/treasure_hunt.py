@@ -61,6 +61,7 @@ class TreasureHunt(Task):
         steps: of an episode at most.
         episodes: how often the same treasure is hunted.
         noise_width: standard normal numbers per seed.
+        noise_on: the tokens that show the seed: only the first, as in the paper, or every one.
     """
 
     rows: Annotated[int, Field(ge=1)] = 5
@@ -70,6 +71,7 @@ class TreasureHunt(Task):
     steps: Annotated[int, Field(ge=1)] = 25
     episodes: Annotated[int, Field(ge=1)] = 2
     noise_width: Annotated[int, Field(ge=1)] = 8
+    noise_on: Literal["first", "every"] = "first"
 
     version: ClassVar[int] = 1
     headline: ClassVar[Literal["success", "loss"]] = "loss"
@@ -165,19 +167,20 @@ class TreasureHunt(Task):
         self, policy: Policy, seeds: Float[Array, "noise case"], key: Key[Array, ""] | None = None
     ) -> FirstEpisode:
         """Explore for one episode without ever finding anything."""
-        cases = seeds.shape[-1]
+        cases, shown = seeds.shape[-1], self._shown(seeds)
 
-        def step(carry: Any, time: Int[Array, ""]) -> Any:
-            cell, token, memory = carry
+        def step(carry: Any, now: Any) -> Any:
+            (cell, token, memory), (time, key) = carry, now
             outputs, memory = policy.step(memory, token, time)
-            action, log_chance = _act(outputs, key, time)
+            action, log_chance = _act(outputs, key)
             cell = jnp.asarray(self.neighbours)[cell, action]
-            token = self._token(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases))
+            token = self._token(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
             return (cell, token, memory), (cell, log_chance, policy.trace(memory))
 
         start = jnp.full(cases, self._cell(self.start), jnp.int32)
         first = (start, self._seed_token(seeds), policy.empty(cases))
-        (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, jnp.arange(self.steps))
+        times = jnp.arange(self.steps)
+        (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
         return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, log_chance)
 
     def _hunt(self, policy: Policy, observations: Any, key: Key[Array, ""] | None) -> Any:
@@ -188,7 +191,7 @@ class TreasureHunt(Task):
         steps = jnp.where(found, jnp.argmax(visits, axis=0) + 1, self.steps)
         within = jnp.arange(self.steps)[:, None, None] < steps[None]
         log_chance = jnp.sum(jnp.where(within, first.log_chance[:, None], 0.0), axis=0)
-        hunters = self._hunters(policy, first, treasures.reshape(-1), found.reshape(-1), steps.reshape(-1))
+        hunters = self._hunters(policy, first, seeds, treasures.reshape(-1), found.reshape(-1), steps.reshape(-1))
         for episode in range(1, self.episodes):
             hunters = self._episode(policy, hunters, episode, key)
         shape = treasures.shape
@@ -200,12 +203,14 @@ class TreasureHunt(Task):
         )
         return outcome, log_chance + hunters.log_chance.reshape(shape)
 
-    def _hunters(self, policy: Policy, first: FirstEpisode, treasure: Any, found: Any, steps: Any) -> "Hunters":
+    def _hunters(
+        self, policy: Policy, first: FirstEpisode, seeds: Any, treasure: Any, found: Any, steps: Any
+    ) -> "Hunters":
         """One agent per treasure and seed, with its memory as it was when its first episode ended."""
         parents = jnp.tile(jnp.arange(first.cells.shape[1]), self.bundle)
         memory = policy.branch(first.memory, first.traces, steps, parents)
         last = jnp.where(found, treasure, first.cells[-1, parents])
-        token = self._token(last, jnp.where(found, FOUND, EMPTY), steps)
+        token = self._token(last, jnp.where(found, FOUND, EMPTY), steps, self._shown(seeds)[:, parents])
         return Hunters(treasure, token, memory, steps, found, jnp.zeros(treasure.shape))
 
     def _episode(self, policy: Policy, hunters: "Hunters", episode: int, key: Key[Array, ""] | None) -> "Hunters":
@@ -213,30 +218,37 @@ class TreasureHunt(Task):
         treasure, cases = hunters.treasure, hunters.treasure.shape[0]
         offset = episode * self.steps
 
-        def step(time: Int[Array, ""], state: Any) -> Any:
+        def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
-            action, log_chance = _act(outputs, key, offset + time)
+            action, log_chance = _act(outputs, key)
             cell = jnp.asarray(self.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
-            token = self._token(cell, jnp.where(found, FOUND, EMPTY), steps)
+            token = self._token(cell, jnp.where(found, FOUND, EMPTY), steps, now.token[: self.noise_width])
             token = jnp.where(active[None], token, now.token)
             chance = now.log_chance + jnp.where(active, log_chance, 0.0)
             return cell, active & ~found, Hunters(treasure, token, memory, steps, now.success, chance)
 
         start = jnp.full(cases, self._cell(self.start), jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
-        _, lost, hunters = _repeat(step, state, self.steps, differentiable=key is not None)
+        _, lost, hunters = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
         return hunters._replace(success=hunters.success & ~lost)
 
+    def _shown(self, seeds: Float[Array, "noise case"]) -> Float[Array, "noise case"]:
+        """What later tokens show of the seed."""
+        return seeds if self.noise_on == "every" else jnp.zeros_like(seeds)
+
     def _token(
-        self, cell: Int[Array, " case"], reward: Float[Array, " case"], time: Int[Array, " case"]
+        self,
+        cell: Int[Array, " case"],
+        reward: Float[Array, " case"],
+        time: Int[Array, " case"],
+        noise: Float[Array, "noise case"],
     ) -> Float[Array, "feature case"]:
         row = jax.nn.one_hot(cell // self.columns, self.rows, axis=0)
         column = jax.nn.one_hot(cell % self.columns, self.columns, axis=0)
-        silence = jnp.zeros((self.noise_width, cell.shape[0]))
-        return jnp.concatenate([silence, row, column, reward[None], jnp.asarray(self._clock)[:, time]])
+        return jnp.concatenate([noise, row, column, reward[None], jnp.asarray(self._clock)[:, time]])
 
     def _seed_token(self, seeds: Float[Array, "noise case"]) -> Float[Array, "feature case"]:
         cases = seeds.shape[-1]
@@ -308,22 +320,27 @@ def _optima(game: exact.Hunt) -> list[Reference]:
     return list(_optima_of(game))
 
 
-def _act(outputs: Float[Array, "move case"], key: Any, time: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
+def _keys(key: Key[Array, ""] | None, times: Int[Array, " time"]) -> Key[Array, " time"] | None:
+    """A key for each of these times, if there is one at all."""
+    return None if key is None else jax.vmap(functools.partial(rng.inside, key))(times)
+
+
+def _act(outputs: Float[Array, "move case"], key: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
     """The largest output, or a sample of their softmax if there is a key, and the action's log-probability."""
     if key is None:
         return jnp.argmax(outputs, axis=0), jnp.zeros(outputs.shape[1])
-    noise = jax.random.gumbel(rng.inside(key, time), outputs.shape)
+    noise = jax.random.gumbel(key, outputs.shape)
     action = jnp.argmax(outputs + noise, axis=0)
     return action, jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=0), action[None], axis=0)[0]
 
 
-def _repeat(step: Any, state: Any, times: int, differentiable: bool) -> Any:
-    """Apply step(time, state) until nobody is active, or `times` times where a gradient is wanted."""
-    if differentiable:
-        return jax.lax.scan(lambda s, time: (step(time, s), None), state, jnp.arange(times))[0]
+def _repeat(step: Any, state: Any, times: int, keys: Key[Array, " time"] | None) -> Any:
+    """Apply step(time, key, state) `times` times, where a gradient is wanted, or without keys until nobody is active."""
+    if keys is not None:
+        return jax.lax.scan(lambda s, now: (step(*now, s), None), state, (jnp.arange(times), keys))[0]
     carry = (jnp.int32(0), state)
     going = jax.lax.while_loop(
-        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], c[1])), carry
+        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], None, c[1])), carry
     )
     return going[1]
 

@@ -19,6 +19,7 @@ from es_randomized.plan import Plan
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.optimizers import Optimizer
+from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
 EXPERIMENT = Experiment(
@@ -47,7 +48,11 @@ def driver():
     return Gradient.of(replace(EXPERIMENT, driver=GradientSettings(optimizer=ADAM)))
 
 
-def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(driver):
+@pytest.mark.parametrize(
+    "task", [EXPERIMENT.task, AssociativeRecall(n=3, bits=2, noise_width=2)], ids=lambda task: type(task).__name__
+)
+def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(task):
+    driver = Gradient.of(replace(EXPERIMENT, task=task, plan=Plan(tile=4)))  # several tiles, also of bundles
     weights, generation, reach = np.asarray(driver.init().weights), np.uint32(3), np.float32(3e-3)
     directions = np.random.default_rng(0).normal(size=(8, driver.parameters)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -65,7 +70,7 @@ def plain_losses(weights, generation):
     instances = task.sample(rng.address(9, rng.Purpose.INSTANCES, generation), batch.instances)
     seeds = task.seeds(rng.address(9, rng.Purpose.SEEDS, generation), batch.seeds)
     policy = model.policy(unraveller(model, task)(weights), task.interface)
-    return task.rollout(policy, task.observe(*pair(instances, seeds))).loss.reshape(6, 4)
+    return task.rollout(policy, task.observe(*pair(instances, seeds))).loss[0].reshape(6, 4)
 
 
 def test_ten_steps_are_those_of_a_plain_optax_loop(driver):

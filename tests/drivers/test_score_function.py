@@ -50,7 +50,7 @@ class Plain(Task):
 
     def outcome(self, arms, contexts):
         loss = jnp.asarray(COST)[contexts, arms]
-        return Outcome(loss, loss == 0, arms)
+        return Outcome(loss[None], loss[None] == 0, arms[None])
 
     def rollout(self, policy, observations):
         tokens, contexts = observations
@@ -68,7 +68,7 @@ class Bandit(Plain):
         tokens, contexts = observations
         chances = jax.nn.log_softmax(policy(tokens)[:, 0], axis=0)
         arms = self.choose(chances, key)
-        return self.outcome(arms, contexts), jnp.take_along_axis(chances, arms[None], axis=0)[0]
+        return self.outcome(arms, contexts), jnp.take_along_axis(chances, arms[None], axis=0)
 
     def choose(self, chances, key):
         return jax.random.categorical(key, chances, axis=0)

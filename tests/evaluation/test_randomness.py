@@ -106,7 +106,7 @@ def test_equal_instances_in_different_blocks_are_sampled_independently(sampled):
 def dropout():
     """Weights without and with dropout, each leaf with a leading axis `run`."""
     found = runs(RANDOM, MEMBERS[:1], "dropout", 400, drop=0.3)
-    assert found.count == 400
+    assert found.number == 400
     return jax.device_get(jax.jit(jax.vmap(unraveller(MODEL, TASK)))(jnp.concatenate([MEMBERS[:1], found.weights])))
 
 

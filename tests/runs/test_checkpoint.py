@@ -1,0 +1,54 @@
+"""A checkpoint scores exactly like the run it was made of, and bad ones say what is wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from es_randomized.configuration import load
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.errors import RunFolderError
+from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
+from es_randomized.evaluator import LocalEvaluator
+from es_randomized.runs.checkpoint import export, is_checkpoint, metrics_of
+from es_randomized.runs.folder import RunFolder
+from es_randomized.training import run_session
+
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "a")
+    driver = driver_of(load(TINY, {"budget.generations": 3}))
+    folder.create(driver.experiment)
+    run_session(folder, driver, LocalEvaluator(driver), lambda row: None)
+    return folder
+
+
+def test_a_run_that_was_not_evaluated_is_not_exported(run, tmp_path):
+    with pytest.raises(RunFolderError, match="was not evaluated; first es-randomized evaluate"):
+        export(run, tmp_path / "kept")
+
+
+def test_a_checkpoint_scores_like_its_run(run, tmp_path):
+    score = evaluate_runs([newest(run)])
+    write_score(run, run.experiment(), score)
+    kept = RunFolder(tmp_path / "kept")
+    export(run, kept.path)
+    assert is_checkpoint(kept)
+    assert not is_checkpoint(run)
+    np.testing.assert_array_equal(newest(kept).weights, newest(run).weights)
+    assert evaluate_runs([newest(kept)]).to_json() == score.to_json() == kept.evaluation_file.read_text()
+    assert metrics_of(kept).equals(metrics_of(run))
+    with pytest.raises(RunFolderError, match="exists already"):
+        export(run, kept.path)
+
+
+def test_damaged_weights_are_named(run, tmp_path):
+    write_score(run, run.experiment(), evaluate_runs([newest(run)]))
+    kept = RunFolder(tmp_path / "kept")
+    export(run, kept.path)
+    (kept.path / "weights.safetensors").write_bytes(b"torn")
+    with pytest.raises(RunFolderError, match=r"weights.safetensors is damaged.*get the checkpoint again"):
+        newest(kept)

@@ -1,0 +1,63 @@
+"""Every task with every kind of driver, through the calls behind `train` and `evaluate`: a new task or driver must join in."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
+from es_randomized.configuration import parse, tasks
+from es_randomized.drivers.driver import Driver
+
+TASKS = {  # settings of a tiny one, and as many instances as are two bundles or more
+    "associative_recall": ("n: 3, bits: 2, noise_width: 2", 6),
+    "cycle_colouring": ("n: 5", 4),
+    "treasure_hunt": ("rows: 2, columns: 2, steps: 4, noise_width: 2", 6),
+}
+DRIVERS = {Evolution: "kind: Open_ES, population: 8, std: 0.5", Gradient: "kind: gradient"}
+EXPERIMENT = """
+task: {{kind: {task}, {settings}}}
+model: {{width: 4, blocks: 1, hidden: 4}}
+batch: {{instances: {instances}, seeds: 4}}
+driver: {{{driver}}}
+budget: {{generations: 2}}
+evaluation: {{seeds: 8, votes: [3], instances: 12}}
+plan: {{chunk: 8}}
+"""
+
+
+def experiment(task, driver):
+    settings, instances = TASKS[task]
+    return parse(EXPERIMENT.format(task=task, settings=settings, instances=instances, driver=driver))
+
+
+def test_every_task_and_every_kind_of_driver_is_here():
+    assert list(TASKS) == tasks()
+    assert set(DRIVERS) == set(Driver.__subclasses__())
+
+
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("task", TASKS)
+def test_two_generations_move_the_weights_and_can_be_replayed(task, kind):
+    driver = driver_of(experiment(task, DRIVERS[kind]))
+    assert type(driver) is kind
+    first = replayed = driver.init()
+    for step in train(driver, local_evaluator(driver), first):
+        assert step.losses.shape == (driver.losses_per_generation,)
+        assert np.isfinite(step.losses).all()
+        replayed = driver.replay(replayed, step.generation, step.losses)
+    assert step.generation == 1
+    assert (np.asarray(driver.centre(step.state)) != np.asarray(driver.centre(first))).any()
+    jax.tree.map(np.testing.assert_array_equal, replayed, step.state)
+    assert min(vars(driver.cost()).values()) > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_first_weights_are_scored(task):
+    driver = driver_of(experiment(task, DRIVERS[Gradient]))
+    found = evaluate(driver.experiment, driver.centre(driver.init()))
+    largest = driver.experiment.task.largest_loss if found.headline == "loss" else 1
+    for estimate in found.single:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= largest
+    assert json.loads(found.to_json())["references"]
