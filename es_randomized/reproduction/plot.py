@@ -1,6 +1,7 @@
 """Draw a figure from its numbers: colour says which model, shape and line say how it answers, hollow is the paper."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from es_randomized.report.picture import FAINT, INK, PALETTE
@@ -26,6 +27,9 @@ MEASURES = {
 }
 DODGE = 0.5  # of the distance between two positions, shared by all curves
 WIDTH, HEIGHT = 5.6, 4.4  # of a panel, in inches
+NOTE_WIDTH = 76  # characters below a panel
+NOTE = "#666666"
+ROOM_FOR_NAMES = 0.28  # of the width of the panel, to the right, where there are lines to name
 
 
 def save(path: Path, tree: Tree) -> None:
@@ -48,13 +52,16 @@ def picture(tree: Tree) -> Any:
         _panel(axes, panel, colours, tree["paper_comparable"])
     handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
     handles |= {"paper": _hollow()} if any(h.get_gid() == "paper" for a in figure.axes for h in a.lines) else {}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.suptitle(tree["title"], x=0.01, ha="left", color=INK, fontsize=13)
-    figure.supxlabel(_footnote(tree), x=0.01, ha="left", color=FAINT, fontsize=9)
+    legend = figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=9
+    )
+    legend.set_title("\n".join(wrap(_note(tree), NOTE_WIDTH * max(2, columns))), prop={"size": 9})
+    legend.get_title().set_color(NOTE)
     return figure
 
 
-def _footnote(tree: Tree) -> str:
+def _note(tree: Tree) -> str:
     seeds = max((p["sample"]["training_seeds"] for panel in tree["panels"] for p in _points(panel)), default=0)
     interval = f", bars are {tree['confidence']:.0%} intervals of their mean" if seeds > 1 else ""
     return f"{tree['scale']} scale: {tree['note']}. Dots are single training runs ({seeds} per point){interval}."
@@ -66,16 +73,18 @@ def _panel(axes: Any, panel: Tree, colours: dict[str, str], comparable: bool) ->
     for curve in panel["curves"]:
         shift = DODGE * ((beside.index(_beside(panel, curve)) + 0.5) / len(beside) - 0.5)
         _curve(axes, panel, curve, places, shift, colours, comparable)
+    right = len(places) - 0.45
+    if panel["lines"]:
+        right += ROOM_FOR_NAMES * len(places)
     for line in panel["lines"]:
-        axes.axhline(line["value"], color=INK, linewidth=1, linestyle=(0, (6, 3)), zorder=1)
-        axes.text(
-            len(places) - 0.52, line["value"], line["label"], ha="right", va="bottom", fontsize=7.5, color=INK
-        ).set_gid("line")
+        colour = INK if panel["axis"] else colours.get(line["measure"], INK)
+        axes.axhline(line["value"], color=colour, linewidth=1, linestyle=(0, (6, 3)), zorder=1)
+        axes.text(right, line["value"], line["label"], ha="right", va="bottom", fontsize=8, color=colour)
     axes.set_title(panel["title"], loc="left", color=INK, fontsize=11)
     axes.set_ylabel(panel["label"])
     axes.set_xlabel(panel["axis"] or "")
     axes.set_xticks(range(len(places)), [_wrapped(place) for place in places])
-    axes.set_xlim(-0.55, len(places) - 0.45)
+    axes.set_xlim(-0.55, right)
     axes.set_ylim(bottom=0, top=102 if "%" in panel["label"] else None)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
@@ -99,10 +108,12 @@ def _curve(
     for place, point in zip(x, points, strict=True):
         values = list(point["by_seed"].values())
         axes.plot([place] * len(values), values, marker=".", markersize=4, linestyle="none", color=colour, alpha=0.45)
-    if comparable:
+    if comparable and curve["paper"]:
         at = [places.index(_place(panel, curve, known["x"])) + shift for known in curve["paper"]]
         shown = [known["value"] for known in curve["paper"]]
-        axes.plot(at, shown, gid="paper", marker=marker, markersize=9, mfc="none", mec=colour, linestyle="none")
+        axes.plot(
+            at, shown, gid="paper", marker=marker, markersize=9, mfc="none", mec=colour, linestyle="none", clip_on=False
+        )
 
 
 def _places(panel: Tree, comparable: bool) -> list[Any]:

@@ -175,5 +175,5 @@ def _lines(figure: Figure, panel: Panel, points: Any, read: _Reader) -> list[Tre
         for reference in tree["references"] if tree else ():
             if reference["name"].startswith(beginning) and reference[value] is not None:
                 factor = 100 if tree and tree["headline"] == "success" else 1
-                found.append({"label": reference["name"], "value": factor * reference[value]})
+                found.append({"label": reference["name"], "measure": value, "value": factor * reference[value]})
     return found

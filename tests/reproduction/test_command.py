@@ -32,7 +32,7 @@ def test_a_toy_figure_from_nothing_to_numbers_and_picture(reproduced):
     assert point["mean"] == pytest.approx(100 * evaluation["average"]["value"])
     assert point["low"] is None, "one training seed has no interval"
     assert point["sample"] == {"training_seeds": 1} | evaluation["sample"]
-    assert beside["lines"] == [{"label": "exact optimum (two rounds, identifiers)", "value": 100.0}]
+    assert beside["lines"] == [{"label": "exact optimum (two rounds, identifiers)", "measure": "worst", "value": 100.0}]
     assert [curve["answer"] for curve in along["curves"]] == ["one run", "sampled", "majority of 5"]
 
 
