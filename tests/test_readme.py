@@ -13,7 +13,8 @@ README = (ROOT / "README.md").read_text()
 def test_the_python_in_the_readme_runs() -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
     code = code.replace(
-        '"budget.generations": 30, "evaluation.seeds": 200', '"budget.generations": 2, "evaluation.seeds": 10'
+        '"budget.generations": 30, "evaluation.seeds": 200',
+        '"budget.generations": 2, "task.n": 7, "driver.population": 16, "evaluation.seeds": 200',
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr

@@ -16,7 +16,7 @@ SHAPES = [
     for heads in (1, 2)
     for key in (None, 4)
     for activation in ("relu", "gelu")
-] + [{"heads": 2, "key": key, "attention": "linear", "stem": True} for key in (None, 4)]
+] + [{"heads": 2, "key": key, "attention": "linear", "stem": 5} for key in (None, 4)]
 
 
 def small(**settings):

@@ -26,7 +26,7 @@ TOP = {"rows": 3, "columns": 3, "steps": 4, "episodes": 3, "start": [0, 1], "obs
 CORNER = {"rows": 3, "columns": 3, "steps": 4, "episodes": 3, "obstacles": [[2, 0]]}
 SETTINGS = [  # task, model, and seeds of random weights that make hunts of all kinds
     (SMALL | {"episodes": 1}, {"attention": "linear", "blocks": 1, "heads": 2, "key": 3}, (3, 4)),
-    (SMALL, {"attention": "linear", "blocks": 2, "stem": True}, (2, 3)),
+    (SMALL, {"attention": "linear", "blocks": 2, "stem": 6}, (2, 3)),
     (SMALL, {"attention": "softmax", "blocks": 2, "heads": 2, "key": 3}, (13, 14)),
     (TOP, {"attention": "softmax", "blocks": 1}, (4, 5)),
     (CORNER, {"attention": "linear", "blocks": 1}, (1, 5)),
