@@ -4,7 +4,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from es_randomized.report.picture import FAINT, INK, PALETTE
+from es_randomized.report.palette import FAINT, INK, PALETTE
 
 Tree = dict[str, Any]
 
