@@ -115,6 +115,7 @@ class Scale:
         seeds: training seeds.
         settings: dotted settings of all trials; those of an axis and of a model win over them.
         axes: other positions, by the name of the axis.
+        experiment: the file every trial starts from, if it is not the figure's.
         comparable: whether the paper's values are of the same task, and so worth drawing.
     """
 
@@ -122,6 +123,7 @@ class Scale:
     seeds: Annotated[list[int], Field(min_length=1)]
     settings: Dotted = Field(default_factory=dict)
     axes: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
+    experiment: str | None = None
     comparable: bool = True
 
 
@@ -189,7 +191,7 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> Figure:
         "models": {name: settings_of(f"models.{name}", Model, part) for name, part in tree.get("models", {}).items()},
         "curves": [settings_of(f"curves.{i}", Curve, part) for i, part in enumerate(tree.get("curves", []))],
         "panels": [settings_of(f"panels.{i}", Panel, part) for i, part in enumerate(tree.get("panels", []))],
-        "experiment": path.parent / str(tree.get("experiment", "")),
+        "experiment": path.parent / (chosen.experiment or str(tree.get("experiment", ""))),
     }
     return construct("figure", Figure, parts | {"name": path.stem, "scale": chosen, "scale_name": scale})
 

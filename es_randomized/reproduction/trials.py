@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from es_randomized.configuration import dump, load
+from es_randomized.drivers.layout import with_tile
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.randomness import Randomness
@@ -95,6 +96,8 @@ def _experiment(figure: Figure, model: str, axis: str | None, position: int, see
     layers = (figure.scale.settings, along, figure.models[model].settings, {"seed": seed})
     experiment = load(figure.experiment, _layered(*layers))
     experiment.batch.bundles(experiment.task)  # says so now if the instances are no whole bundles
+    if experiment.plan.tile != "auto":
+        with_tile(experiment)  # or if the tile does not divide the cases
     return experiment
 
 
