@@ -30,11 +30,7 @@ class Decoded:
     """Parents that were given LENGTH tokens, and children that go on from some of them."""
 
     def __init__(self, shape):
-<<<<<<< HEAD
         self.model = Transformer(width=6, blocks=2, hidden=8, stem=7 if shape["heads"] == 2 else None, **shape)
-=======
-        self.model = Transformer(width=6, blocks=2, hidden=8, stem=5 if shape["heads"] == 2 else None, **shape)
->>>>>>> fix-tests
         generator = np.random.default_rng(1)
         self.weights = twin.random_weights(self.model, INTERFACE, 2)
         self.tokens = generator.normal(size=(4, LENGTH, CASES)).astype(np.float32)

@@ -16,11 +16,7 @@ SHAPES = [
     for heads in (1, 2)
     for key in (None, 4)
     for activation in ("relu", "gelu")
-<<<<<<< HEAD
 ] + [{"heads": 2, "key": key, "attention": "linear", "stem": 7} for key in (None, 4)]
-=======
-] + [{"heads": 2, "key": key, "attention": "linear", "stem": 5} for key in (None, 4)]
->>>>>>> fix-tests
 
 
 def small(**settings):

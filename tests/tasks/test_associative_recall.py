@@ -13,13 +13,8 @@ from tests.tools import transformer_twin as twin
 CASES = 3
 SETTINGS = [
     ({"n": 2, "bits": 1, "noise_width": 1}, {"blocks": 1, "attention": "softmax"}),
-<<<<<<< HEAD
     ({"n": 4, "bits": 3, "noise": "normal"}, {"blocks": 2, "heads": 2, "key": 5, "attention": "linear", "stem": 6}),
     ({"n": 3, "bits": 2}, {"blocks": 2, "heads": 2, "attention": "softmax", "stem": 6}),
-=======
-    ({"n": 4, "bits": 3, "noise": "normal"}, {"blocks": 2, "heads": 2, "key": 5, "attention": "linear", "stem": 5}),
-    ({"n": 3, "bits": 2}, {"blocks": 2, "heads": 2, "attention": "softmax", "stem": 8}),
->>>>>>> fix-tests
     ({"n": 5, "bits": 2, "noise": "uniform"}, {"blocks": 1, "key": 5, "attention": "softmax"}),
     ({"n": 3, "bits": 5, "noise_width": 2}, {"blocks": 3, "attention": "linear"}),
 ]
