@@ -22,7 +22,7 @@ class Axis:
 
     Attributes:
         label: of the axis.
-        settings: dotted settings that change together, one value per position; the first setting names the axis.
+        settings: dotted settings that change together, one value per position; those of the first are shown.
     """
 
     label: str
@@ -31,11 +31,6 @@ class Axis:
     def __post_init__(self) -> None:
         if len({len(values) for values in self.settings.values()}) != 1 or not self.values:
             raise ValueError(f"the settings {', '.join(self.settings)} need one value each for every position")
-
-    @property
-    def name(self) -> str:
-        """Short, for the names of trials."""
-        return next(iter(self.settings)).rpartition(".")[2]
 
     @property
     def values(self) -> list[Any]:

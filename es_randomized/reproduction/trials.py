@@ -12,7 +12,7 @@ from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.experiment import Experiment
-from es_randomized.reproduction.figure import Axis, Dotted, Figure, Panel
+from es_randomized.reproduction.figure import Dotted, Figure, Panel
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.journal import generations_in
 
@@ -112,8 +112,7 @@ def _layered(*layers: Dotted) -> Dotted:
 
 
 def _name(figure: Figure, model: str, axis: str | None, position: int, seed: int) -> str:
-    varied: Axis | None = figure.axes[axis] if axis else None
-    where = [f"{varied.name}{varied.values[position]}"] if varied else []
+    where = [f"{axis}{figure.axes[axis].values[position]}"] if axis else []
     return "-".join([model, *where, f"seed{seed}"])
 
 

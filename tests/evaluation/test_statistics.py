@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from es_randomized.evaluation.statistics import clopper_pearson, exact, loss_rates, rates, worst
+from es_randomized.evaluation.statistics import clopper_pearson, exact, loss_rates, losses_of, rates, worst
 
 CHANCES = np.linspace(0.2, 0.9, 40)
 
@@ -163,3 +163,31 @@ def test_a_deterministic_policy_has_exact_rates_at_an_instance():
     assert [estimate.value for estimate in exact(values, lower_is_better=True)] == [50.5, 96, 100]
     assert all(e.low == e.value == e.high for e in exact(values))
     assert loss_rates(values[:, None], 0.95, 200.0) == exact(values, lower_is_better=True)
+
+
+# Losses of any size
+
+
+def simulated_losses(samples, seed, noise):
+    """Losses [instance, sample] around means of variance 4."""
+    generator = np.random.default_rng(seed)
+    means = generator.normal(10, 2, (3000, 1))
+    return means + generator.normal(0, noise, (3000, samples)) if noise else np.repeat(means, samples, axis=1)
+
+
+@pytest.mark.parametrize("samples", [2, 5, 50])
+@pytest.mark.parametrize("noise", [0.0, 1.0, 4.0])
+def test_the_share_of_variance_between_runs_does_not_depend_on_their_number(samples, noise):
+    shares = [losses_of(simulated_losses(samples, seed, noise), 0.95).between_runs for seed in range(5)]
+    assert np.mean(shares) == pytest.approx(noise**2 / (noise**2 + 4), abs=0.02)
+
+
+def test_losses_without_a_bound_have_their_mean_and_quantile():
+    losses = simulated_losses(50, 0, 1.0)
+    found = losses_of(losses, 0.95)
+    assert found.average.value == pytest.approx(losses.mean())
+    assert found.average.low < found.average.value < found.average.high < np.inf
+    assert found.p95.value == pytest.approx(np.quantile(losses.mean(axis=1), 0.95))
+    alone = losses_of(losses[:, :1], 0.95)
+    assert alone.average == pytest.approx([losses[:, 0].mean()] * 3)
+    assert alone.between_runs == 0

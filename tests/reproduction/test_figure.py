@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from es_randomized.errors import ConfigError
+from es_randomized.errors import ConfigError, MemoryBudgetError
 from es_randomized.fitness import parameters
 from es_randomized.reproduction.figure import load_figure
 from es_randomized.reproduction.trials import points_of, trials_of
@@ -104,6 +104,11 @@ def test_full_scale_has_a_trial_at_every_position_of_the_paper(path):
                 known = curve.paper.get(measure, {})
                 if panel.axis and isinstance(known, dict):
                     assert set(known) <= {float(value) for value in figure.axes[panel.axis].values}
+
+
+def test_a_tile_that_does_not_divide_the_cases_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(MemoryBudgetError, match="must divide the 8 cases"):
+        trials_of(load_figure(changed(tmp_path, "{budget.generations: 3}", "{plan.tile: 3}"), "small"))
 
 
 def test_points_that_ask_for_the_same_experiment_share_a_trial():
