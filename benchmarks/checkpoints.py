@@ -3,7 +3,7 @@
     python -m benchmarks.checkpoints
 
 Reads checkpoints/<name>-<seed>/evaluation.json, which `es-randomized evaluate checkpoints/<name>-<seed>` repeats, and the
-metrics beside it. Training runs are the unit: the interval is Student's over seeds (95 %), none for a single run.
+metrics beside it. Training runs are the unit: the interval is Student's over seeds (95 %), none for fewer than three.
 """
 
 import json
@@ -52,7 +52,7 @@ def _group(folders: list[Path]) -> dict[str, Any]:
 def _intervals(values: np.ndarray) -> dict[str, Any]:
     """Mean over seeds, half the width of its interval and the values, for each level."""
     count = len(values)
-    half = stats.t.ppf(0.975, count - 1) * values.std(axis=0, ddof=1) / count**0.5 if count > 1 else [None] * 3
+    half = stats.t.ppf(0.975, count - 1) * values.std(axis=0, ddof=1) / count**0.5 if count > 2 else [None] * 3
     return {
         level: {"mean": float(values[:, i].mean()), "half_width": _plain(half[i]), "values": values[:, i].tolist()}
         for i, level in enumerate(LEVELS)
