@@ -7,7 +7,7 @@ from es_randomized.settings import settings
 from es_randomized.tasks import cycle_colouring
 from es_randomized.tasks.task import Outcome
 
-CALLS = {"left": 60}
+CALLS = {"left": 300}  # more than the check of the first centre takes in the coordinator
 
 
 @settings
