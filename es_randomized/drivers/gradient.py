@@ -93,7 +93,7 @@ class Gradient(Driver):
         return np.asarray(loss)[None], after
 
     def centre(self, state: State) -> Float[Array, " param"]:
-        return state.weights
+        return jnp.asarray(state.weights)
 
     def cost(self) -> Cost:
         cost = batch_cost(self.experiment.task, self.experiment.model, self.experiment.batch)

@@ -56,8 +56,8 @@ class EvosaxStrategy(Strategy):
 
     def centre(self, state: State) -> Float[Array, " param"]:
         if self.entry.population_based:
-            return state.population[jnp.argmin(state.fitness)]
-        return state.mean
+            return jnp.asarray(state.population)[jnp.argmin(state.fitness)]
+        return jnp.asarray(state.mean)
 
     def sample_shape(self) -> Any:
         centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
