@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     CHECK_SEEDS = 8
     ACTIONS = 9
     EVALUATION_NOISE = 10
+    NOISE_TABLE = 11
 
 
 def address(

@@ -1,5 +1,6 @@
-"""Every test runs with shapes checked, strict promotion, key-reuse checks, two CPU devices and a cache of its own."""
+"""Every test runs with shapes checked, strict promotion, key-reuse checks, two CPU devices and a cache for the session."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,9 +13,12 @@ install_import_hook("es_randomized", "beartype.beartype")
 
 from es_randomized import compilation  # noqa: E402  (after the hook: it checks the shapes of what is imported later)
 
-CACHE = Path(tempfile.mkdtemp(prefix="es_randomized_programs_"))
+# One cache of compiled programs for this session: its parallel processes and the commands it runs find it in the environment.
+FIRST = "PYTEST_XDIST_WORKER" not in os.environ
+if FIRST:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="es_randomized_tests_")
 
-compilation.configure(devices=2, cache=CACHE)
+compilation.configure(devices=2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
@@ -24,4 +28,5 @@ hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_unconfigure():
-    shutil.rmtree(CACHE, ignore_errors=True)
+    if FIRST:
+        shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]), ignore_errors=True)

@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from es_randomized import plan, rng
+from es_randomized.compilation import jit
 from es_randomized.errors import MemoryBudgetError
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness
@@ -51,5 +52,9 @@ def fitness_of(experiment: Experiment, block: int) -> Fitness:
 
 def first_weights(experiment: Experiment) -> tuple[Float[Array, " param"], Key[Array, ""]]:
     """Flat weights before generation 0, and a key for whatever else a driver draws then."""
-    for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT))
-    return ravel_pytree(experiment.model.init(for_weights, experiment.task.interface))[0], for_driver
+
+    def draw() -> tuple[Float[Array, " param"], Key[Array, ""]]:
+        for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT))
+        return ravel_pytree(experiment.model.init(for_weights, experiment.task.interface))[0], for_driver
+
+    return jit(draw)()

@@ -4,6 +4,7 @@ E += Attention(norm(E)); E += down(act(up(norm(E)))). Layer norms have no parame
 the next matrix, and evolution strategies pay for every extra dimension.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -52,13 +53,13 @@ class Transformer:
     def init(self, key: Key[Array, ""], interface: Interface) -> Weights:
         """Fresh float32 weights: truncated normal with variance 1/fan-in, biases 0 and every matrix before a skip
         connection scaled by 1/(2 sqrt(layers)), where attention and MLP count as a layer each."""
-        keys = iter(jax.random.split(key, 2 + 6 * self.blocks + 2 * bool(self.stem)))
+        draws = self._draws(key, interface)
         skip = 0.5 / (2 * self.blocks + bool(self.stem)) ** 0.5
-        embed = _matrix(next(keys), (self.width, interface.features))
-        blocks = [self._block(keys, skip) for _ in range(self.blocks)]
-        readout = _matrix(next(keys), (interface.outputs, self.width))
+        embed = _matrix(next(draws), (self.width, interface.features))
+        blocks = [self._block(draws, skip) for _ in range(self.blocks)]
+        readout = _matrix(next(draws), (interface.outputs, self.width))
         weights = {"embed": embed, "blocks": blocks, "readout": readout, "readout_bias": jnp.zeros(interface.outputs)}
-        return weights | {"stem": self._mlp(keys, self.stem, skip)} if self.stem else weights
+        return weights | {"stem": self._mlp(draws, self.stem, skip)} if self.stem else weights
 
     def flops(self, interface: Interface) -> int:
         """Floating-point operations of the matrix products for one token (a multiply and an add count two)."""
@@ -78,30 +79,37 @@ class Transformer:
         query = block["query"] * self.key**-0.5
         return [Head(*parts) for parts in zip(query, block["key"], block["value"], block["output"], strict=True)]
 
-    def _block(self, keys: Iterator[Any], skip: float) -> Weights:
-        return self._attention(keys, skip) | self._mlp(keys, self.hidden, skip)
+    def _draws(self, key: Key[Array, ""], interface: Interface) -> Iterator[Float[Array, " entry"]]:
+        """Truncated normals for one matrix after the other, each with a key of its own; one program draws them all."""
+        inner = self.width if self.key is None else self.key
+        rows = max(interface.features, interface.outputs, self.hidden, self.stem or 0, self.heads * inner)
+        keys = jax.random.split(key, 2 + 6 * self.blocks + 2 * bool(self.stem))
+        return iter(jax.vmap(lambda one: jax.random.truncated_normal(one, -2.0, 2.0, (rows * self.width,)))(keys))
 
-    def _mlp(self, keys: Iterator[Any], hidden: int, skip: float) -> Weights:
+    def _block(self, draws: Iterator[Array], skip: float) -> Weights:
+        return self._attention(draws, skip) | self._mlp(draws, self.hidden, skip)
+
+    def _mlp(self, draws: Iterator[Array], hidden: int, skip: float) -> Weights:
         return {
-            "up": _matrix(next(keys), (hidden, self.width)),
+            "up": _matrix(next(draws), (hidden, self.width)),
             "up_bias": jnp.zeros(hidden),
-            "down": _matrix(next(keys), (self.width, hidden), skip),
+            "down": _matrix(next(draws), (self.width, hidden), skip),
             "down_bias": jnp.zeros(self.width),
         }
 
-    def _attention(self, keys: Iterator[Any], skip: float) -> Weights:
+    def _attention(self, draws: Iterator[Array], skip: float) -> Weights:
         if self.key is None:
             square = (self.heads, self.width, self.width)
             return {
-                "score": _matrix(next(keys), square, self.width**-0.5),
-                "message": _matrix(next(keys), square, skip * self.heads**-0.5),
+                "score": _matrix(next(draws), square, self.width**-0.5),
+                "message": _matrix(next(draws), square, skip * self.heads**-0.5),
             }
         inward = (self.heads, self.key, self.width)
         return {
-            "query": _matrix(next(keys), inward),
-            "key": _matrix(next(keys), inward),
-            "value": _matrix(next(keys), inward),
-            "output": _matrix(next(keys), (self.heads, self.width, self.key), skip * self.heads**-0.5),
+            "query": _matrix(next(draws), inward),
+            "key": _matrix(next(draws), inward),
+            "value": _matrix(next(draws), inward),
+            "output": _matrix(next(draws), (self.heads, self.width, self.key), skip * self.heads**-0.5),
         }
 
 
@@ -172,10 +180,10 @@ class TransformerPolicy(Policy):
         return contract(self.weights["readout"], _norm(x)) + _column(self.weights["readout_bias"], x)
 
 
-def _matrix(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Array:
-    """Truncated normal with variance scale^2 / fan-in; the last axis is the fan-in."""
+def _matrix(draw: Float[Array, " entry"], shape: tuple[int, ...], scale: float = 1.0) -> Array:
+    """The first entries of a draw as a matrix of variance scale^2 / fan-in; the last axis is the fan-in."""
     spread = scale / (shape[-1] ** 0.5 * 0.87962566)  # the standard deviation of a normal truncated at 2
-    return spread * jax.random.truncated_normal(key, -2.0, 2.0, shape)
+    return spread * draw[: math.prod(shape)].reshape(shape)
 
 
 def _norm(x: Float[Array, "width *rest"]) -> Float[Array, "width *rest"]:

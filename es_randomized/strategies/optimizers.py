@@ -1,7 +1,9 @@
 """Optimizers of the weights or of a search distribution's centre: optax by name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import jax
+import jax.numpy as jnp
 import optax
 from pydantic import Field
 
@@ -9,6 +11,7 @@ from es_randomized.schedules import Rate, build
 from es_randomized.settings import settings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+CLIPUP_SPEED = 2.0  # in units of the learning rate
 
 
 @settings
@@ -53,7 +56,16 @@ class Optimizer:
             return optax.scale_by_rms(self.second_moment, self.epsilon)
         if self.kind == "sgd":
             return optax.trace(self.momentum) if self.momentum else optax.identity()
-        # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.
-        from evosax.core.optimizer import scale_by_clipup
+        return optax.chain(optax.normalize_by_update_norm(), _clipped_momentum(self.momentum))
 
-        return optax.chain(optax.normalize_by_update_norm(), scale_by_clipup(momentum=self.momentum))
+
+def _clipped_momentum(decay: float) -> optax.GradientTransformation:
+    """ClipUp's velocity, at most `CLIPUP_SPEED` long (Toklu et al. 2020; evosax's own calls what optax deprecated)."""
+
+    def update(step: optax.Updates, velocity: optax.Updates, _weights: Any = None) -> tuple[Any, Any]:
+        velocity = jax.tree.map(lambda v, s: decay * v + s, velocity, step)
+        speed = optax.tree.norm(velocity)
+        velocity = optax.tree.scale(jnp.where(speed > CLIPUP_SPEED, CLIPUP_SPEED / speed, 1.0), velocity)
+        return velocity, velocity
+
+    return optax.GradientTransformation(optax.tree.zeros_like, update)

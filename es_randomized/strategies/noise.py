@@ -1,0 +1,138 @@
+"""Standard noise [row, param] that exists only where it is asked for: any rows, any columns, the same bits every time.
+
+`Normal` is evosax's own noise. With JAX's partitionable threefry, entry k of a draw depends on the key and the counter k
+alone, so a block of rows, or of columns, is drawn without the rest. `Signs` and `Table` are cheaper and have other
+distributions; a run says which it used.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.random import threefry2x32_p
+from jaxtyping import Array, Float, Int, Key, UInt32
+
+from es_randomized import rng
+
+WORD = 32  # random bits in one draw of threefry
+HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
+
+
+class Noise(ABC):
+    """Independent rows of zero mean and unit variance.
+
+    Attributes:
+        columns: entries of a row.
+        align: first columns and widths of blocks are multiples of it.
+        draws_per_entry: draws of threefry an entry costs.
+    """
+
+    columns: int
+    align: int = 1
+    draws_per_entry: float = 1.0
+
+    def prepare(self, seed: int) -> Any:
+        """What every process makes once and keeps, None where there is nothing."""
+        return None
+
+    @abstractmethod
+    def block(
+        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+    ) -> Float[Array, "row width"]:
+        """Columns first, ..., first + width - 1 of some rows. Columns past the last one hold noise nobody uses.
+
+        Args:
+            kept: what `prepare` returned.
+            key: of the generation.
+            first: a multiple of `align`; may be traced.
+        """
+
+
+@dataclass(frozen=True)
+class Normal(Noise):
+    """The normals of `jax.random.normal(key, (rows, columns))`, bit for bit."""
+
+    columns: int
+
+    def block(
+        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+    ) -> Float[Array, "row width"]:
+        return _normal(_bits(key, rows, self.columns, first, width))
+
+
+@dataclass(frozen=True)
+class Signs(Noise):
+    """Rademacher noise, +1 or -1: a bit an entry, so 32 entries for the price of one normal."""
+
+    columns: int
+    align: int = WORD
+    draws_per_entry: float = 1 / WORD
+
+    def block(
+        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+    ) -> Float[Array, "row width"]:
+        words = _bits(key, rows, -(-self.columns // WORD), first // WORD, -(-width // WORD))
+        bits = (words[:, :, None] >> np.arange(WORD, dtype=np.uint32)[None, None]) & np.uint32(1)
+        return (2.0 * bits.astype(jnp.float32) - 1.0).reshape(len(rows), -1)[:, :width]
+
+
+@dataclass(frozen=True)
+class Table(Noise):
+    """Rows are windows of one table of normals, at random places (Salimans 2017): no draws, but rows overlap."""
+
+    columns: int
+    size: int = 2**24
+    draws_per_entry: float = 0.0
+
+    def prepare(self, seed: int) -> Float[Array, " entry"]:
+        key = rng.address(seed, rng.Purpose.NOISE_TABLE)
+        return jax.random.normal(key, (self.size + self.columns,))
+
+    def block(
+        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+    ) -> Float[Array, "row width"]:
+        starts = _bits(key, rows, 1, 0, 1)[:, 0] % np.uint32(self.size)
+
+        def window(start: UInt32[Array, ""]) -> Float[Array, " width"]:
+            return jax.lax.dynamic_slice(kept, (start.astype(jnp.int32) + first,), (width,))
+
+        return jax.lax.map(window, starts)
+
+
+NOISES: dict[str, type[Noise]] = {"normal": Normal, "signs": Signs, "table": Table}
+
+
+def _bits(
+    key: Key[Array, ""], rows: Int[Array, " row"], columns: int, first: Any, width: int
+) -> UInt32[Array, "row width"]:
+    """Entries of `jax.random.bits(key, (many, columns), uint32)` in some rows and `width` columns from `first` on."""
+    high, low = _product(rows.astype(jnp.uint32), np.uint32(columns))
+    column = jnp.asarray(first, jnp.uint32) + jnp.arange(width, dtype=jnp.uint32)
+    counter = low[:, None] + column[None]
+    carry = (counter < low[:, None]).astype(jnp.uint32)
+    one, two = jax.random.key_data(key)
+    first_half, second_half = threefry2x32_p.bind(
+        jnp.broadcast_to(one, counter.shape), jnp.broadcast_to(two, counter.shape), high[:, None] + carry, counter
+    )
+    return first_half ^ second_half
+
+
+def _product(a: UInt32[Array, " row"], b: np.uint32) -> tuple[UInt32[Array, " row"], UInt32[Array, " row"]]:
+    """High and low words of a * b, by halves of words, as JAX has no 64-bit integers here."""
+    a_high, a_low, b_high, b_low = a >> HALF, a & LOW, b >> HALF, b & LOW
+    cross = a_high * b_low + (a_low * b_low >> HALF)
+    middle = (cross & LOW) + a_low * b_high
+    return a_high * b_high + (cross >> HALF) + (middle >> HALF), a * b
+
+
+def _normal(bits: UInt32[Array, "row width"]) -> Float[Array, "row width"]:
+    """The map from bits to normals of `jax.random.normal`."""
+    one = np.float32(1.0)
+    lowest = np.nextafter(-one, np.float32(0.0))
+    mantissa = (bits >> np.uint32(9)) | one.view(np.uint32)
+    unit = jax.lax.bitcast_convert_type(mantissa, jnp.float32) - one
+    uniform = jnp.maximum(lowest, unit * (one - lowest) + lowest)
+    return np.float32(np.sqrt(2.0)) * jax.lax.erf_inv(uniform)
