@@ -1,5 +1,7 @@
 """Evaluators in this process: `LocalEvaluator` turns a draw into losses, and gradient descent needs none."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Float
@@ -18,13 +20,20 @@ class LocalEvaluator(Evaluator):
         self.size = len(self.devices)
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        samples = [jax.device_put(draw.sample, device) for device in self.devices]
-        generation = np.uint32(draw.generation)
+        samples, generation = self._samples(draw), np.uint32(draw.generation)
         results = [
-            self.evolution.chunk_losses(samples[index % len(samples)], ids, generation)
-            for index, ids in enumerate(self.evolution.chunks)
+            self.evolution.chunk_losses(samples[index % len(samples)], rows, generation)
+            for index, rows in enumerate(self.evolution.chunks)
         ]
-        return np.concatenate([np.asarray(r) for r in results])[: self.evolution.strategy.population]
+        return self.evolution.in_id_order([np.asarray(result) for result in results])
+
+    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        samples, strategy = self._samples(draw), self.evolution.strategy
+        results = [strategy.part(samples[i % len(samples)], shaped, np.int32(i)) for i in range(strategy.parts)]
+        return [np.asarray(result) for result in results]
+
+    def _samples(self, draw: Draw) -> list[Any]:
+        return [jax.device_put(draw.sample, device) for device in self.devices]
 
 
 class NoMembers(Evaluator):

@@ -5,14 +5,16 @@ on the weights is prepared once for all of them. The program walks over members 
 enough to stay in a core's cache; memory is bounded by one tile whatever the population.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 from pydantic import Field
 
 from es_randomized import rng
@@ -22,6 +24,8 @@ from es_randomized.objectives import Objective
 from es_randomized.policy import Weights
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Observations, Task
+
+MembersOf = Callable[[Int[Array, ""]], Float[Array, "sign param"]]
 
 
 @settings
@@ -85,15 +89,25 @@ class Fitness:
     tile: int
     block: int
 
-    def __call__(self, members: Float[Array, "member param"], generation: UInt32[Array, ""]) -> Float[Array, " member"]:
-        """The loss of every member, lower is better."""
+    def __call__(
+        self, rows: Int[Array, " row"], members_of: MembersOf, generation: UInt32[Array, ""]
+    ) -> Float[Array, "row sign"]:
+        """The loss of every member of some rows of noise, lower is better.
+
+        Args:
+            members_of: weights of the members of one row; called inside the walk, so they exist `block` rows at a time.
+        """
         observations = self.observations(generation)
         objective = self.objective.at(generation, self.generations)
 
         def loss(flat: Float[Array, " param"]) -> Float[Array, ""]:
             return objective(self._losses(flat, observations))
 
-        return jax.lax.map(loss, members, batch_size=self.block if self.block > 1 else None)
+        def losses(row: Int[Array, ""]) -> Float[Array, " sign"]:
+            side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
+            return side_by_side(members_of(row))
+
+        return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""

@@ -4,6 +4,7 @@ A chunk is a fixed-size set of members evaluated by one compiled program: the un
 resolved experiment and never follows from the number of workers, so that results do not either.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import jax
@@ -29,12 +30,14 @@ class Plan:
         chunk: members per unit of work.
         tile: cases per inner step of a member's evaluation; divides bundles x seeds.
         block: members per inner step: 1 on a CPU, many on an accelerator.
+        mixed_devices: let workers on different kinds of device work together, though their last bits differ.
         memory_mib: largest memory of one chunk's program and of a generation's draw, or of a gradient step, in MiB each.
     """
 
     chunk: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     tile: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     block: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    mixed_devices: bool = False
     memory_mib: Annotated[int, Field(ge=1)] = 2048
 
 
@@ -56,40 +59,37 @@ def default_block(backend: str) -> int:
     return 1 if backend == "cpu" else ACCELERATOR_BLOCK
 
 
-def default_chunk(population: int) -> int:
-    """Members per chunk before memory is looked at; whole antithetic pairs where the population has them."""
-    size = -(-population // CHUNKS_PER_GENERATION)
-    return min(population, size + size % 2)
+def default_rows(rows: int) -> int:
+    """Rows of noise per chunk before memory is looked at."""
+    return min(rows, -(-rows // CHUNKS_PER_GENERATION))
 
 
-def chunk_that_fits(program: Any, sample: Any, start: int, memory_mib: int) -> int:
-    """The largest of start, start/2, ... members whose compiled program stays within the budget.
+def rows_that_fit(bytes_of: Callable[[int], int], start: int, memory_mib: int) -> int:
+    """The largest of start, start/2, ... rows whose program stays within the budget.
 
     Args:
-        program: jitted (sample, ids, generation) -> losses.
-        sample: shapes of the draw's sample.
-        start: members to begin with.
-        memory_mib: budget for arguments, temporaries and results together.
+        bytes_of: memory of the chunk program for so many rows: arguments, temporaries and results together.
+        start: rows to begin with.
 
     Raises:
-        MemoryBudgetError: not even one member fits; the message says what it would take.
+        MemoryBudgetError: not even one row fits; the message says what it would take.
     """
     size = start
     while True:
-        needed = program_bytes(program, sample, size)
+        needed = bytes_of(size)
         if needed <= memory_mib * MIB:
             return size
         if size == 1:
             raise MemoryBudgetError(
-                f"a chunk of one member needs {needed / MIB:.1f} MiB, but plan.memory_mib is {memory_mib}; "
+                f"the smallest chunk needs {needed / MIB:.1f} MiB, but plan.memory_mib is {memory_mib}; "
                 f"raise it to {-(-needed // MIB)} or make the population, the model or plan.tile smaller"
             )
         size = -(-size // 2)
 
 
-def program_bytes(program: Any, sample: Any, members: int) -> int:
-    """Bytes of arguments, temporaries and results of the chunk program for that many members."""
-    return memory_bytes(program, sample, jax.ShapeDtypeStruct((members,), np.int32), GENERATION)
+def program_bytes(program: Any, sample: Any, rows: int) -> int:
+    """Bytes of arguments, temporaries and results of the chunk program for so many rows."""
+    return memory_bytes(program, sample, jax.ShapeDtypeStruct((rows,), np.int32), GENERATION)
 
 
 def memory_bytes(program: Any, *shapes: Any) -> int:
@@ -98,7 +98,7 @@ def memory_bytes(program: Any, *shapes: Any) -> int:
     return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 
-def chunks(population: int, size: int) -> list[np.ndarray]:
-    """Member ids of every chunk, in order. The last one is filled up with its last id to keep one shape."""
-    starts = range(0, population, size)
-    return [np.minimum(np.arange(start, start + size, dtype=np.int32), population - 1) for start in starts]
+def chunks(rows: int, size: int) -> list[np.ndarray]:
+    """Rows of noise of every chunk, in order. The last one is filled up with its last row to keep one shape."""
+    starts = range(0, rows, size)
+    return [np.minimum(np.arange(start, start + size, dtype=np.int32), rows - 1) for start in starts]

@@ -22,6 +22,10 @@ def program(sample, ids, generation):
     return jnp.sort(rows, axis=1)[:, ::7].sum(axis=1)
 
 
+def bytes_of(rows):
+    return plan.program_bytes(program, SAMPLE, rows)
+
+
 @pytest.fixture(scope="module")
 def measured():
     """Bytes by chunk size, from XLA's own analysis of the compiled program."""
@@ -42,7 +46,7 @@ def test_program_bytes_are_what_the_compiler_says(measured):
 @pytest.mark.parametrize("memory_mib", [3, 5, 200])
 def test_the_largest_chunk_within_the_budget_is_picked(measured, memory_mib):
     fitting = [size for size in SIZES if measured[size] <= memory_mib * 2**20]
-    assert plan.chunk_that_fits(program, SAMPLE, 24, memory_mib) == max(fitting)
+    assert plan.rows_that_fit(bytes_of, 24, memory_mib) == max(fitting)
 
 
 def test_budgets_tell_chunks_apart(measured):
@@ -55,12 +59,12 @@ def test_budgets_tell_chunks_apart(measured):
 def test_nothing_fits_a_budget_below_one_member(measured):
     needed = measured[1]
     message = (
-        f"a chunk of one member needs {needed / 2**20:.1f} MiB, but plan.memory_mib is 1; "
+        f"the smallest chunk needs {needed / 2**20:.1f} MiB, but plan.memory_mib is 1; "
         f"raise it to {-(-needed // 2**20)} or"
     )
     with pytest.raises(MemoryBudgetError, match=message):
-        plan.chunk_that_fits(program, SAMPLE, 2, 1)
-    assert plan.chunk_that_fits(program, SAMPLE, 1, -(-needed // 2**20)) == 1
+        plan.rows_that_fit(bytes_of, 2, 1)
+    assert plan.rows_that_fit(bytes_of, 1, -(-needed // 2**20)) == 1
 
 
 @given(st.integers(1, 400), st.integers(1, 70))
@@ -74,11 +78,10 @@ def test_chunks_hold_every_member_once_before_the_filled_up_tail(population, siz
 
 
 @given(st.integers(2, 5000))
-def test_default_chunks_are_whole_pairs_and_at_most_sixteen(population):
-    size = plan.default_chunk(population)
-    assert size <= population
-    assert len(plan.chunks(population, size)) <= 16
-    assert size % 2 == 0 or size == population
+def test_default_chunks_are_at_most_sixteen(rows):
+    size = plan.default_rows(rows)
+    assert size <= rows
+    assert len(plan.chunks(rows, size)) <= 16
 
 
 @given(st.integers(1, 600), st.integers(1, 10**6))

@@ -61,4 +61,5 @@ def test_the_numbers_of_the_purposes_are_part_of_saved_runs():
         "CHECK_SEEDS": 8,
         "ACTIONS": 9,
         "EVALUATION_NOISE": 10,
+        "NOISE_TABLE": 11,
     }

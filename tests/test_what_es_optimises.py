@@ -114,6 +114,6 @@ def test_a_quadratic_is_minimised_at_its_optimum():
     state = strategy.init(jax.random.key(1), jnp.full(10, 0.5))
     for generation in range(200):
         draw = strategy.draw(state, generation)
-        members = np.asarray(strategy.members(draw.sample, jnp.arange(32)), np.float64)
+        members = np.asarray(strategy.everyone(draw.sample), np.float64)
         state = strategy.tell(draw, ((members - optimum) ** 2 @ curvature).astype(np.float32))
     np.testing.assert_allclose(strategy.centre(state), optimum, atol=0.02)

@@ -131,5 +131,5 @@ def _evaluator(driver: Any, workers: int | None, local: bool, console: Console) 
     from es_randomized.distributed.ray_evaluator import RayEvaluator
 
     evaluator = RayEvaluator(driver, workers)
-    console.print(f"{evaluator.size} workers ready")
+    console.print(f"{len(evaluator.pool.ready)} workers ready")
     return evaluator

@@ -1,4 +1,4 @@
-"""One core per worker: claims are file locks, so the kernel frees the core of a worker that dies, however it dies."""
+"""Cores of its own for every worker: claims are file locks, so the kernel frees a core however its worker dies."""
 
 import fcntl
 import os
@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import IO
 
 
-def claim_core(folder: Path) -> tuple[int, IO[str]] | None:
-    """Pin this process to a core nobody else claimed in `folder`; None where all are taken.
+def claim_cores(folder: Path, count: int) -> dict[int, IO[str]] | None:
+    """Pin this process to `count` cores nobody else claimed in `folder`; None, and nothing claimed, where too few are left.
 
-    Call it before JAX is imported: its thread pools take the cores they find at that moment. The claim lasts as long as
-    the returned file stays open.
+    Call it before JAX is imported: its thread pools take the cores they find at that moment. The claims last as long as the
+    returned files stay open.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    claimed: dict[int, IO[str]] = {}
     for core in sorted(os.sched_getaffinity(0)):
-        file = open(folder / f"core-{core}.lock", "w")
+        file: IO[str] = open(folder / f"core-{core}.lock", "w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             continue
-        os.sched_setaffinity(0, {core})
-        return core, file
+        claimed[core] = file
+        if len(claimed) == count:
+            os.sched_setaffinity(0, set(claimed))
+            return claimed
+    for file in claimed.values():
+        file.close()
     return None
 
 

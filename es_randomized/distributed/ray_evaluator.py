@@ -1,35 +1,35 @@
-"""Evaluate chunks on Ray workers, whoever they are and whoever dies.
+"""Evaluate chunks, and compute parts of updates, on Ray workers, whoever they are and whoever dies.
 
-Chunks are handed out as workers become free, two in flight each so that nobody waits for a message; floats come back in
-any order and are placed by id. A worker that dies is replaced in the background and its chunks are handed out again. An
-exception in the code of a task stops the run: evaluating again would only raise it again.
+Units are handed out as workers become free, two calls in hand each so that nobody waits for a message; results come back in
+any order and are placed by number. What a dead worker had is handed out again, what is far slower than its peers is handed
+out a second time, and a worker that stays silent is given up. An exception in the code of a task stops the run: evaluating
+again would only raise it again.
 """
 
 import logging
-from collections import Counter, deque
+import time
 from typing import Any
 
-import jax
 import numpy as np
 import ray
 from jaxtyping import Float
 
 from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
+from es_randomized.distributed.pool import Call, Pool, Remote, first_ready
+from es_randomized.distributed.work import Work
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.errors import ClusterError, WorkerError
+from es_randomized.errors import WorkerError
+from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Draw
 
-IN_FLIGHT = 2
-DEATHS_PER_CHUNK = 3
-FAILED_STARTS = 3
-DEMANDS: dict[str | None, dict[str, Any]] = {
-    "GPU": {"num_gpus": 1},
-    "TPU": {"resources": {"TPU": 1}},
-    None: {"num_cpus": 1},
-}
+IN_HAND = 2
+DEATHS_PER_UNIT = 3
+TICK = 0.1  # seconds between looks at who is late
+GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
+NEWS = 60.0  # seconds without any worker before the log says so again
 
 log = logging.getLogger(__name__)
 
@@ -39,148 +39,147 @@ class RayEvaluator(Evaluator):
 
     Args:
         evolution: the resolved experiment.
-        workers: how many; one per accelerator of the cluster, else one per CPU, by default.
+        workers: how many; by default as many as the cluster has room for, now and whenever that changes.
+        devices: accelerators, or else cores, of each worker.
 
     Raises:
-        ClusterError: the workers do not start.
+        ClusterError: the workers do not start, or do not go together.
     """
 
-    def __init__(self, evolution: Evolution, workers: int | None = None) -> None:
-        self.evolution = evolution
-        self.replaced = 0
-        resources = ray.cluster_resources()
-        accelerator = next((kind for kind in ("GPU", "TPU") if resources.get(kind)), None)
-        self.size = workers or int(resources.get(accelerator or "CPU", 1))
-        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **DEMANDS[accelerator])(Worker)
-        session = ray.get_runtime_context().get_job_id()
-        claims = None if accelerator else claims_folder(f"{ray.get_runtime_context().gcs_address}-{session}")
-        self._arguments = (dump(evolution.experiment), claims)
-        self._workers: list[Any] = []
-        self._starting: dict[Any, Any] = {}
-        self._begun: dict[Any, Any] = {}
-        self._failed_starts = 0
-        for _ in range(self.size):
-            self._start_worker()
-        while len(self._workers) < self.size:
-            self._admit(_first_ready(list(self._starting)))
+    def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1) -> None:
+        self.evolution, self.devices = evolution, devices
+        self._fixed = workers
+        self._kind = next((kind for kind in ("GPU", "TPU") if ray.cluster_resources().get(kind)), "CPU")
+        demands: dict[str, dict[str, Any]] = {
+            "GPU": {"num_gpus": devices},
+            "TPU": {"resources": {"TPU": devices}},
+            "CPU": {"num_cpus": devices},
+        }
+        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **demands[self._kind])(WorkerOnNode)
+        context = ray.get_runtime_context()
+        claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}") if self._kind == "CPU" else None
+        self._arguments = (dump(evolution.experiment), claims, devices)
+        self._step = 0
+        self._message: Any = None
+        self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
+        self.pool.fill()
+        while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
+            for reference in first_ready(list(self.pool.starting), None):
+                self.pool.admit(reference)
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        """Devices that work now."""
+        return len(self.pool.ready) * self.devices
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(draw.state)]
-        state = ray.put(leaves)
-        for worker in self._workers:
-            self._begin(worker, draw.generation, state)
-        results: dict[int, bytes] = {}
-        pending = deque(range(len(self.evolution.chunks)))
-        flying: dict[Any, tuple[Any, int]] = {}
-        deaths: Counter[int] = Counter()
-        while len(results) < len(self.evolution.chunks):
-            self._hand_out(draw.generation, pending, flying)
-            for ready in _first_ready([*flying, *self._starting]):
-                if ready in self._starting:
-                    for worker in self._admit([ready]):
-                        self._begin(worker, draw.generation, state)
-                elif ready in flying:
-                    worker, chunk = flying.pop(ready)
-                    losses = self._collect(worker, ready, draw.generation, chunk)
-                    if losses is None:
-                        lost = [chunk, *self._bury(worker, flying)]
-                        self._count_deaths(deaths, lost[:1], draw.generation)
-                        pending.extendleft(reversed(lost))
-                    else:
-                        results[chunk] = losses
-        return self._in_id_order(results)
+        self._message = ray.put(self.evolution.strategy.message(draw))
+        shape = (self.evolution.chunk_rows, self.evolution.strategy.signs)
+        results = self._all("evaluate", draw.generation, len(self.evolution.chunks))
+        return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
+
+    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        strategy = self.evolution.strategy
+        if updates_here(strategy, self.size):
+            return [np.asarray(strategy.part(draw.sample, shaped, np.int32(index))) for index in range(strategy.parts)]
+        results = self._all("parts", draw.generation, strategy.parts, ray.put(shaped))
+        return [np.frombuffer(data, np.float32).reshape(strategy.part_shape) for data in results]
 
     def close(self) -> None:
-        for worker in [*self._workers, *self._starting.values()]:
-            ray.kill(worker)
-        self._workers, self._starting = [], {}
+        self.pool.close()
 
-    def _hand_out(self, generation: int, pending: deque[int], flying: dict[Any, tuple[Any, int]]) -> None:
-        load = Counter(id(worker) for worker, _ in flying.values())
-        for depth in range(1, IN_FLIGHT + 1):
-            for worker in self._workers:
-                if pending and load[id(worker)] < depth:
-                    chunk = pending.popleft()
-                    flying[worker.evaluate.remote(generation, chunk)] = (worker, chunk)
-                    load[id(worker)] += 1
+    def _all(self, method: str, generation: int, units: int, *arguments: Any) -> list[bytes]:
+        """Results of all units of one step, in order."""
+        self._step += 1
+        work, heard = Work(units), time.monotonic()
+        while not work.complete:
+            now = time.monotonic()
+            self.pool.look(now)
+            self._hand_out(work, method, generation, arguments)
+            calls = self.pool.calls()
+            for reference in first_ready([*calls, *self.pool.starting], TICK):
+                if reference in self.pool.starting:
+                    self.pool.admit(reference)
+                elif reference in calls:
+                    self._collect(calls[reference], reference, work, method, generation)
+            self._give_up_silent(work)
+            if self.pool.ready:
+                heard = now
+            elif now - heard > NEWS:
+                log.warning("there is no worker; waiting for the cluster to have room for one")
+                heard = now
+        if work.again:
+            log.info("%d units of generation %d were issued twice because they were late", work.again, generation)
+        return [work.results[unit] for unit in range(units)]
 
-    def _collect(self, worker: Any, ready: Any, generation: int, chunk: int) -> bytes | None:
-        """Losses of a finished call, or None where its worker died."""
+    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
+        for depth in range(IN_HAND):
+            for remote in self.pool.ready:
+                if len(remote.calls) == depth and not remote.leaving:
+                    now = time.monotonic()
+                    units = work.take(self.devices, now, idle=depth == 0)
+                    if units:
+                        if remote.begun != generation:
+                            remote.actor.begin.remote(generation, self._message)
+                            remote.begun = generation
+                        reference = getattr(remote.actor, method).remote(generation, *arguments, units)
+                        remote.calls[reference] = Call(self._step, units, now)
+
+    def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
+        """Take a finished call's results, or bury its worker."""
+        if reference not in remote.calls:
+            return  # buried a moment ago
         try:
-            return bytes(ray.get(ready))
-        except ray.exceptions.RayActorError:
-            return None
+            results = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            ray.get(self._begun[worker])  # raises what went wrong before the chunk, if that is the cause
-            ids = self.evolution.chunks[chunk]
-            raise WorkerError(
-                f"the evaluation of members {ids[0]}..{ids[-1]} of generation {generation} raised {_cause(error)}"
-            ) from error
+            call = remote.calls[reference]
+            what = self._address(method, call.units[0], generation)
+            raise WorkerError(f"{what} raised {type(error.cause).__name__}: {error.cause}") from error
+        except ray.exceptions.RayError:
+            self._lost(remote, work, method, generation)
+            return
+        call = remote.calls.pop(reference)
+        if call.step == self._step:
+            now = time.monotonic()
+            for unit, result in zip(call.units, results, strict=True):
+                work.done(unit, result, now)
 
-    def _bury(self, worker: Any, flying: dict[Any, tuple[Any, int]]) -> list[int]:
-        """Forget a dead worker, start another, and return the chunks it still had."""
-        lost = {reference: chunk for reference, (owner, chunk) in flying.items() if owner is worker}
-        for reference in lost:
-            del flying[reference]
-        if worker in self._workers:
-            self._workers.remove(worker)
-            del self._begun[worker]
-            self.replaced += 1
-            log.warning("a worker died; starting another (%d replaced so far)", self.replaced)
-            self._start_worker()
-        return sorted(lost.values())
-
-    def _count_deaths(self, deaths: Counter[int], chunks: list[int], generation: int) -> None:
-        deaths.update(chunks)
-        for chunk in chunks:
-            if deaths[chunk] >= DEATHS_PER_CHUNK:
-                ids = self.evolution.chunks[chunk]
+    def _lost(self, remote: Remote, work: Work, method: str, generation: int) -> None:
+        units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
+        work.lost(units)
+        for unit in units[:1]:
+            if work.deaths[unit] >= DEATHS_PER_UNIT:
                 raise WorkerError(
-                    f"members {ids[0]}..{ids[-1]} of generation {generation} killed {deaths[chunk]} workers in a row; "
+                    f"{self._address(method, unit, generation)} killed {work.deaths[unit]} workers in a row; "
                     "most often memory: lower plan.chunk or plan.memory_mib"
                 )
 
-    def _start_worker(self) -> None:
-        worker = self._actor.remote(*self._arguments)
-        self._starting[worker.ready.remote()] = worker
+    def _give_up_silent(self, work: Work) -> None:
+        limit, now = max(GIVEN_UP, 20 * work.usual()), time.monotonic()
+        for remote in list(self.pool.ready):
+            oldest = min((call.since for call in remote.calls.values()), default=now)
+            if now - oldest > limit and (work.usual() or self.pool.ready != [remote]):
+                log.warning("a worker has been silent for %.0f s and is given up", now - oldest)
+                units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
+                work.lost(units)
 
-    def _admit(self, ready: list[Any]) -> list[Any]:
-        """Move workers that finished starting into the pool; start others for those that failed."""
-        admitted = []
-        for reference in ready:
-            worker = self._starting.pop(reference)
-            try:
-                ray.get(reference)
-            except ray.exceptions.RayActorError as error:
-                self._failed_starts += 1
-                if self._failed_starts >= FAILED_STARTS:
-                    raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
-                self._start_worker()
-            except ray.exceptions.RayTaskError as error:
-                raise WorkerError(f"a worker could not start: {_cause(error)}") from error
-            else:
-                self._failed_starts = 0
-                self._workers.append(worker)
-                admitted.append(worker)
-        return admitted
+    def _address(self, method: str, unit: int, generation: int) -> str:
+        if method == "evaluate":
+            return f"the evaluation of {self.evolution.address(unit, generation)}"
+        return f"part {unit} of the update of generation {generation}"
 
-    def _begin(self, worker: Any, generation: int, state: Any) -> None:
-        self._begun[worker] = worker.begin.remote(generation, state)
+    def _start(self) -> tuple[Any, Any]:
+        actor = self._actor.remote(*self._arguments)
+        return actor, actor.ready.remote()
 
-    def _in_id_order(self, results: dict[int, bytes]) -> Float[np.ndarray, " member"]:
-        losses = b"".join(results[chunk] for chunk in range(len(self.evolution.chunks)))
-        return np.frombuffer(losses, np.float32)[: self.evolution.strategy.population].copy()
+    def _wanted(self) -> int:
+        if self._fixed:
+            return self._fixed
+        return max(1, int(ray.cluster_resources().get(self._kind, 0)) // self.devices)
 
 
-def _first_ready(references: list[Any]) -> list[Any]:
-    ready, _ = ray.wait(references, num_returns=1)
-    return list(ready)
+class WorkerOnNode(Worker):
+    """A worker that knows which machine of the cluster it is on."""
 
-
-def _cause(error: Any) -> str:
-    return f"{type(error.cause).__name__}: {error.cause}"
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    def ready(self, node: str = "") -> Any:
+        return super().ready(ray.get_runtime_context().get_node_id())

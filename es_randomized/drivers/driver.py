@@ -24,6 +24,10 @@ class Evaluator(ABC):
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
         """Raw losses of all members of the generation."""
 
+    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        """All parts of a strategy's update for shaped losses, in order."""
+        raise NotImplementedError("this evaluator computes no updates")
+
     def close(self) -> None:
         """Free what the evaluator holds."""
 

@@ -17,10 +17,12 @@ from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossEr
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness, parameters
 from es_randomized.ledger import Cost, batch_cost
+from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.shaping import rank_worst
-from es_randomized.strategies.strategy import Draw, State, Strategy
+from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+from es_randomized.strategies.streamed import Streamed
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,16 @@ class Evolution(Driver):
         settings, tiled = experiment.driver, _with_block(with_tile(experiment))
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
-        size = parameters(tiled.model, tiled.task)
-        _check_population_memory(settings.population, size, tiled.plan.memory_mib)
-        strategy = EvosaxStrategy(settings, size, tiled.seed, tiled.budget.generations)
+        strategy = _strategy(settings, parameters(tiled.model, tiled.task), tiled)
         unsized = Evolution(tiled, strategy, fitness_of(tiled, block=int(tiled.plan.block)))
-        return unsized if tiled.plan.chunk != "auto" else unsized._with_chunk()
+        if tiled.plan.chunk == "auto":
+            return unsized._with_chunk()
+        if tiled.plan.chunk % strategy.signs:
+            raise ConfigError(
+                f"plan.chunk is {tiled.plan.chunk}, but the members of {settings.kind} come in pairs that are evaluated "
+                f"together; use {tiled.plan.chunk + 1}"
+            )
+        return unsized
 
     @property
     def title(self) -> str:
@@ -67,14 +74,17 @@ class Evolution(Driver):
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
         draw = self.strategy.draw(state, generation)
         losses = evaluator.evaluate(draw)
-        return losses, self.tell(draw, losses)
+        return losses, self.tell(draw, losses, evaluator.parts_of)
 
     def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
         """Nothing is evaluated: the strategy is told again."""
         return self.tell(self.strategy.draw(state, generation), losses)
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"]) -> State:
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         """The state after a generation, given its raw losses in id order.
+
+        Args:
+            parts_of: where to compute the parts of the update; here by default.
 
         Raises:
             NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
@@ -86,7 +96,7 @@ class Evolution(Driver):
                 f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
                 + ("" if len(broken) == len(losses) else ", or set driver.non_finite: rank_worst")
             )
-        return self.strategy.tell(draw, rank_worst(losses))
+        return self.strategy.tell(draw, rank_worst(losses), parts_of)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return self.strategy.centre(state)
@@ -97,33 +107,55 @@ class Evolution(Driver):
 
     def describe(self) -> dict[str, str]:
         strategy, settings = self.strategy, self.experiment.plan
-        numbers = strategy.population * strategy.parameters
-        bytes_ = plan.program_bytes(self.chunk_losses, strategy.sample_shape(), int(settings.chunk))
+        bytes_ = self._program_bytes(self.chunk_rows)
         return {
             "members": f"{strategy.population:,}",
-            "population matrix": f"{4 * numbers / plan.MIB:,.1f} MiB in every worker",
             "chunk": f"{settings.chunk} members, {len(self.chunks)} chunks, {bytes_ / plan.MIB:,.1f} MiB of memory",
             "inner step": f"{settings.tile} cases × {settings.block} members",
-            "random numbers": f"{numbers:,} at most for members",
-        }
+        } | strategy.describe()
 
     @cached_property
     def chunk_losses(self) -> Any:
-        """The compiled unit of work: (sample, ids [chunk], generation) -> losses [chunk]."""
+        """The compiled unit of work: (sample, rows [chunk_rows], generation) -> losses [row, sign]."""
         return jit(self._chunk_losses)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of noise in a chunk."""
+        return int(self.experiment.plan.chunk) // self.strategy.signs
 
     @cached_property
     def chunks(self) -> list[np.ndarray]:
-        """Member ids of every chunk of a generation."""
-        return plan.chunks(self.strategy.population, int(self.experiment.plan.chunk))
+        """Rows of noise of every chunk of a generation."""
+        return plan.chunks(self.strategy.rows, self.chunk_rows)
 
-    def _chunk_losses(self, sample: Any, ids: Any, generation: Any) -> Float[Array, " chunk"]:
-        return self.fitness(self.strategy.members(sample, ids), generation)
+    def in_id_order(self, chunks: list[Float[np.ndarray, "row sign"]]) -> Float[np.ndarray, " member"]:
+        """The losses of all members, given those of all chunks."""
+        return np.concatenate(chunks)[: self.strategy.rows].T.reshape(-1)
+
+    def address(self, chunk: int, generation: int) -> str:
+        """Which members a chunk holds, for people."""
+        rows, strategy = self.chunks[chunk], self.strategy
+        ids = [f"{rows[0] + sign * strategy.rows}..{rows[-1] + sign * strategy.rows}" for sign in range(strategy.signs)]
+        return f"members {' and '.join(ids)} of generation {generation}"
+
+    def _chunk_losses(self, sample: Any, rows: Any, generation: Any) -> Float[Array, "row sign"]:
+        return self.fitness(rows, lambda row: self.strategy.members(sample, row[None])[0], generation)
+
+    def _program_bytes(self, rows: int) -> int:
+        return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows)
 
     def _with_chunk(self) -> "Evolution":
-        memory, start = self.experiment.plan.memory_mib, plan.default_chunk(self.strategy.population)
-        chunk = plan.chunk_that_fits(self.chunk_losses, self.strategy.sample_shape(), start, memory)
-        return Evolution(with_plan(self.experiment, chunk=chunk), self.strategy, self.fitness)
+        memory, strategy = self.experiment.plan.memory_mib, self.strategy
+        rows = plan.rows_that_fit(self._program_bytes, plan.default_rows(strategy.rows), memory)
+        return Evolution(with_plan(self.experiment, chunk=rows * strategy.signs), strategy, self.fitness)
+
+
+def _strategy(settings: EvolutionSettings, size: int, experiment: Experiment) -> Strategy:
+    if CATALOGUE[settings.kind].streamed:
+        return Streamed(settings, size, experiment.seed, experiment.budget.generations)
+    _check_population_memory(settings.population, size, experiment.plan.memory_mib)
+    return EvosaxStrategy(settings, size, experiment.seed, experiment.budget.generations)
 
 
 def _with_block(experiment: Experiment) -> Experiment:
@@ -138,5 +170,6 @@ def _check_population_memory(population: int, size: int, memory_mib: int) -> Non
         raise MemoryBudgetError(
             f"{population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
             f"but plan.memory_mib is {memory_mib} and {available // plan.MIB} MiB are free; "
-            "use a smaller population or model, or raise plan.memory_mib if there is memory"
+            "use a smaller population or model, a streamed algorithm such as Open_ES, or raise plan.memory_mib if there is "
+            "memory"
         )

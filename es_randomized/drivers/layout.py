@@ -8,7 +8,6 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from es_randomized import plan, rng
-from es_randomized.compilation import jit
 from es_randomized.errors import MemoryBudgetError
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness
@@ -57,4 +56,4 @@ def first_weights(experiment: Experiment) -> tuple[Float[Array, " param"], Key[A
         for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT))
         return ravel_pytree(experiment.model.init(for_weights, experiment.task.interface))[0], for_driver
 
-    return jit(draw)()
+    return jax.jit(draw)()  # one program instead of one for every operation

@@ -1,6 +1,7 @@
 """Where a run comes from: versions, code revision, machine and command, as plain data."""
 
 import datetime
+import hashlib
 import os
 import platform
 import subprocess
@@ -27,6 +28,16 @@ def provenance() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
     }
+
+
+def deciding_versions() -> dict[str, str | None]:
+    """What must agree between processes that compute parts of one run: packages, and this package's own source."""
+    packages = {name: _version(name) for name in ("jax", "jaxlib", "evosax", "optax")}
+    root = Path(__file__).parents[1]
+    source = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        source.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return packages | {"the source of es-randomized": source.hexdigest()[:12]}
 
 
 def hardware() -> dict[str, Any]:

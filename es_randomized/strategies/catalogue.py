@@ -12,6 +12,7 @@ class Entry(NamedTuple):
         optimizer: takes an optimizer for its centre.
         quadratic: memory grows with the square of the number of parameters.
         population_based: keeps a population instead of a distribution; its centre is the best member it holds.
+        streamed: its population never exists as a matrix; see streamed.py.
         scheduled: takes a schedule of its step size; the others adapt it from a start or do without.
         refused: why it is not offered.
     """
@@ -22,6 +23,7 @@ class Entry(NamedTuple):
     quadratic: bool = False
     population_based: bool = False
     scheduled: bool = False
+    streamed: bool = False
     refused: str | None = None
 
 
@@ -31,18 +33,25 @@ def _refused(reason: str) -> Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "Open_ES": Entry(
-        "OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)", pairs=True, optimizer=True, scheduled=True
+        "OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)",
+        pairs=True,
+        optimizer=True,
+        scheduled=True,
+        streamed=True,
     ),
-    "PGPE": Entry("one step size per parameter, antithetic (Sehnke 2010); the paper's", pairs=True, optimizer=True),
-    "SNES": Entry("separable natural evolution strategy (Wierstra 2014)", optimizer=True),
+    "PGPE": Entry(
+        "one step size per parameter, antithetic (Sehnke 2010); the paper's", pairs=True, optimizer=True, streamed=True
+    ),
+    "SNES": Entry("separable natural evolution strategy (Wierstra 2014)", optimizer=True, streamed=True),
     "ARS": Entry(
         "augmented random search: only the best directions count (Mania 2018)",
         pairs=True,
         optimizer=True,
         scheduled=True,
+        streamed=True,
     ),
     "ESMC": Entry("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
-    "Sep_CMA_ES": Entry("CMA-ES with a diagonal covariance (Ros & Hansen 2008)"),
+    "Sep_CMA_ES": Entry("CMA-ES with a diagonal covariance (Ros & Hansen 2008)", streamed=True),
     "CMA_ES": Entry("full covariance (Hansen 2016); up to about 2,000 parameters", quadratic=True),
     "CR_FM_NES": Entry("separable plus rank one, cost-reduced natural gradient (Nomura 2022)"),
     "Rm_ES": Entry("covariance from a few evolution paths (Li & Zhang 2017)"),

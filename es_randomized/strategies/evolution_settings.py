@@ -23,6 +23,8 @@ class EvolutionSettings:
         optimizer: of the centre, for algorithms that take one.
         shaping: what the algorithm sees instead of raw losses; default is the algorithm's own.
         params: the algorithm's other numbers by their evosax names.
+        noise: normal; cheaper and not normal, for streamed algorithms: signs (+1 or -1), or windows of one table of
+            normals, which overlap.
         non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
     """
 
@@ -32,6 +34,7 @@ class EvolutionSettings:
     optimizer: Optimizer = Field(default_factory=Optimizer)
     shaping: Literal["default", "centred_rank", "standardise", "normalise", "weights", "identity"] = "default"
     params: dict[str, float] = Field(default_factory=dict)
+    noise: Literal["normal", "signs", "table"] = "normal"
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
 
     distributed: ClassVar[bool] = True  # members may be evaluated anywhere
@@ -53,6 +56,10 @@ class EvolutionSettings:
             raise ValueError(
                 f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
                 f"use {self.population + 1}"
+            )
+        if self.noise != "normal" and not CATALOGUE[self.kind].streamed:
+            raise ValueError(
+                f"driver.noise: {self.noise} needs a streamed algorithm, which {self.kind} is not; use normal"
             )
         if isinstance(self.std, Schedule) and not CATALOGUE[self.kind].scheduled:
             raise ValueError(f"{self.kind} takes no schedule of its step size; give std as one number, its start")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -22,36 +23,45 @@ from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
 from es_randomized.strategies.catalogue import CATALOGUE, Entry
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.placement import explained
 from es_randomized.strategies.shaping import by_name
-from es_randomized.strategies.strategy import Draw, State, Strategy
+from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
 
 
 class EvosaxStrategy(Strategy):
     """One evosax algorithm, with the population of a generation held as a matrix [member, param]."""
 
+    signs = 1
+
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.entry: Entry = CATALOGUE[settings.kind]
         self.std = build(settings.std, generations)
-        with _relaxed():
+        with relaxed():
             self.algorithm = _algorithm(settings, self.entry, parameters, generations, self.std)
             self.params = _params(settings, self.algorithm, self.std(0))
         self._init, self._ask, self._tell = jit(self._init_raw), jit(self._ask_raw), jit(self._tell_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
-        with _relaxed():
+        with relaxed():
             return self._init(key, centre)
 
     def draw(self, state: State, generation: int) -> Draw:
-        with _relaxed():
+        with relaxed():
             return Draw(generation, state, self._ask(state, np.uint32(generation)))
 
-    def members(self, sample: Any, ids: Int[Array, " chunk"]) -> Float[Array, "chunk param"]:
-        return sample[0][ids]
+    def message(self, draw: Draw) -> list[np.ndarray]:
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(draw.state)]
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"]) -> State:
+    def receive(self, message: list[np.ndarray], generation: int) -> Any:
+        return self.draw(jax.tree.unflatten(self._structure, message), generation).sample
+
+    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
+        return sample[0][rows][:, None]
+
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         population, asked = draw.sample
-        with _relaxed():
+        with relaxed():
             return self._tell(asked, population, losses, np.uint32(draw.generation))
 
     def centre(self, state: State) -> Float[Array, " param"]:
@@ -61,9 +71,23 @@ class EvosaxStrategy(Strategy):
 
     def sample_shape(self) -> Any:
         centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
-        with _relaxed():
+        with relaxed():
             state = jax.eval_shape(self._init_raw, jax.random.key(0), centre)
             return jax.eval_shape(self._ask_raw, state, np.uint32(0))
+
+    def describe(self) -> dict[str, str]:
+        numbers = self.population * self.parameters
+        return {
+            "population matrix": f"{4 * numbers / 2**20:,.1f} MiB in every process",
+            "noise": f"{numbers:,} random numbers at most, in every process",
+            "update": explained(self),
+        }
+
+    @cached_property
+    def _structure(self) -> Any:
+        centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
+        with relaxed():
+            return jax.tree.structure(jax.eval_shape(self._init_raw, jax.random.key(0), centre))
 
     def _init_raw(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
         if not self.entry.population_based:
@@ -137,7 +161,8 @@ def _strong(state: State) -> State:
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), state)
 
 
-def _relaxed() -> ExitStack:
+def relaxed() -> ExitStack:
+    """Rank and dtype promotion as evosax's formulas need them."""
     stack = ExitStack()
     stack.enter_context(jax.numpy_rank_promotion("allow"))
     stack.enter_context(jax.numpy_dtype_promotion("standard"))

@@ -6,6 +6,7 @@ distributions; a run says which it used.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ class Table(Noise):
         return jax.lax.map(window, starts)
 
 
-NOISES: dict[str, type[Noise]] = {"normal": Normal, "signs": Signs, "table": Table}
+NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "signs": Signs, "table": Table}
 
 
 def _bits(

@@ -27,7 +27,7 @@ BAD_SIZES = {
     "no memory": (["--driver.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],
-        "a chunk of one member needs",
+        "the smallest chunk needs",
     ),
     "not finite": (["--driver.std", 1e30], "losses of generation 0 are not finite"),
 }

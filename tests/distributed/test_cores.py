@@ -10,9 +10,9 @@ import pytest
 CLAIM = """
 import os, sys
 from pathlib import Path
-from es_randomized.distributed.cores import claim_core
-claim = claim_core(Path(sys.argv[1]))
-print(claim[0] if claim else "none", sorted(os.sched_getaffinity(0)), flush=True)
+from es_randomized.distributed.cores import claim_cores
+claim = claim_cores(Path(sys.argv[1]), 1)
+print(next(iter(claim)) if claim else "none", sorted(os.sched_getaffinity(0)), flush=True)
 sys.stdin.read()
 """
 

@@ -44,7 +44,7 @@ def adapted(made, generations, loss):
     state, history = made.init(jax.random.key(1), jnp.asarray(START)), []
     for generation in range(generations):
         draw = made.draw(state, generation)
-        population = np.asarray(made.members(draw.sample, jnp.arange(MEMBERS)))
+        population = np.asarray(made.everyone(draw.sample))
         state = made.tell(draw, loss(population))
         history.append((population, np.asarray(made.centre(state))))
     return history

@@ -1,0 +1,168 @@
+"""The workers of a run: they start, join, leave and die at any time; the pool knows who is there and what each has in hand."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import ray
+
+from es_randomized.distributed.worker import Hello
+from es_randomized.errors import ClusterError, WorkerError
+from es_randomized.runs.provenance import deciding_versions
+
+FAILED_STARTS = 3
+SECONDS_BETWEEN_LOOKS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """Units a worker has in hand: which step of the run they belong to, and since when."""
+
+    step: int
+    units: list[int]
+    since: float
+
+
+@dataclass(eq=False)
+class Remote:
+    """A worker that is ready.
+
+    Attributes:
+        begun: the generation whose distribution it was sent last.
+        calls: what it has in hand, in the order it was handed out.
+        leaving: its machine is about to go: it finishes what it has and gets nothing more.
+    """
+
+    actor: Any
+    hello: Hello
+    begun: int | None = None
+    calls: dict[Any, Call] = field(default_factory=dict)
+    leaving: bool = False
+
+
+class Pool:
+    """Workers on the current Ray session.
+
+    Args:
+        start: starts one actor and returns it with its node's reference of readiness.
+        wanted: how many workers there should be now.
+        mixed: whether workers on different kinds of device, whose last bits differ, may work together.
+    """
+
+    def __init__(self, start: Callable[[], tuple[Any, Any]], wanted: Callable[[], int], mixed: bool) -> None:
+        self.ready: list[Remote] = []
+        self.starting: dict[Any, Any] = {}
+        self.replaced = 0
+        self._start, self._wanted, self._mixed = start, wanted, mixed
+        self._failed_starts = 0
+        self._looked = 0.0
+
+    def calls(self) -> dict[Any, Remote]:
+        """Every call under way and who has it."""
+        return {reference: remote for remote in self.ready for reference in remote.calls}
+
+    def look(self, now: float) -> None:
+        """Notice machines that have come or are about to go; at most once a second."""
+        if now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        going = _draining_nodes()
+        for remote in self.ready:
+            if remote.hello.node in going and not remote.leaving:
+                remote.leaving = True
+                log.warning("machine %s is about to go; its worker finishes what it has", remote.hello.node[:8])
+        for remote in [each for each in self.ready if each.leaving and not each.calls]:
+            self.ready.remove(remote)
+            ray.kill(remote.actor)
+        self.fill()
+
+    def fill(self) -> None:
+        """Start as many workers as are missing."""
+        staying = sum(not remote.leaving for remote in self.ready)
+        for _ in range(self._wanted() - staying - len(self.starting)):
+            actor, reference = self._start()
+            self.starting[reference] = actor
+
+    def admit(self, reference: Any) -> None:
+        """A worker has finished starting: take it in, or start another if it failed.
+
+        Raises:
+            ClusterError: several in a row failed, or it does not go with the others.
+            WorkerError: the experiment's code raised.
+        """
+        actor = self.starting.pop(reference)
+        try:
+            hello = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise WorkerError(f"a worker could not start: {type(error.cause).__name__}: {error.cause}") from error
+        except ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if self._failed_starts >= FAILED_STARTS:
+                raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
+            self.fill()
+            return
+        self._check(hello)
+        self._failed_starts = 0
+        self.ready.append(Remote(actor, hello))
+
+    def bury(self, remote: Remote) -> list[Call]:
+        """Forget a worker that died or was given up, start another, and return what it had in hand."""
+        calls = list(remote.calls.values())
+        remote.calls.clear()
+        if remote in self.ready:
+            self.ready.remove(remote)
+            self.replaced += 1
+            log.warning("a worker died; starting another (%d replaced so far)", self.replaced)
+            ray.kill(remote.actor)
+            self.fill()
+        return calls
+
+    def close(self) -> None:
+        """End all workers."""
+        for actor in [*(remote.actor for remote in self.ready), *self.starting.values()]:
+            ray.kill(actor)
+        self.ready, self.starting = [], {}
+
+    def _check(self, hello: Hello) -> None:
+        """Refuse a worker whose results could differ from the others'."""
+        here = deciding_versions()
+        for name, version in here.items():
+            if hello.versions.get(name) != version:
+                raise ClusterError(
+                    f"a worker on machine {hello.node[:8]} has {name} {hello.versions.get(name)}, but this process has "
+                    f"{version}; install the same on every machine"
+                )
+        kinds = {remote.hello.device for remote in self.ready} | {hello.device}
+        if len(kinds) > 1:
+            if not self._mixed:
+                raise ClusterError(
+                    f"workers are on different kinds of device ({', '.join(sorted(kinds))}), whose results differ in the last "
+                    "bits; use machines of one kind, or accept that a run cannot be repeated exactly: plan.mixed_devices: true"
+                )
+            log.warning("devices of several kinds work together: %s; last bits depend on who did what", sorted(kinds))
+
+
+def first_ready(references: list[Any], timeout: float | None) -> list[Any]:
+    """All references that are ready, waiting for the first one."""
+    if not references:
+        time.sleep(timeout or 0.0)
+        return []
+    ready, rest = ray.wait(references, num_returns=1, timeout=timeout)
+    if ready and rest:
+        ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+    return list(ready)
+
+
+def _draining_nodes() -> set[str]:
+    """Ids of machines that Ray was told to empty: an autoscaler's scale-down or a spot machine's notice."""
+    from ray._private.state import state  # Ray has no public way to ask
+
+    return set(state.get_draining_nodes())
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

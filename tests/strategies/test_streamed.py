@@ -1,0 +1,139 @@
+"""Streamed strategies against evosax's own, which hold the population as a matrix: the same members, the same updates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from es_randomized import rng
+from es_randomized.schedules import Schedule
+from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.evosax_adapter import EvosaxStrategy
+from es_randomized.strategies.noise import Normal, Signs, Table
+from es_randomized.strategies.optimizers import Optimizer
+from es_randomized.strategies.streamed import Streamed
+
+SIZE, POPULATION, GENERATIONS = 1_003, 24, 50  # neither a multiple of a part's width nor of 32
+STREAMED = [kind for kind, entry in CATALOGUE.items() if entry.streamed]
+START = jnp.linspace(-1.0, 1.0, SIZE)
+TARGET = jnp.cos(jnp.arange(SIZE, dtype=jnp.float32))
+
+
+def settings(kind, **more):
+    optimizer = Optimizer(kind="adam", learning_rate=Schedule(start=0.05, end=0.01), weight_decay=0.01)
+    std = Schedule(start=0.2, end=0.05) if CATALOGUE[kind].scheduled else 0.2
+    if kind == "SNES":
+        optimizer = Optimizer(kind="sgd", learning_rate=0.9, momentum=0.0)
+    return EvolutionSettings(kind=kind, population=POPULATION, std=std, optimizer=optimizer, **more)
+
+
+def losses_of(members):
+    return np.asarray(jnp.mean((members - TARGET[None]) ** 2, axis=-1), np.float32)
+
+
+@pytest.mark.parametrize("kind", STREAMED)
+def test_fifty_generations_equal_evosax(kind):
+    ours = Streamed(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    theirs = EvosaxStrategy(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    key = jax.random.key(0)
+    mine, evosaxs = ours.init(key, START), theirs.init(key, START)
+    for generation in range(GENERATIONS):
+        draw, reference = ours.draw(mine, generation), theirs.draw(evosaxs, generation)
+        expected = theirs.everyone(reference.sample)
+        np.testing.assert_allclose(ours.everyone(draw.sample), expected, atol=2e-6)
+        losses = losses_of(expected)  # the same for both: ranks would turn a last bit into a jump
+        mine, evosaxs = ours.tell(draw, losses), theirs.tell(reference, losses)
+    np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
+    assert np.abs(ours.centre(mine) - START).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["Open_ES", "SNES"])
+def test_members_and_parts_are_the_same_in_any_portion(kind):
+    strategy = Streamed(settings(kind), SIZE, seed=0, generations=10)
+    draw = strategy.draw(strategy.init(jax.random.key(0), START), 4)
+    together = jax.jit(strategy.members)(draw.sample, jnp.arange(strategy.rows))
+    for row in (0, strategy.rows - 1):
+        alone = jax.jit(strategy.members)(draw.sample, jnp.array([row]))
+        np.testing.assert_allclose(alone[0], together[row], atol=2e-7)  # programs of other shapes may fuse otherwise
+    received = strategy.receive(strategy.message(draw), 4)
+    shaped = np.linspace(-1, 1, POPULATION, dtype=np.float32)
+    for index in (0, strategy.parts - 1):
+        np.testing.assert_array_equal(
+            strategy.part(received, shaped, np.int32(index)), strategy.part(draw.sample, shaped, np.int32(index))
+        )
+
+
+def test_the_parts_are_the_sums_over_the_whole_matrix():
+    strategy = Streamed(settings("PGPE"), SIZE, seed=0, generations=10)
+    draw = strategy.draw(strategy.init(jax.random.key(0), START), 2)
+    shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
+    sums = np.concatenate(strategy.parts_here(draw, shaped), axis=1)[:, :SIZE]
+    key = rng.address(0, rng.Purpose.NOISE, 2)
+    z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
+    plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)
+    np.testing.assert_allclose(sums[0], (plus - minus) @ z, atol=1e-5)
+    np.testing.assert_allclose(sums[1], (plus + minus - 2 * shaped.mean(dtype=np.float64)) @ z**2, atol=1e-4)
+
+
+@pytest.mark.parametrize("columns", [5, 33, 70_001])
+def test_normal_noise_is_a_block_of_one_large_draw(columns):
+    key = rng.address(7, rng.Purpose.NOISE, 1)
+    whole = jax.random.normal(key, (9, columns))
+    rows, first, width = jnp.array([8, 0, 3]), columns // 2, columns - columns // 2
+    block = Normal(columns).block(None, key, rows, first, width)
+    np.testing.assert_array_equal(block, whole[rows][:, first:])
+
+
+def test_counters_past_32_bits_are_those_of_the_large_draw():
+    """Row and column of an entry beyond 2^32, against threefry on the 64-bit counter."""
+    key, columns, row, column = jax.random.key(5), 1_000_003, 9_999, 123_456
+    counter = row * columns + column
+    assert counter > 2**32
+    from jax.extend.random import threefry2x32_p
+
+    one, two = jax.random.key_data(key)
+    high, low = np.uint32(counter >> 32), np.uint32(counter & 0xFFFFFFFF)
+    first, second = threefry2x32_p.bind(one, two, jnp.asarray(high), jnp.asarray(low))
+    from es_randomized.strategies.noise import _bits
+
+    assert int(_bits(key, jnp.array([row]), columns, column, 1)[0, 0]) == int(first) ^ int(second)
+
+
+@pytest.mark.parametrize("noise", [Signs(columns=1_001), Table(columns=1_001, size=2**16)])
+def test_cheap_noise_has_zero_mean_unit_variance_and_independent_rows(noise):
+    kept, key, rows = noise.prepare(0), rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(64)
+    z = np.asarray(noise.block(kept, key, rows, 0, 1_001), np.float64)
+    np.testing.assert_array_equal(noise.block(kept, key, rows[5:9], 32, 64), z[5:9, 32:96].astype(np.float32))
+    count = z.size
+    assert abs(z.mean()) < 5 / np.sqrt(count)
+    assert abs((z**2).mean() - 1) < 5 * np.sqrt(2 / count)
+    correlations = (z @ z.T / 1_001)[np.triu_indices(64, 1)]
+    assert np.abs(correlations).max() < 6 / np.sqrt(1_001)
+
+
+def test_signs_are_signs_and_tables_overlap():
+    key, rows = rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(40)
+    assert set(np.unique(Signs(70).block(None, key, rows, 0, 70))) == {-1.0, 1.0}
+    table = Table(70, size=8)
+    z = np.asarray(table.block(table.prepare(0), key, rows, 0, 70))
+    assert len(np.unique(z, axis=0)) <= 8
+
+
+@pytest.mark.parametrize("noise", ["signs", "table"])
+def test_cheap_noise_finds_the_optimum_of_the_sphere(noise):
+    optimizer = Optimizer(kind="adam", learning_rate=0.1)
+    made = EvolutionSettings(kind="Open_ES", population=64, std=0.1, optimizer=optimizer, noise=noise)
+    strategy, size = Streamed(made, 20, seed=0, generations=100), 20
+    state = strategy.init(jax.random.key(0), START[:size])
+    everyone = jax.jit(strategy.everyone)
+    for generation in range(100):
+        draw = strategy.draw(state, generation)
+        members = np.asarray(everyone(draw.sample))
+        state = strategy.tell(draw, ((members - np.asarray(TARGET[:size])) ** 2).sum(axis=1).astype(np.float32))
+    assert np.abs(np.asarray(strategy.centre(state)) - np.asarray(TARGET[:size])).max() < 0.1
+
+
+def test_cheap_noise_is_refused_where_a_matrix_is_drawn():
+    with pytest.raises(ValueError, match=r"driver\.noise: signs needs a streamed algorithm, which CMA_ES is not"):
+        EvolutionSettings(kind="CMA_ES", noise="signs")
