@@ -155,10 +155,12 @@ class RayEvaluator(Evaluator):
                 )
 
     def _give_up_silent(self, work: Work) -> None:
+        if not work.usual():
+            return  # nobody has answered yet: the work may just take long
         limit, now = max(GIVEN_UP, 20 * work.usual()), time.monotonic()
         for remote in list(self.pool.ready):
             oldest = min((call.since for call in remote.calls.values()), default=now)
-            if now - oldest > limit and (work.usual() or self.pool.ready != [remote]):
+            if now - oldest > limit:
                 log.warning("a worker has been silent for %.0f s and is given up", now - oldest)
                 units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
                 work.lost(units)

@@ -70,8 +70,10 @@ class Work:
             under_way = self._begun.get(unit, [])
             if under_way:
                 under_way.pop()
-            if not under_way and unit not in self._waiting:
-                self._waiting.appendleft(unit)
+            if not under_way:
+                self._begun.pop(unit, None)
+                if unit not in self._waiting:
+                    self._waiting.appendleft(unit)
 
     def usual(self) -> float:
         """Median seconds from handing a unit out to its result; 0 before the first."""

@@ -22,7 +22,7 @@ from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.experiment import Experiment
 from es_randomized.runs.journal import Journal, read
 from es_randomized.runs.provenance import provenance
-from es_randomized.runs.snapshots import newest_snapshot, save_snapshot
+from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 from es_randomized.strategies.strategy import State
 
@@ -111,12 +111,42 @@ class RunFolder:
         recorded = read(self.journal_file)
         if recorded.damaged:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
-        fresh = driver.init()
-        start, state = newest_snapshot(self.snapshots, fresh, len(recorded.losses)) or (0, fresh)
+        start, state = self.nearest(driver, len(recorded.losses))
         for generation in range(start, len(recorded.losses)):
             state = driver.replay(state, generation, recorded.losses[generation])
         log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
         return len(recorded.losses), state
+
+    def nearest(self, driver: Driver, generation: int) -> tuple[int, State]:
+        """The newest state that is kept and not past `generation`: (its generation, state).
+
+        Raises:
+            RunFolderError: a branch has lost the state it began with.
+        """
+        fresh = driver.init()
+        found = newest_snapshot(self.snapshots, fresh, generation) or (0, fresh)
+        if found[0] < (began := self._branched_at()):
+            raise RunFolderError(
+                f"{self.path} is a branch that began before generation {began}, and no state from there to {generation} is "
+                "left in its snapshots; branch again from its parent, named in provenance.json"
+            )
+        return found
+
+    def first(self, driver: Driver) -> tuple[int, State]:
+        """The earliest state from which the journal leads on: generation 0, or a branch's oldest snapshot."""
+        began = self._branched_at()
+        if not began:
+            return 0, driver.init()
+        kept = all_snapshots(self.snapshots, driver.init())
+        later = [item for item in kept.items() if item[0] >= began]
+        return min(later, key=lambda item: item[0]) if later else self.nearest(driver, began)
+
+    def _branched_at(self) -> int:
+        """The generation this run began at: 0 unless it is a branch."""
+        try:
+            return int(json.loads(self.provenance_file.read_text())["branch"]["generation"])
+        except (OSError, ValueError, KeyError):
+            return 0
 
     def _check_origin(self, experiment: Experiment) -> None:
         """Refuse a task that behaves differently now; warn where bits may differ."""

@@ -40,6 +40,12 @@ def newest_snapshot(folder: Path, like: State, until: int) -> tuple[int, State] 
     return None
 
 
+def all_snapshots(folder: Path, like: State) -> dict[int, State]:
+    """Every readable snapshot, by generation."""
+    states = {int(path.stem): _read(path, like) for path in _newest_first(folder)}
+    return {generation: state for generation, state in states.items() if state is not None}
+
+
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.safetensors"), reverse=True)
 

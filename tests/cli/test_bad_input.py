@@ -24,7 +24,10 @@ BAD_SETTINGS = {
 
 BAD_SIZES = {
     "tile": (["--plan.tile", 3], "plan.tile is 3, but it must divide the 8 cases of a member; use auto"),
-    "no memory": (["--driver.population", 2000000, "--plan.memory_mib", 100], "but plan.memory_mib is 100"),
+    "no memory": (
+        ["--driver.kind", "ESMC", "--driver.population", 2000001, "--plan.memory_mib", 100],
+        "but plan.memory_mib is 100",
+    ),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],
         "the smallest chunk needs",

@@ -1,0 +1,87 @@
+"""Another run from any generation of a run: what is known by then is copied, what comes after follows the new experiment."""
+
+import json
+from typing import Any
+
+import jax
+import numpy as np
+
+from es_randomized.configuration import dump
+from es_randomized.drivers.driver import Driver
+from es_randomized.errors import RunFolderError
+from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.snapshots import all_snapshots
+from es_randomized.runs.storage import write_atomically
+from es_randomized.strategies.strategy import State
+
+
+def state_at(folder: RunFolder, driver: Driver, generation: int) -> State:
+    """The state before `generation`, from the journal alone; nothing is evaluated.
+
+    Raises:
+        RunFolderError: the run has not come that far, or began as a branch after that generation.
+    """
+    losses = folder.losses()
+    if generation > len(losses):
+        raise RunFolderError(f"{folder.path} has {len(losses)} generations, so there is no state before {generation}")
+    start, state = folder.nearest(driver, generation)
+    for number in range(start, generation):
+        state = driver.replay(state, number, losses[number])
+    return state
+
+
+def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target: RunFolder) -> None:
+    """Make `target` a run of `new` that shares the generations before `generation` with `parent`.
+
+    Raises:
+        RunFolderError: the parent has not come that far, the target exists, or the new driver cannot go on from the
+            parent's states.
+        StorageError: the target cannot be written.
+    """
+    state = state_at(parent, old, generation)
+    _check_fits(state, new.init())
+    if new.losses_per_generation != old.losses_per_generation:
+        raise RunFolderError(
+            f"a branch shares its parent's journal of {old.losses_per_generation} losses a generation, but the new "
+            f"experiment has {new.losses_per_generation}; leave driver.population as it is"
+        )
+    target.create(new.experiment)
+    journal = target.open_journal(new.losses_per_generation)
+    for number, losses in enumerate(parent.losses()[:generation]):
+        journal.append(number, losses)
+    journal.close()
+    target.save_snapshot(generation, state)
+    origin = json.loads(target.provenance_file.read_text())
+    origin["branch"] = {"parent": str(parent.path), "generation": generation, "experiment": dump(old.experiment)}
+    write_atomically(target.provenance_file, json.dumps(origin, indent=2).encode())
+
+
+def verify(folder: RunFolder, driver: Driver) -> dict[int, bool]:
+    """Recompute all states from the beginning and compare them with the snapshots: generation -> whether bits agree."""
+    kept = all_snapshots(folder.snapshots, driver.init())
+    losses = folder.losses()
+    start, state = folder.first(driver)
+    agree = {}
+    for generation in range(start, len(losses) + 1):
+        if generation in kept:
+            agree[generation] = _equal(state, kept[generation])
+        if generation < len(losses):
+            state = driver.replay(state, generation, losses[generation])
+    return agree
+
+
+def _equal(one: State, other: State) -> bool:
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
+
+
+def _check_fits(state: State, wanted: State) -> None:
+    def shapes(tree: Any) -> list[Any]:
+        leaves, structure = jax.tree.flatten(tree)
+        return [structure, *((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)]
+
+    if shapes(state) != shapes(wanted):
+        raise RunFolderError(
+            "the new experiment cannot go on from the old one's states: model, driver.kind and the kind of optimizer must "
+            "stay; learning rates, step sizes, objective, batch and budget may change"
+        )

@@ -1,0 +1,201 @@
+"""Random schedules of failure on a cluster of several real nodes; every run must end with the reference run's exact bits.
+
+    python -m tests.chaos --schedules 200
+
+A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, the coordinator
+killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.tools.command import TINY, final_snapshot, generations_in, run, started
+
+NODES = 2
+GENERATIONS = 60
+RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
+EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
+LIMIT = 240.0  # seconds after which a run counts as hanging
+# Loopback only, no token, and dead machines are noticed within seconds.
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+@dataclass
+class Nodes:
+    """A head without room for work and nodes of one core each, as Ray processes of their own."""
+
+    cluster: Any
+    alive: list[Any] = field(default_factory=list)
+
+    def add(self) -> None:
+        self.alive.append(self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
+
+    def mend(self) -> None:
+        """Back to `NODES` nodes, none of them draining."""
+        while len(self.alive) > NODES:
+            self.cluster.remove_node(self.alive.pop(), allow_graceful=False)
+        while len(self.alive) < NODES:
+            self.add()
+
+    def kill(self, chance: random.Random) -> None:
+        node = self.alive.pop(chance.randrange(len(self.alive)))
+        for process in node.all_processes["raylet"]:
+            process.process.kill()
+        with suppress(Exception):
+            self.cluster.remove_node(node, allow_graceful=False)
+
+    def drain(self, chance: random.Random) -> Any:
+        """Tell Ray that a node is about to go; returns the node."""
+        from ray._raylet import GcsClient
+
+        node = chance.choice(self.alive)
+        GcsClient(address=self.cluster.address).drain_node(node.node_id, 1, "a spot machine's notice", 0)
+        return node
+
+
+def workers() -> list[psutil.Process]:
+    """Processes that evaluate, on any node of this machine."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        with suppress(psutil.Error):
+            if "ray::Worker" in " ".join(process.info["cmdline"] or []):
+                found.append(process)
+    return found
+
+
+def schedule(number: int) -> list[tuple[int, str]]:
+    """(generation, event) pairs of one schedule: the first six have one event each, later ones are mixed."""
+    chance = random.Random(number)
+    kinds = [EVENTS[number]] if number < len(EVENTS) else chance.choices(EVENTS, k=chance.randrange(1, 4))
+    return sorted((chance.randrange(1, GENERATIONS - 5), kind) for kind in kinds)
+
+
+def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[psutil.Process]:
+    """Make one event happen; returns processes it paused."""
+    if kind in ("kill worker", "pause worker"):
+        found = workers()
+        if found:
+            victim = chance.choice(found)
+            with suppress(psutil.Error):
+                victim.send_signal(signal.SIGKILL if kind == "kill worker" else signal.SIGSTOP)
+            return [victim] if kind == "pause worker" else []
+    elif kind == "kill node":
+        nodes.kill(chance)
+        nodes.add()  # the autoscaler's answer
+    elif kind == "add node":
+        nodes.add()
+    elif kind == "drain node":
+        node = nodes.drain(chance)
+        nodes.add()
+        time.sleep(2.0)
+        nodes.alive.remove(node)
+        nodes.cluster.remove_node(node, allow_graceful=False)
+    elif kind == "kill coordinator":
+        process.send_signal(signal.SIGKILL)
+    return []
+
+
+def survive(number: int, nodes: Nodes, folder: Path) -> str | None:
+    """Run one schedule to its end; returns what went wrong, or None."""
+    chance, left = random.Random(number + 10**6), schedule(number)
+    command: list[Any] = ["train", *RUN, "--run", folder]
+    deadline, paused = time.monotonic() + LIMIT, []
+    while True:
+        with started(*command, "--address", nodes.cluster.address, "--no-evaluate", **ENVIRONMENT) as process:
+            while process.poll() is None:
+                if left and generations_in(folder) >= left[0][0]:
+                    paused += act(left.pop(0)[1], nodes, process, chance)
+                if time.monotonic() > deadline:
+                    return f"did not end within {LIMIT:.0f} s, at generation {generations_in(folder)}"
+                time.sleep(0.02)
+            code, errors = process.returncode, process.stderr.read() if process.stderr else ""
+        for victim in paused:
+            with suppress(psutil.Error):
+                victim.kill()
+        if code == 0:
+            return None
+        if code != -signal.SIGKILL:
+            return f"ended with {code}: {errors.strip().splitlines()[-1:]}"
+        command = ["resume", folder] if (folder / "experiment.yaml").exists() else command
+
+
+def reference(folder: Path) -> Path:
+    """The same run in one process, undisturbed."""
+    result = run("train", *RUN, "--local", "--no-evaluate", "--run", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def same(folder: Path, other: Path) -> bool:
+    """Whether two runs have the same losses and the same final state, bit for bit."""
+    journals = [(each / "journal.bin").read_bytes() for each in (folder, other)]
+    return journals[0] == journals[1] and final_snapshot(folder) == final_snapshot(other)
+
+
+def soak(numbers: range) -> dict[str, Any]:
+    """Run the schedules and count."""
+    os.environ.update(ENVIRONMENT)
+    from ray.cluster_utils import Cluster
+
+    by_kind: Counter[str] = Counter()
+    diverged, failed, seconds = [], [], []
+    with tempfile.TemporaryDirectory() as temporary:
+        expected = reference(Path(temporary) / "reference")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
+        nodes = Nodes(cluster)
+        try:
+            for number in numbers:
+                nodes.mend()
+                folder, began = Path(temporary) / f"schedule-{number}", time.monotonic()
+                wrong = survive(number, nodes, folder)
+                seconds.append(time.monotonic() - began)
+                by_kind.update(kind for _, kind in schedule(number))
+                if wrong:
+                    failed.append({"schedule": number, "events": schedule(number), "what": wrong})
+                elif not same(folder, expected):
+                    diverged.append({"schedule": number, "events": schedule(number)})
+                ending = wrong or ("same bits" if same(folder, expected) else "OTHER BITS")
+                print(f"{number:4d}  {seconds[-1]:5.1f} s  {ending}  {schedule(number)}", flush=True)
+        finally:
+            cluster.shutdown()
+    return {
+        "schedules": len(numbers),
+        "diverged": len(diverged),
+        "failed": len(failed),
+        "by kind": dict(by_kind),
+        "details": diverged + failed,
+        "seconds per schedule": sum(seconds) / len(seconds),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--schedules", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    arguments = parser.parse_args()
+    results = soak(range(arguments.first, arguments.first + arguments.schedules))
+    from benchmarks.record import record
+
+    record("chaos", results)
+    print(json.dumps(results, indent=2))
+    raise SystemExit(bool(results["diverged"] or results["failed"]))

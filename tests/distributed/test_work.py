@@ -1,0 +1,81 @@
+"""The bookkeeping of units, driven with invented times: each counts once, late ones are issued again, lost ones come back."""
+
+import random
+
+from es_randomized.distributed.work import COPIES, PATIENT, SLOW, Work
+
+
+def test_units_are_taken_in_order_and_each_once():
+    work = Work(5)
+    assert work.take(2, 0.0, idle=True) == [0, 1]
+    assert work.take(9, 0.0, idle=False) == [2, 3, 4]
+    assert work.take(1, 1e9, idle=True) == []  # nothing has come yet, so nothing is known to be late
+    for unit in (4, 0, 2, 1, 3):
+        work.done(unit, bytes([unit]), 1.0)
+    assert work.complete
+    assert work.again == 0
+
+
+def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_twice():
+    work = Work(4)
+    work.take(4, 0.0, idle=True)
+    for unit in (1, 2, 3):
+        work.done(unit, b"", 1.0)
+    assert work.usual() == 1.0
+    assert work.take(1, SLOW - 0.1, idle=True) == []
+    assert work.take(1, SLOW + 0.1, idle=False) == []
+    assert work.take(1, SLOW + 0.1, idle=True) == [0]
+    assert work.take(1, 1e9, idle=True) == []
+    assert COPIES == 2
+    assert work.again == 1
+    work.done(0, b"first", 6.0)
+    work.done(0, b"second", 7.0)
+    assert work.results[0] == b"first"
+
+
+def test_short_pauses_are_no_reason_to_issue_again():
+    work = Work(2)
+    work.take(2, 0.0, idle=True)
+    work.done(1, b"", 1e-3)
+    assert work.take(1, PATIENT - 0.01, idle=True) == []
+    assert work.take(1, PATIENT + 0.01, idle=True) == [0]
+
+
+def test_what_a_dead_worker_had_comes_back_first_and_only_its_first_unit_is_suspected():
+    work = Work(6)
+    work.take(3, 0.0, idle=True)
+    work.lost([1, 2])
+    assert work.take(3, 1.0, idle=True) == [2, 1, 3]
+    assert work.deaths == {1: 1}
+
+
+def test_a_lost_copy_is_not_issued_while_another_is_under_way():
+    work = Work(2)
+    work.take(2, 0.0, idle=True)
+    work.done(1, b"", 1.0)
+    assert work.take(1, 10.0, idle=True) == [0]
+    work.lost([0])
+    assert work.take(1, 10.1, idle=False) == []
+    work.lost([0])
+    assert work.take(1, 10.2, idle=False) == [0]
+
+
+def test_any_order_of_events_ends_with_every_result():
+    """Random workers that answer, die, or answer twice: nothing is lost and nothing is asked for in vain."""
+    for seed in range(200):
+        chance, units = random.Random(seed), random.Random(seed).randrange(1, 12)
+        work, now, hands = Work(units), 0.0, []
+        while not work.complete:
+            now += chance.random()
+            taken = work.take(chance.randrange(1, 3), now, idle=chance.random() < 0.5)
+            if taken:
+                hands.append(taken)
+            if hands and chance.random() < 0.8:
+                hand = hands.pop(chance.randrange(len(hands)))
+                if chance.random() < 0.3:
+                    work.lost(hand)
+                else:
+                    for unit in hand:
+                        work.done(unit, bytes([unit]), now)
+            assert now < 1e4, "the work does not end"
+        assert work.results == {unit: bytes([unit]) for unit in range(units)}
