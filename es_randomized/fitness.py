@@ -5,6 +5,7 @@ on the weights is prepared once for all of them. The program walks over members 
 enough to stay in a core's cache; memory is bounded by one tile whatever the population.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -184,7 +185,12 @@ def unraveller(model: Transformer, task: Task) -> Any:
     return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))[1]
 
 
+def weight_shapes(model: Transformer, task: Task) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the weights of `model` on `task`, in their flat order."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
+    return tuple(leaf.shape for leaf in jax.tree.leaves(shapes))
+
+
 def parameters(model: Transformer, task: Task) -> int:
     """Number of parameters of `model` on `task`."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    return sum(math.prod(shape) for shape in weight_shapes(model, task))

@@ -14,7 +14,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import psutil
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started
 
 NODES = 2
-GENERATIONS = 60
+GENERATIONS = 40
 RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
 EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
 LIMIT = 240.0  # seconds after which a run counts as hanging
@@ -73,6 +74,21 @@ class Nodes:
         return node
 
 
+@contextmanager
+def cluster() -> Iterator[Nodes]:
+    """A cluster on this machine, gone when the block ends."""
+    os.environ.update(ENVIRONMENT)
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
+    nodes = Nodes(made)
+    try:
+        nodes.mend()
+        yield nodes
+    finally:
+        made.shutdown()
+
+
 def workers() -> list[psutil.Process]:
     """Processes that evaluate, on any node of this machine."""
     found = []
@@ -115,9 +131,9 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
     return []
 
 
-def survive(number: int, nodes: Nodes, folder: Path) -> str | None:
+def survive(left: list[tuple[int, str]], chance: random.Random, nodes: Nodes, folder: Path) -> str | None:
     """Run one schedule to its end; returns what went wrong, or None."""
-    chance, left = random.Random(number + 10**6), schedule(number)
+    left = list(left)
     command: list[Any] = ["train", *RUN, "--run", folder]
     deadline, paused = time.monotonic() + LIMIT, []
     while True:
@@ -154,20 +170,15 @@ def same(folder: Path, other: Path) -> bool:
 
 def soak(numbers: range) -> dict[str, Any]:
     """Run the schedules and count."""
-    os.environ.update(ENVIRONMENT)
-    from ray.cluster_utils import Cluster
-
     by_kind: Counter[str] = Counter()
     diverged, failed, seconds = [], [], []
     with tempfile.TemporaryDirectory() as temporary:
         expected = reference(Path(temporary) / "reference")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
-        nodes = Nodes(cluster)
-        try:
+        with cluster() as nodes:
             for number in numbers:
                 nodes.mend()
                 folder, began = Path(temporary) / f"schedule-{number}", time.monotonic()
-                wrong = survive(number, nodes, folder)
+                wrong = survive(schedule(number), random.Random(number + 10**6), nodes, folder)
                 seconds.append(time.monotonic() - began)
                 by_kind.update(kind for _, kind in schedule(number))
                 if wrong:
@@ -176,8 +187,6 @@ def soak(numbers: range) -> dict[str, Any]:
                     diverged.append({"schedule": number, "events": schedule(number)})
                 ending = wrong or ("same bits" if same(folder, expected) else "OTHER BITS")
                 print(f"{number:4d}  {seconds[-1]:5.1f} s  {ending}  {schedule(number)}", flush=True)
-        finally:
-            cluster.shutdown()
     return {
         "schedules": len(numbers),
         "diverged": len(diverged),

@@ -15,7 +15,7 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, parameters
+from es_randomized.fitness import Fitness, parameters, weight_shapes
 from es_randomized.ledger import Cost, batch_cost
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
@@ -153,7 +153,8 @@ class Evolution(Driver):
 
 def _strategy(settings: EvolutionSettings, size: int, experiment: Experiment) -> Strategy:
     if CATALOGUE[settings.kind].streamed:
-        return Streamed(settings, size, experiment.seed, experiment.budget.generations)
+        shapes = weight_shapes(experiment.model, experiment.task)
+        return Streamed(settings, size, experiment.seed, experiment.budget.generations, shapes)
     _check_population_memory(settings.population, size, experiment.plan.memory_mib)
     return EvosaxStrategy(settings, size, experiment.seed, experiment.budget.generations)
 

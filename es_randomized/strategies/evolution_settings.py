@@ -25,6 +25,8 @@ class EvolutionSettings:
         params: the algorithm's other numbers by their evosax names.
         noise: normal; cheaper and not normal, for streamed algorithms: signs (+1 or -1), or windows of one table of
             normals, which overlap.
+        rank: perturb every weight matrix by a product of two thin ones of this rank, for streamed algorithms; none: every
+            entry on its own.
         non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
     """
 
@@ -35,6 +37,7 @@ class EvolutionSettings:
     shaping: Literal["default", "centred_rank", "standardise", "normalise", "weights", "identity"] = "default"
     params: dict[str, float] = Field(default_factory=dict)
     noise: Literal["normal", "signs", "table"] = "normal"
+    rank: Annotated[int, Field(ge=1)] | None = None
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
 
     distributed: ClassVar[bool] = True  # members may be evaluated anywhere
@@ -57,9 +60,10 @@ class EvolutionSettings:
                 f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
                 f"use {self.population + 1}"
             )
-        if self.noise != "normal" and not CATALOGUE[self.kind].streamed:
-            raise ValueError(
-                f"driver.noise: {self.noise} needs a streamed algorithm, which {self.kind} is not; use normal"
-            )
+        special = "noise" if self.noise != "normal" else "rank" if self.rank else None
+        if special and not CATALOGUE[self.kind].streamed:
+            raise ValueError(f"driver.{special} needs a streamed algorithm, which {self.kind} is not; leave it out")
+        if self.noise != "normal" and self.rank:
+            raise ValueError(f"driver.rank draws normal factors, so driver.noise cannot be {self.noise}; leave one out")
         if isinstance(self.std, Schedule) and not CATALOGUE[self.kind].scheduled:
             raise ValueError(f"{self.kind} takes no schedule of its step size; give std as one number, its start")

@@ -5,6 +5,7 @@ alone, so a block of rows, or of columns, is drawn without the rest. `Signs` and
 distributions; a run says which it used.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,6 +102,52 @@ class Table(Noise):
             return jax.lax.dynamic_slice(kept, (start.astype(jnp.int32) + first,), (width,))
 
         return jax.lax.map(window, starts)
+
+
+@dataclass(frozen=True)
+class LowRank(Noise):
+    """Every matrix is perturbed by A Bᵀ / √rank, vectors by independent normals (Sarkar et al. 2025, arXiv:2511.16652).
+
+    A is [out, rank] and B [in, rank] for the last two axes of a matrix; leading axes are matrices of their own. Entries have
+    zero mean and unit variance for every rank, but those of one matrix depend on each other.
+    """
+
+    columns: int
+    shapes: tuple[tuple[int, ...], ...] = ()
+    rank: int = 1
+
+    @property
+    def draws_per_entry(self) -> float:  # type: ignore[override]
+        """rank * (in + out) numbers instead of in * out."""
+        return sum(self._sizes()) / self.columns
+
+    def block(
+        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+    ) -> Float[Array, "row width"]:
+        def one(row: Int[Array, ""]) -> Float[Array, " width"]:
+            whole = jnp.pad(self._row(rng.inside(key, row)), (0, width))
+            return jax.lax.dynamic_slice(whole, (jnp.asarray(first, jnp.int32),), (width,))
+
+        return jax.lax.map(one, rows)
+
+    def _row(self, key: Key[Array, ""]) -> Float[Array, " param"]:
+        draws = jnp.split(jax.random.normal(key, (sum(self._sizes()),)), np.cumsum(self._sizes())[:-1])
+        return jnp.concatenate([self._leaf(draw, shape) for draw, shape in zip(draws, self.shapes, strict=True)])
+
+    def _leaf(self, draw: Float[Array, " draw"], shape: tuple[int, ...]) -> Float[Array, " entry"]:
+        if len(shape) < 2:
+            return draw
+        *stack, outward, inward = shape
+        factors = draw.reshape(*stack, outward + inward, self.rank)
+        a, b = factors[..., :outward, :], factors[..., outward:, :]
+        return (a @ jnp.swapaxes(b, -1, -2)).reshape(-1) * np.float32(self.rank**-0.5)
+
+    def _sizes(self) -> list[int]:
+        """Numbers drawn for every leaf."""
+        return [
+            math.prod(shape) if len(shape) < 2 else math.prod(shape[:-2]) * (shape[-2] + shape[-1]) * self.rank
+            for shape in self.shapes
+        ]
 
 
 NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "signs": Signs, "table": Table}

@@ -17,7 +17,7 @@ from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy, relaxed
-from es_randomized.strategies.noise import NOISES, Noise
+from es_randomized.strategies.noise import NOISES, LowRank, Noise
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.rules import RULES, Rule
 from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
@@ -31,16 +31,25 @@ CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and add
 class Streamed(Strategy):
     """A rule with its noise. `sample` is the distribution's mean and scale, and the generation."""
 
-    def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
+    def __init__(
+        self,
+        settings: EvolutionSettings,
+        parameters: int,
+        seed: int,
+        generations: int,
+        shapes: tuple[tuple[int, ...], ...] = (),
+    ) -> None:
+        """Bind the settings; `shapes` of the weights, in their flat order, are what a low rank is about."""
         evosax = EvosaxStrategy(settings, parameters, seed, generations)  # for its numbers and its shaping
         optimizer = getattr(evosax.algorithm, "optimizer", None)
         self.rule: Rule = RULES[settings.kind](evosax.params, optimizer, evosax.std)
         self.shape = partial(_shaped, evosax.algorithm.fitness_shaping_fn, evosax.params)
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.signs = 2 if self.rule.paired else 1
-        self.noise: Noise = NOISES[settings.noise](parameters)
+        rank = settings.rank
+        self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
-        self.width = min(WIDEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
+        self.width = parameters if rank else min(WIDEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
         self.parts = -(-parameters // self.width)
         self.part = jit(self._part)
         self.part_shape = (1 + self.rule.seconds, self.width)

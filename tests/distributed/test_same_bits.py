@@ -29,11 +29,10 @@ def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_ray_workers_give_the_bits_of_the_local_evaluator(workers: int, reference: Path, tmp_path: Path) -> None:
-    result = run("train", TINY, "--workers", workers, "--no-evaluate", "--run", tmp_path / "run")
+def test_ray_workers_give_the_bits_of_the_local_evaluator(reference: Path, tmp_path: Path) -> None:
+    result = run("train", TINY, "--workers", 3, "--no-evaluate", "--run", tmp_path / "run")
     assert result.returncode == 0, result.stderr
-    assert f"{workers} workers ready" in result.stdout
+    assert "3 workers ready" in result.stdout
     assert final_snapshot(tmp_path / "run") == final_snapshot(reference)
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
 
