@@ -20,6 +20,7 @@ from es_randomized.ledger import Cost, batch_cost
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
+from es_randomized.strategies.past_directions import PastDirections
 from es_randomized.strategies.shaping import rank_worst
 from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
 from es_randomized.strategies.streamed import Streamed
@@ -156,6 +157,8 @@ def _strategy(settings: EvolutionSettings, size: int, experiment: Experiment) ->
         shapes = weight_shapes(experiment.model, experiment.task)
         return Streamed(settings, size, experiment.seed, experiment.budget.generations, shapes)
     _check_population_memory(settings.population, size, experiment.plan.memory_mib)
+    if CATALOGUE[settings.kind].own:
+        return PastDirections(settings, size, experiment.seed, experiment.budget.generations)
     return EvosaxStrategy(settings, size, experiment.seed, experiment.budget.generations)
 
 

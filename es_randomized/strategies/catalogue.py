@@ -1,4 +1,4 @@
-"""Every evosax algorithm: what it needs, or why it is refused (evosax 0.3.2, read in its source and measured)."""
+"""Every algorithm: what it needs, or why it is refused. All but Past_ES are evosax's (0.3.2, read in its source and measured)."""
 
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ class Entry(NamedTuple):
         quadratic: memory grows with the square of the number of parameters.
         population_based: keeps a population instead of a distribution; its centre is the best member it holds.
         streamed: its population never exists as a matrix; see streamed.py.
+        own: written here, not in evosax; see past_directions.py.
         scheduled: takes a schedule of its step size; the others adapt it from a start or do without.
         refused: why it is not offered.
     """
@@ -24,6 +25,7 @@ class Entry(NamedTuple):
     population_based: bool = False
     scheduled: bool = False
     streamed: bool = False
+    own: bool = False
     refused: str | None = None
 
 
@@ -49,6 +51,13 @@ CATALOGUE: dict[str, Entry] = {
         optimizer=True,
         scheduled=True,
         streamed=True,
+    ),
+    "Past_ES": Entry(
+        "orthogonal pairs, one along the last gradient estimate (Meier 2019); not from evosax",
+        pairs=True,
+        optimizer=True,
+        scheduled=True,
+        own=True,
     ),
     "ESMC": Entry("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
     "Sep_CMA_ES": Entry("CMA-ES with a diagonal covariance (Ros & Hansen 2008)", streamed=True),

@@ -47,6 +47,7 @@ def test_fifty_generations_equal_evosax(kind):
         mine, evosaxs = ours.tell(draw, found), theirs.tell(reference, found)
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
+    assert {program._cache_size() for program in (ours._sample, ours.part, ours._update)} == {1}
 
 
 @pytest.mark.parametrize("kind", ["Open_ES", "SNES"])

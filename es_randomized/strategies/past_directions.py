@@ -1,0 +1,95 @@
+"""ES with past descent directions: the last gradient estimate is one of the directions tried (arXiv:1910.05268).
+
+With P antithetic pairs, the directions are orthonormal, the first being the normalised estimate p of the generation before:
+ĝ = Σ h_i q_i, h_i = [f(θ + s q_i) − f(θ − s q_i)] / 2s, s = std √d. ĝ is the projection of the gradient on their span, so
+what p already knew is kept and P − 1 directions look for more; there is no mixing weight to tune. It pays where the noise
+of h is small beside ‖∇f‖² / (d − 1); both members of a pair meet the same instances and seeds, as everywhere here.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from es_randomized import rng
+from es_randomized.compilation import jit
+from es_randomized.errors import ConfigError
+from es_randomized.schedules import build
+from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.placement import explained
+from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+
+
+class PastDirections(Strategy):
+    """Directions as a matrix [row, param]; losses are used as they are, because ranks would bend the projection.
+
+    Raises:
+        ConfigError: losses are to be shaped, or there are more pairs than parameters.
+    """
+
+    signs = 2
+
+    def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
+        if settings.shaping not in ("default", "identity"):
+            raise ConfigError(f"driver.shaping: {settings.kind} projects the gradient, so losses must stay as they are")
+        if settings.population > 2 * parameters:
+            raise ConfigError(
+                f"driver.population: {settings.kind} has orthogonal directions, at most one pair per parameter: "
+                f"{2 * parameters} members, not {settings.population}"
+            )
+        self.population, self.parameters, self.seed = settings.population, parameters, seed
+        self.optimizer = settings.optimizer.build(generations)
+        self.std = build(settings.std, generations)
+        self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
+
+    def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
+        return {"mean": centre, "optimizer": self.optimizer.init(centre), "past": jnp.zeros_like(centre)}
+
+    def draw(self, state: State, generation: int) -> Draw:
+        return Draw(generation, state, self._sample(state["mean"], state["past"], np.uint32(generation)))
+
+    def message(self, draw: Draw) -> list[np.ndarray]:
+        return [np.asarray(draw.state["mean"]), np.asarray(draw.state["past"])]
+
+    def receive(self, message: list[np.ndarray], generation: int) -> Any:
+        return self._sample(*message, np.uint32(generation))
+
+    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
+        step = sample["reach"] * sample["directions"][rows]
+        return sample["mean"][None, None] + jnp.stack([step, -step], axis=1)
+
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
+        return self._update(draw.state, draw.sample, losses)
+
+    def centre(self, state: State) -> Float[Array, " param"]:
+        return jnp.asarray(state["mean"])
+
+    def sample_shape(self) -> Any:
+        entries = jax.ShapeDtypeStruct((self.parameters,), np.float32)
+        return jax.eval_shape(self._sample_raw, entries, entries, np.uint32(0))
+
+    def describe(self) -> dict[str, str]:
+        numbers = self.rows * self.parameters
+        return {
+            "directions": f"{self.rows:,} orthonormal ones, {4 * numbers / 2**20:,.1f} MiB in every process",
+            "update": explained(self),
+        }
+
+    def _sample_raw(self, mean: Any, past: Any, generation: Any) -> dict[str, Array]:
+        key = rng.address(self.seed, rng.Purpose.NOISE, generation)
+        noise = jax.random.normal(key, (self.rows, self.parameters))
+        first = jnp.where(jnp.any(past != 0), past, noise[0])
+        directions, _ = jnp.linalg.qr(noise.at[0].set(first).T)  # signs are arbitrary: pairs look both ways
+        reach = jnp.asarray(self.std(generation), jnp.float32) * np.float32(self.parameters**0.5)
+        return {"mean": mean, "directions": directions.T, "reach": reach}
+
+    def _update_raw(self, state: State, sample: Any, losses: Float[Array, " member"]) -> State:
+        plus, minus = losses[: self.rows], losses[self.rows :]
+        estimate = ((plus - minus) / (2 * sample["reach"])) @ sample["directions"]
+        step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
+        length = jnp.linalg.norm(estimate)
+        past = jnp.where(length > 0, estimate / jnp.where(length > 0, length, 1.0), state["past"])
+        return {"mean": optax.apply_updates(state["mean"], step), "optimizer": optimizer, "past": past}
