@@ -27,6 +27,7 @@ from es_randomized.strategies.strategy import Draw
 
 IN_HAND = 2
 DEATHS_PER_UNIT = 3
+QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 TICK = 0.1  # seconds between looks at who is late
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
 NEWS = 60.0  # seconds without any worker before the log says so again
@@ -61,6 +62,7 @@ class RayEvaluator(Evaluator):
         self._arguments = (dump(evolution.experiment), claims, devices)
         self._step = 0
         self._message: Any = None
+        self._pace: dict[str, float] = {}  # seconds per unit, by method, as last seen
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
         self.pool.fill()
         while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
@@ -117,13 +119,19 @@ class RayEvaluator(Evaluator):
             for remote in self.pool.ready:
                 if len(remote.calls) == depth and not remote.leaving:
                     now = time.monotonic()
-                    units = work.take(self.devices, now, idle=depth == 0)
+                    units = work.take(self._portion(method, work.waiting), now, idle=depth == 0)
                     if units:
                         if remote.begun != generation:
                             remote.actor.begin.remote(generation, self._message)
                             remote.begun = generation
                         reference = getattr(remote.actor, method).remote(generation, *arguments, units)
                         remote.calls[reference] = Call(self._step, units, now)
+
+    def _portion(self, method: str, waiting: int) -> int:
+        """Units of the next call: one per device, or more of them while they are quick and everybody still gets a share."""
+        share = -(-waiting // (IN_HAND * max(1, len(self.pool.ready))))
+        quick = int(QUICK / self._pace[method]) if method in self._pace else 0
+        return max(self.devices, min(share, quick))
 
     def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
         """Take a finished call's results, or bury its worker."""
@@ -141,6 +149,7 @@ class RayEvaluator(Evaluator):
         call = remote.calls.pop(reference)
         if call.step == self._step:
             now = time.monotonic()
+            self._pace[method] = (now - call.since) / len(call.units)
             for unit, result in zip(call.units, results, strict=True):
                 work.done(unit, result, now)
 

@@ -36,6 +36,11 @@ class Work:
         """Whether every unit has its result."""
         return len(self.results) == self.units
 
+    @property
+    def waiting(self) -> int:
+        """Units nobody has."""
+        return len(self._waiting)
+
     def take(self, count: int, now: float, idle: bool) -> list[int]:
         """Up to `count` units to begin now.
 
