@@ -4,6 +4,7 @@ A chunk is a fixed-size set of members evaluated by one compiled program: the un
 resolved experiment and never follows from the number of workers, so that results do not either.
 """
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,11 @@ from pydantic import Field
 from es_randomized.errors import MemoryBudgetError
 from es_randomized.settings import settings
 
-CHUNKS_PER_GENERATION = 16  # enough to keep workers evenly loaded, few enough that messages cost nothing
+CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
+CHUNK_FLOPS = {
+    "cpu": 1e9
+}  # enough work (some 50 ms on a core) for messages to cost nothing; smaller chunks feed more workers
+ACCELERATOR_CHUNK_FLOPS = 1e12
 CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
 ACCELERATOR_BLOCK = 64
 
@@ -59,9 +64,10 @@ def default_block(backend: str) -> int:
     return 1 if backend == "cpu" else ACCELERATOR_BLOCK
 
 
-def default_rows(rows: int) -> int:
-    """Rows of noise per chunk before memory is looked at."""
-    return min(rows, -(-rows // CHUNKS_PER_GENERATION))
+def default_rows(rows: int, flops_per_row: float, backend: str) -> int:
+    """Rows of noise per chunk before memory is looked at: few enough for many workers, enough to be worth a message."""
+    worth = math.ceil(CHUNK_FLOPS.get(backend, ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
+    return min(worth, -(-rows // CHUNKS_PER_GENERATION))
 
 
 def rows_that_fit(bytes_of: Callable[[int], int], start: int, memory_mib: int) -> int:

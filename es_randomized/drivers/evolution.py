@@ -148,7 +148,8 @@ class Evolution(Driver):
 
     def _with_chunk(self) -> "Evolution":
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
-        rows = plan.rows_that_fit(self._program_bytes, plan.default_rows(strategy.rows), memory)
+        start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, jax.default_backend())
+        rows = plan.rows_that_fit(self._program_bytes, start, memory)
         return Evolution(with_plan(self.experiment, chunk=rows * strategy.signs), strategy, self.fitness)
 
 

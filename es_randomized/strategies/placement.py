@@ -26,11 +26,11 @@ def explained(strategy: Strategy) -> str:
     """The choice in words, for `show`."""
     if not strategy.parts:
         return "by the coordinator: this algorithm holds its population as a matrix"
-    alone = 1e3 * seconds_here(strategy)
+    alone = seconds_here(strategy)
     few = next((workers for workers in range(1, 10_001) if not updates_here(strategy, workers)), None)
     if few is None:
-        return f"by the coordinator: about {alone:,.1f} ms, less than a round of messages"
+        return f"by the coordinator: about {1e3 * alone:,.1f} ms, less than a round of messages"
     return (
         f"{strategy.parts} parts, columns of the parameters, by the workers from {few} workers on "
-        f"(coordinator alone: about {alone:,.0f} ms)"
+        f"(coordinator alone: about {alone:,.2f} s)"
     )
