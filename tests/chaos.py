@@ -28,6 +28,7 @@ NODES = 2
 GENERATIONS = 40
 RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
 EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
+PREEMPTION = 2  # Ray's number of the reason; an idle machine's 1 is refused for busy ones
 LIMIT = 240.0  # seconds after which a run counts as hanging
 # Loopback only, no token, and dead machines are noticed within seconds.
 ENVIRONMENT = {
@@ -70,7 +71,9 @@ class Nodes:
         from ray._raylet import GcsClient
 
         node = chance.choice(self.alive)
-        GcsClient(address=self.cluster.address).drain_node(node.node_id, 1, "a spot machine's notice", 0)
+        GcsClient(address=self.cluster.address).drain_node(
+            node.node_id, PREEMPTION, "a spot machine's notice", int(1e3 * time.time()) + 30_000
+        )
         return node
 
 

@@ -12,6 +12,9 @@ from es_randomized.cli.overrides import parse_overrides
 
 CLUSTER_OPTIONS = [
     click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),
+    click.option(
+        "--devices-per-worker", "devices", type=click.IntRange(1), help="Accelerators, or else cores, of a worker; 1."
+    ),
     click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
     click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
@@ -69,18 +72,19 @@ def _train(
     local: bool,
     dashboard_port: int | None,
     evaluate: bool,
+    devices: int | None,
 ) -> None:
     from es_randomized.cli.evaluate import evaluate_run
 
     console = Console()
-    local = local or _stays_here(experiment, workers, address, dashboard_port)
+    local = local or _stays_here(experiment, workers, address, dashboard_port, devices)
     with ExitStack() as stack:
         if not local:
             from es_randomized.distributed.session import connect
 
             console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
-            stack.enter_context(connect(workers, address, dashboard_port))
-        reason = _train_with(folder, experiment, seconds, workers, local, console)
+            stack.enter_context(connect(workers and workers * (devices or 1), address, dashboard_port))
+        reason = _train_with(folder, experiment, seconds, (workers, devices or 1), local, console)
     if evaluate and reason != "interrupted":
         evaluate_run(folder, console)
     elif reason != "finished":
@@ -96,13 +100,13 @@ def _stays_here(experiment: Any, *cluster: Any) -> bool:
 
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} runs in this process on one device; leave out --workers, --address "
-            "and --dashboard-port, or choose an evolution strategy"
+            "and the like, or choose an evolution strategy"
         )
     return True
 
 
 def _train_with(
-    folder: Any, experiment: Any, seconds: float | None, workers: int | None, local: bool, console: Console
+    folder: Any, experiment: Any, seconds: float | None, pool: tuple[int | None, int], local: bool, console: Console
 ) -> str:
     """Train in the current Ray session or in this process; returns why training stopped."""
     from es_randomized import compilation
@@ -115,7 +119,7 @@ def _train_with(
     console.print(driver.title)
     if not folder.experiment_file.exists():
         folder.create(driver.experiment)
-    with logging_to(folder.log_file), _evaluator(driver, workers, local, console) as evaluator:
+    with logging_to(folder.log_file), _evaluator(driver, pool, local, console) as evaluator:
         console.print(f"run folder: {folder.path}", soft_wrap=True)
         with showing(console, driver.experiment.budget.generations) as show:
             session = run_session(folder, driver, evaluator, show, seconds)
@@ -123,13 +127,13 @@ def _train_with(
     return session.reason
 
 
-def _evaluator(driver: Any, workers: int | None, local: bool, console: Console) -> Any:
+def _evaluator(driver: Any, pool: tuple[int | None, int], local: bool, console: Console) -> Any:
     if local:
         from es_randomized.evaluator import local_evaluator
 
         return local_evaluator(driver)
     from es_randomized.distributed.ray_evaluator import RayEvaluator
 
-    evaluator = RayEvaluator(driver, workers)
+    evaluator = RayEvaluator(driver, *pool)
     console.print(f"{len(evaluator.pool.ready)} workers ready")
     return evaluator

@@ -66,8 +66,11 @@ class RayEvaluator(Evaluator):
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
         self.pool.fill()
         while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
-            for reference in first_ready(list(self.pool.starting), None):
+            found = first_ready(list(self.pool.starting), NEWS)
+            for reference in found:
                 self.pool.admit(reference)
+            if not found:
+                log.warning("%d workers are ready; waiting for room in the cluster for more", len(self.pool.ready))
 
     @property
     def size(self) -> int:  # type: ignore[override]

@@ -29,10 +29,14 @@ def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_ray_workers_give_the_bits_of_the_local_evaluator(reference: Path, tmp_path: Path) -> None:
-    result = run("train", TINY, "--workers", 3, "--no-evaluate", "--run", tmp_path / "run")
+@pytest.mark.parametrize(("workers", "devices"), [(3, 1), (1, 2)])
+def test_ray_workers_give_the_bits_of_the_local_evaluator(
+    workers: int, devices: int, reference: Path, tmp_path: Path
+) -> None:
+    options = ["--workers", workers, "--devices-per-worker", devices]
+    result = run("train", TINY, *options, "--no-evaluate", "--run", tmp_path / "run")
     assert result.returncode == 0, result.stderr
-    assert "3 workers ready" in result.stdout
+    assert f"{workers} workers ready" in result.stdout
     assert final_snapshot(tmp_path / "run") == final_snapshot(reference)
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
 
