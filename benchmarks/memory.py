@@ -1,10 +1,10 @@
 """What a streamed generation needs: memory for a population far larger than the machine, and time beside evaluation alone.
 
-    python -m benchmarks.memory            both, about ten minutes on two cores
+    python -m benchmarks.memory            both, about a quarter of an hour on two cores
     python -m benchmarks.memory --case time
 
 Every case runs in a process of its own whose peak resident memory is read from the kernel when it ends. The population of
-the first case would be a matrix of 65 GB.
+the first case would be a matrix of 78 GB.
 """
 
 import argparse
