@@ -70,7 +70,10 @@ class RayEvaluator(Evaluator):
             for reference in found:
                 self.pool.admit(reference)
             if not found:
-                log.warning("%d workers are ready; waiting for room in the cluster for more", len(self.pool.ready))
+                log.warning(
+                    "%d workers are ready; still waiting for others to start: is the machine busy, or the cluster full?",
+                    len(self.pool.ready),
+                )
 
     @property
     def size(self) -> int:  # type: ignore[override]
