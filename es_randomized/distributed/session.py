@@ -38,6 +38,7 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
         if dashboard_port is not None:
             _check_free(dashboard_port)
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for binding to loopback only
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other program starve a worker
         options |= {
             "address": "local",
             "num_cpus": workers or usable_cores(),
