@@ -65,7 +65,7 @@ def measure(case: str) -> dict[str, Any]:
     if case == "time":
         warm = strategy.draw(state, 0)
         evaluator.evaluate(warm)
-        evaluator.parts_of(warm, np.zeros(strategy.population, np.float32))
+        evaluator.parts_of(strategy.parts, warm, np.zeros(strategy.population, np.float32))
     draw = strategy.draw(state, 1)
     began = time.perf_counter()
     for _ in range(rounds):
@@ -88,10 +88,14 @@ def _without_noise(evolution: Any, draw: Any, jnp: Any) -> dict[str, float]:
     import jax
 
     from es_randomized.compilation import jit
+    from es_randomized.fitness import Members
 
     def chunk(sample: Any, rows: Any, generation: Any) -> Any:
-        both = jnp.stack([sample["mean"]] * evolution.strategy.signs)
-        return evolution.fitness(rows, lambda row: both + 0.0 * row.astype(jnp.float32), generation)
+        def weights(row: Any, side: Any) -> Any:
+            return evolution.fitness.unravel(sample["mean"] + 0.0 * row * side)
+
+        members = Members(lambda index: index.astype(jnp.float32), weights, evolution.strategy.sides)
+        return evolution.fitness(rows, members, generation)
 
     program, number = jit(chunk), np.uint32(1)
     samples = [jax.device_put(draw.sample, device) for device in jax.local_devices()]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.strategies.strategy import Draw
+from es_randomized.strategies.strategy import Draw, Parts
 
 
 class LocalEvaluator(Evaluator):
@@ -27,9 +27,9 @@ class LocalEvaluator(Evaluator):
         ]
         return self.evolution.in_id_order([np.asarray(result) for result in results])
 
-    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        samples, strategy = self._samples(draw), self.evolution.strategy
-        results = [strategy.part(samples[i % len(samples)], shaped, np.int32(i)) for i in range(strategy.parts)]
+    def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        samples = self._samples(draw)
+        results = [parts.compute(samples[i % len(samples)], shaped, np.int32(i)) for i in range(parts.count)]
         return [np.asarray(result) for result in results]
 
     def _samples(self, draw: Draw) -> list[Any]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,6 @@ from es_randomized.objectives import Objective
 from es_randomized.policy import Weights
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Observations, Task
-
-MembersOf = Callable[[Int[Array, ""]], Float[Array, "sign param"]]
 
 
 @settings
@@ -71,6 +69,20 @@ class Batch:
         return self.bundles(task) * self.seeds
 
 
+class Members(NamedTuple):
+    """How the members of a row of noise are made.
+
+    Attributes:
+        row: index -> what the members of the row share, drawn once for all of them.
+        weights: (that, side) -> the weights of the member on one side of the centre, as the model takes them.
+        sides: +1, and -1 where members come as antithetic pairs.
+    """
+
+    row: Callable[[Int[Array, ""]], Any]
+    weights: Callable[[Any, Float[Array, ""]], Weights]
+    sides: Float[np.ndarray, " sign"]
+
+
 @dataclass(frozen=True)
 class Fitness:
     """The losses of members, as a function of their weights and the generation.
@@ -91,28 +103,26 @@ class Fitness:
     block: int
 
     def __call__(
-        self, rows: Int[Array, " row"], members_of: MembersOf, generation: UInt32[Array, ""]
+        self, rows: Int[Array, " row"], members: Members, generation: UInt32[Array, ""]
     ) -> Float[Array, "row sign"]:
-        """The loss of every member of some rows of noise, lower is better.
-
-        Args:
-            members_of: weights of the members of one row; called inside the walk, so they exist `block` rows at a time.
-        """
+        """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time."""
         observations = self.observations(generation)
         objective = self.objective.at(generation, self.generations)
 
-        def loss(flat: Float[Array, " param"]) -> Float[Array, ""]:
-            return objective(self._losses(flat, observations))
+        def losses(index: Int[Array, ""]) -> Float[Array, " sign"]:
+            row = members.row(index)
 
-        def losses(row: Int[Array, ""]) -> Float[Array, " sign"]:
+            def loss(side: Float[Array, ""]) -> Float[Array, ""]:
+                return objective(self._losses(members.weights(row, side), observations))
+
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
-            return side_by_side(members_of(row))
+            return side_by_side(jnp.asarray(members.sides))
 
         return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
-        return self._losses(flat, self.observations(generation))
+        return self._losses(self.unravel(flat), self.observations(generation))
 
     def sampled_losses(
         self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
@@ -142,8 +152,10 @@ class Fitness:
 
         return jax.tree.map(split, paired)
 
-    def unravel(self, flat: Float[Array, " param"]) -> Weights:
-        """Flat parameters as the model's pytree."""
+    def unravel(self, flat: Float[Array, " param"] | list[Any]) -> Weights:
+        """Weights as the model's pytree: flat ones, or their leaves in flat order."""
+        if isinstance(flat, list):
+            return jax.tree.unflatten(jax.tree.structure(_shapes(self.model, self.task)), flat)
         return unraveller(self.model, self.task)(flat)
 
     def _bundles(self, generation: UInt32[Array, ""]) -> Any:
@@ -155,8 +167,8 @@ class Fitness:
     def _seed_key(self, generation: UInt32[Array, ""]) -> Any:
         return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
 
-    def _losses(self, flat: Float[Array, " param"], tiles: Observations) -> Float[Array, "instance seed"]:
-        policy = self.model.policy(self.unravel(flat), self.task.interface)
+    def _losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
+        policy = self.model.policy(weights, self.task.interface)
         # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
         rollout = jax.checkpoint(lambda tile: self.task.rollout(policy, tile).loss)
         return by_instance(jax.lax.map(rollout, tiles), self.batch.seeds)
@@ -181,16 +193,18 @@ def by_instance(cases: Float[Array, "tile variant case"], seeds: int) -> Float[A
 
 def unraveller(model: Transformer, task: Task) -> Any:
     """The function from flat parameters to the model's pytree."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
-    return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes))[1]
+    return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), _shapes(model, task)))[1]
 
 
 def weight_shapes(model: Transformer, task: Task) -> tuple[tuple[int, ...], ...]:
     """Shapes of the weights of `model` on `task`, in their flat order."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))
-    return tuple(leaf.shape for leaf in jax.tree.leaves(shapes))
+    return tuple(leaf.shape for leaf in jax.tree.leaves(_shapes(model, task)))
 
 
 def parameters(model: Transformer, task: Task) -> int:
     """Number of parameters of `model` on `task`."""
     return sum(math.prod(shape) for shape in weight_shapes(model, task))
+
+
+def _shapes(model: Transformer, task: Task) -> Any:
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))

@@ -16,9 +16,7 @@ from es_randomized.errors import MemoryBudgetError
 from es_randomized.settings import settings
 
 CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
-CHUNK_FLOPS = {
-    "cpu": 1e9
-}  # enough work (some 50 ms on a core) for messages to cost nothing; smaller chunks feed more workers
+CHUNK_FLOPS = 1e9  # some 50 ms on a core: enough for messages to cost nothing; smaller chunks feed more workers
 ACCELERATOR_CHUNK_FLOPS = 1e12
 CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
 ACCELERATOR_BLOCK = 64
@@ -66,7 +64,7 @@ def default_block(backend: str) -> int:
 
 def default_rows(rows: int, flops_per_row: float, backend: str) -> int:
     """Rows of noise per chunk before memory is looked at: few enough for many workers, enough to be worth a message."""
-    worth = math.ceil(CHUNK_FLOPS.get(backend, ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
+    worth = math.ceil((CHUNK_FLOPS if backend == "cpu" else ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
     return min(worth, -(-rows // CHUNKS_PER_GENERATION))
 
 

@@ -14,7 +14,7 @@ from es_randomized.drivers.evolution import Evolution
 from es_randomized.errors import ConfigError, MemoryBudgetError
 from es_randomized.evaluator import LocalEvaluator
 from es_randomized.experiment import Experiment
-from es_randomized.fitness import Batch, Fitness, pair, parameters, unraveller
+from es_randomized.fitness import Batch, Fitness, Members, pair, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import QNorm
 from es_randomized.plan import Plan
@@ -35,7 +35,12 @@ def fitness(batch=BATCH, tile=12, block=1, seed=9):
 
 def losses(members, generation=GENERATION, **settings):
     run, rows = fitness(**settings), jnp.arange(len(members))
-    return np.asarray(jax.jit(lambda all_, g: run(rows, lambda row: all_[row][None], g))(members, generation))[:, 0]
+
+    def of(all_, generation):
+        made = Members(lambda row: all_[row], lambda weights, side: run.unravel(weights), np.ones(1, np.float32))
+        return run(rows, made, generation)
+
+    return np.asarray(jax.jit(of)(members, generation))[:, 0]
 
 
 @jax.jit

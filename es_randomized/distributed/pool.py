@@ -47,7 +47,7 @@ class Pool:
     """Workers on the current Ray session.
 
     Args:
-        start: starts one actor and returns it with its node's reference of readiness.
+        start: starts one actor; returns it and the reference of its `Hello`, which comes when it is ready.
         wanted: how many workers there should be now.
         mixed: whether workers on different kinds of device, whose last bits differ, may work together.
     """
@@ -57,6 +57,7 @@ class Pool:
         self.starting: dict[Any, Any] = {}
         self.replaced = 0
         self._start, self._wanted, self._mixed = start, wanted, mixed
+        self._versions = deciding_versions()
         self._failed_starts = 0
         self._looked = 0.0
 
@@ -128,8 +129,7 @@ class Pool:
 
     def _check(self, hello: Hello) -> None:
         """Refuse a worker whose results could differ from the others'."""
-        here = deciding_versions()
-        for name, version in here.items():
+        for name, version in self._versions.items():
             if hello.versions.get(name) != version:
                 raise ClusterError(
                     f"a worker on machine {hello.node[:8]} has {name} {hello.versions.get(name)}, but this process has "

@@ -23,7 +23,7 @@ from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.errors import WorkerError
 from es_randomized.strategies.placement import updates_here
-from es_randomized.strategies.strategy import Draw
+from es_randomized.strategies.strategy import Draw, Parts
 
 IN_HAND = 2
 DEATHS_PER_UNIT = 3
@@ -86,12 +86,11 @@ class RayEvaluator(Evaluator):
         results = self._all("evaluate", draw.generation, len(self.evolution.chunks))
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 
-    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        strategy = self.evolution.strategy
-        if updates_here(strategy, self.size):
-            return [np.asarray(strategy.part(draw.sample, shaped, np.int32(index))) for index in range(strategy.parts)]
-        results = self._all("parts", draw.generation, strategy.parts, ray.put(shaped))
-        return [np.frombuffer(data, np.float32).reshape(strategy.part_shape) for data in results]
+    def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        if updates_here(parts, self.size):
+            return parts.here(draw.sample, shaped)
+        results = self._all("parts", draw.generation, parts.count, ray.put(shaped))
+        return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]
 
     def close(self) -> None:
         self.pool.close()
@@ -159,10 +158,14 @@ class RayEvaluator(Evaluator):
             for unit, result in zip(call.units, results, strict=True):
                 work.done(unit, result, now)
 
-    def _lost(self, remote: Remote, work: Work, method: str, generation: int) -> None:
+    def _bury(self, remote: Remote, work: Work) -> list[int]:
+        """Give what a lost worker had of this step back to the others."""
         units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
         work.lost(units)
-        for unit in units[:1]:
+        return units
+
+    def _lost(self, remote: Remote, work: Work, method: str, generation: int) -> None:
+        for unit in self._bury(remote, work)[:1]:
             if work.deaths[unit] >= DEATHS_PER_UNIT:
                 raise WorkerError(
                     f"{self._address(method, unit, generation)} killed {work.deaths[unit]} workers in a row; "
@@ -177,8 +180,7 @@ class RayEvaluator(Evaluator):
             oldest = min((call.since for call in remote.calls.values()), default=now)
             if now - oldest > limit:
                 log.warning("a worker has been silent for %.0f s and is given up", now - oldest)
-                units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
-                work.lost(units)
+                self._bury(remote, work)
 
     def _address(self, method: str, unit: int, generation: int) -> str:
         if method == "evaluate":

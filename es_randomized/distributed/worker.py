@@ -55,9 +55,8 @@ class Worker:
         self.begin(0, strategy.message(strategy.draw(self.evolution.init(), 0)))
         self.evaluate(0, list(range(min(len(self._devices), len(self.evolution.chunks)))))
         if strategy.parts:
-            self.parts(
-                0, np.zeros(strategy.population, np.float32), list(range(min(len(self._devices), strategy.parts)))
-            )
+            several = list(range(min(len(self._devices), strategy.parts.count)))
+            self.parts(0, np.zeros(strategy.population, np.float32), several)
         device = self._devices[0]
         return Hello(node, device.device_kind, device.platform, deciding_versions())
 
@@ -87,8 +86,9 @@ class Worker:
             RuntimeError: `begin` was not called for this generation.
         """
         self._check(generation)
-        run = self.evolution.strategy.part
-        return _bytes([run(self._sample(place), shaped, np.int32(part)) for place, part in enumerate(parts)])
+        update = self.evolution.strategy.parts
+        assert update is not None
+        return _bytes([update.compute(self._sample(place), shaped, np.int32(part)) for place, part in enumerate(parts)])
 
     def _sample(self, place: int) -> Any:
         return self._samples[place % len(self._samples)]

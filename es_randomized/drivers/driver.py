@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from es_randomized.experiment import Experiment
 from es_randomized.ledger import Cost
-from es_randomized.strategies.strategy import Draw, State
+from es_randomized.strategies.strategy import Draw, Parts, State
 
 
 class Evaluator(ABC):
@@ -24,8 +24,8 @@ class Evaluator(ABC):
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
         """Raw losses of all members of the generation."""
 
-    def parts_of(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        """All parts of a strategy's update for shaped losses, in order."""
+    def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        """All parts of a draw's update for shaped losses, in order."""
         raise NotImplementedError("this evaluator computes no updates")
 
     def close(self) -> None:

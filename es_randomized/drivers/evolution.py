@@ -15,7 +15,7 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, parameters, weight_shapes
+from es_randomized.fitness import Fitness, Members, parameters, weight_shapes
 from es_randomized.ledger import Cost, batch_cost
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
@@ -45,7 +45,7 @@ class Evolution(Driver):
         settings, tiled = experiment.driver, _with_block(with_tile(experiment))
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
-        strategy = _strategy(settings, parameters(tiled.model, tiled.task), tiled)
+        strategy = _strategy(settings, tiled)
         unsized = Evolution(tiled, strategy, fitness_of(tiled, block=int(tiled.plan.block)))
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
@@ -141,7 +141,13 @@ class Evolution(Driver):
         return f"members {' and '.join(ids)} of generation {generation}"
 
     def _chunk_losses(self, sample: Any, rows: Any, generation: Any) -> Float[Array, "row sign"]:
-        return self.fitness(rows, lambda row: self.strategy.members(sample, row[None])[0], generation)
+        strategy, unravel = self.strategy, self.fitness.unravel
+        members = Members(
+            lambda index: strategy.row(sample, index),
+            lambda row, side: unravel(strategy.member(sample, row, side)),
+            strategy.sides,
+        )
+        return self.fitness(rows, members, generation)
 
     def _program_bytes(self, rows: int) -> int:
         return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows)
@@ -153,14 +159,15 @@ class Evolution(Driver):
         return Evolution(with_plan(self.experiment, chunk=rows * strategy.signs), strategy, self.fitness)
 
 
-def _strategy(settings: EvolutionSettings, size: int, experiment: Experiment) -> Strategy:
+def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
+    size, generations = parameters(experiment.model, experiment.task), experiment.budget.generations
     if CATALOGUE[settings.kind].streamed:
-        shapes = weight_shapes(experiment.model, experiment.task)
-        return Streamed(settings, size, experiment.seed, experiment.budget.generations, shapes)
+        shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
+        return Streamed(settings, size, experiment.seed, generations, shapes, side_by_side)
     _check_population_memory(settings.population, size, experiment.plan.memory_mib)
     if CATALOGUE[settings.kind].own:
-        return PastDirections(settings, size, experiment.seed, experiment.budget.generations)
-    return EvosaxStrategy(settings, size, experiment.seed, experiment.budget.generations)
+        return PastDirections(settings, size, experiment.seed, generations)
+    return EvosaxStrategy(settings, size, experiment.seed, generations)
 
 
 def _with_block(experiment: Experiment) -> Experiment:

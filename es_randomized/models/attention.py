@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from es_randomized.models.perturbed import Matrix
+
 Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 
 
@@ -26,18 +28,18 @@ class Head(NamedTuple):
         output: back to the width.
     """
 
-    query: Float[Array, "key width"]
-    key: Float[Array, "key width"] | None
-    value: Float[Array, "key width"] | None
-    output: Float[Array, "width key"]
+    query: Matrix  # [key, width]
+    key: Matrix | None
+    value: Matrix | None
+    output: Matrix  # [width, key]
 
 
-def contract(matrix: Float[Array, "out in"], x: Float[Array, "in *rest"]) -> Float[Array, "out *rest"]:
+def contract(matrix: Matrix, x: Float[Array, "in *rest"]) -> Float[Array, "out *rest"]:
     """`matrix @ x` over the feature axis."""
     return (matrix @ x.reshape(x.shape[0], -1)).reshape(matrix.shape[0], *x.shape[1:])
 
 
-def project(matrix: Float[Array, "out in"] | None, x: Float[Array, "in *rest"]) -> Array:
+def project(matrix: Matrix | None, x: Float[Array, "in *rest"]) -> Array:
     """`matrix @ x`, with None as the identity."""
     return x if matrix is None else contract(matrix, x)
 
@@ -84,7 +86,7 @@ def ring(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float
 
     Softmax over two is a sigmoid of the difference of their scores.
     """
-    score = head.query if head.key is None else jnp.swapaxes(head.key, 0, 1) @ head.query
+    score = head.query if head.key is None else head.key.mT @ head.query
     message = head.output if head.value is None else head.output @ head.value
     around = jnp.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
     query = contract(score, x)

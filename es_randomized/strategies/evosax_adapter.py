@@ -1,14 +1,8 @@
-"""Every evosax algorithm behind the `Strategy` interface: the only file that knows its algorithms.
+"""Every evosax algorithm behind the `Strategy` interface, with its population held as a matrix [member, param].
 
-evosax 0.3.2 and what is mended here: its state is normalised to strong types (else the second generation recompiles);
-its step-size schedule lags one generation; its rank weights break ties by position (see shaping.py); it fails under
-strict rank and dtype promotion, which is therefore relaxed around its calls and nowhere else.
+evosax's state is normalised to strong types here; else the second generation would compile again.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import fields
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -19,27 +13,22 @@ from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.compilation import jit
-from es_randomized.errors import ConfigError
-from es_randomized.schedules import build
 from es_randomized.strategies.catalogue import CATALOGUE, Entry
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.shaping import by_name
-from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Strategy
 
 
 class EvosaxStrategy(Strategy):
     """One evosax algorithm, with the population of a generation held as a matrix [member, param]."""
 
-    signs = 1
+    signs, parts = 1, None
 
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.entry: Entry = CATALOGUE[settings.kind]
-        self.std = build(settings.std, generations)
-        with relaxed():
-            self.algorithm = _algorithm(settings, self.entry, parameters, generations, self.std)
-            self.params = _params(settings, self.algorithm, self.std(0))
+        self.algorithm, self.params, self.std = configured(settings, parameters, generations)
         self._init, self._ask, self._tell = jit(self._init_raw), jit(self._ask_raw), jit(self._tell_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
@@ -56,8 +45,11 @@ class EvosaxStrategy(Strategy):
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
         return self.draw(jax.tree.unflatten(self._structure, message), generation).sample
 
-    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
-        return sample[0][rows][:, None]
+    def row(self, sample: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+        return sample[0][index]
+
+    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+        return row
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         population, asked = draw.sample
@@ -80,7 +72,7 @@ class EvosaxStrategy(Strategy):
         return {
             "population matrix": f"{4 * numbers / 2**20:,.1f} MiB in every process",
             "noise": f"{numbers:,} random numbers at most, in every process",
-            "update": explained(self),
+            "update": explained(self.parts),
         }
 
     @cached_property
@@ -111,59 +103,6 @@ class EvosaxStrategy(Strategy):
         return _strong(state)
 
 
-def _algorithm(
-    settings: EvolutionSettings, entry: Entry, parameters: int, generations: int, std: Callable[[Any], Any]
-) -> Any:
-    """The configured evosax object. It hashes by identity, so one is made per run and never changed."""
-    # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.
-    from evosax import algorithms
-
-    cls = getattr(algorithms, settings.kind)
-    options: dict[str, Any] = {"metrics_fn": lambda *_: {}}
-    accepted = cls.__init__.__annotations__
-    if entry.optimizer:
-        options["optimizer"] = settings.optimizer.build(generations)
-    if "std_schedule" in accepted:
-        options["std_schedule"] = lambda generation: std(generation + 1)
-    shaping = _default_shaping(cls) if settings.shaping == "default" else settings.shaping
-    options["fitness_shaping_fn"] = by_name(shaping)
-    return cls(population_size=settings.population, solution=jnp.zeros(parameters), **options)
-
-
-def _default_shaping(cls: Any) -> str:
-    import inspect
-
-    name = inspect.signature(cls.__init__).parameters["fitness_shaping_fn"].default.__name__
-    return {
-        "weights_fitness_shaping_fn": "weights",
-        "centered_rank_fitness_shaping_fn": "centred_rank",
-        "identity_fitness_shaping_fn": "identity",
-    }[name]
-
-
-def _params(settings: EvolutionSettings, algorithm: Any, std: Any) -> Any:
-    """evosax's numeric parameters: its defaults, the step size, and the user's overrides by name."""
-    params = algorithm.default_params
-    names = {field.name for field in fields(params)}
-    if "std_init" in names:
-        params = params.replace(std_init=jnp.full_like(jnp.asarray(params.std_init, jnp.float32), std))
-    for name, value in settings.params.items():
-        if name not in names:
-            near = get_close_matches(name, sorted(names), 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names)) or 'none'}"
-            raise ConfigError(f"driver.params.{name}: {settings.kind} has no such parameter; {hint}")
-        params = params.replace(**{name: jnp.asarray(value, jnp.float32)})
-    return params
-
-
 def _strong(state: State) -> State:
     """The state with numbers made arrays and weak types made strong, so that one program serves all generations."""
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), state)
-
-
-def relaxed() -> ExitStack:
-    """Rank and dtype promotion as evosax's formulas need them."""
-    stack = ExitStack()
-    stack.enter_context(jax.numpy_rank_promotion("allow"))
-    stack.enter_context(jax.numpy_dtype_promotion("standard"))
-    return stack

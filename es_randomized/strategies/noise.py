@@ -5,11 +5,10 @@ alone, so a block of rows, or of columns, is drawn without the rest. `Signs` and
 distributions; a run says which it used.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,13 @@ from es_randomized import rng
 
 WORD = 32  # random bits in one draw of threefry
 HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
+
+
+class Weights(NamedTuple):
+    """What multiplies the rows of noise in the two sums an update reads; `second` is None where it needs only the first."""
+
+    first: Float[Array, " row"]
+    second: Float[Array, " row"] | None
 
 
 class Noise(ABC):
@@ -35,6 +41,11 @@ class Noise(ABC):
     columns: int
     align: int = 1
     draws_per_entry: float = 1.0
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return type(self).__name__.lower()
 
     def prepare(self, seed: int) -> Any:
         """What every process makes once and keeps, None where there is nothing."""
@@ -51,6 +62,21 @@ class Noise(ABC):
             key: of the generation.
             first: a multiple of `align`; may be traced.
         """
+
+    def sums(
+        self, kept: Any, key: Key[Array, ""], weights: Weights, first: Any, width: int
+    ) -> Float[Array, "sum width"]:
+        """Σ a z and, where asked for, Σ b z² over all rows, for some columns; row after row, so in one order everywhere."""
+
+        def add(row: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
+            z = self.block(kept, key, row[None], first, width)[0]
+            terms = [weights.first[row] * z]
+            if weights.second is not None:
+                terms.append(weights.second[row] * (z * z))
+            return sums + jnp.stack(terms)
+
+        nothing = jnp.zeros((1 if weights.second is None else 2, width))
+        return jax.lax.fori_loop(0, len(weights.first), add, nothing)
 
 
 @dataclass(frozen=True)
@@ -102,52 +128,6 @@ class Table(Noise):
             return jax.lax.dynamic_slice(kept, (start.astype(jnp.int32) + first,), (width,))
 
         return jax.lax.map(window, starts)
-
-
-@dataclass(frozen=True)
-class LowRank(Noise):
-    """Every matrix is perturbed by A Bᵀ / √rank, vectors by independent normals (Sarkar et al. 2025, arXiv:2511.16652).
-
-    A is [out, rank] and B [in, rank] for the last two axes of a matrix; leading axes are matrices of their own. Entries have
-    zero mean and unit variance for every rank, but those of one matrix depend on each other.
-    """
-
-    columns: int
-    shapes: tuple[tuple[int, ...], ...] = ()
-    rank: int = 1
-
-    @property
-    def draws_per_entry(self) -> float:  # type: ignore[override]
-        """rank * (in + out) numbers instead of in * out."""
-        return sum(self._sizes()) / self.columns
-
-    def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
-    ) -> Float[Array, "row width"]:
-        def one(row: Int[Array, ""]) -> Float[Array, " width"]:
-            whole = jnp.pad(self._row(rng.inside(key, row)), (0, width))
-            return jax.lax.dynamic_slice(whole, (jnp.asarray(first, jnp.int32),), (width,))
-
-        return jax.lax.map(one, rows)
-
-    def _row(self, key: Key[Array, ""]) -> Float[Array, " param"]:
-        draws = jnp.split(jax.random.normal(key, (sum(self._sizes()),)), np.cumsum(self._sizes())[:-1])
-        return jnp.concatenate([self._leaf(draw, shape) for draw, shape in zip(draws, self.shapes, strict=True)])
-
-    def _leaf(self, draw: Float[Array, " draw"], shape: tuple[int, ...]) -> Float[Array, " entry"]:
-        if len(shape) < 2:
-            return draw
-        *stack, outward, inward = shape
-        factors = draw.reshape(*stack, outward + inward, self.rank)
-        a, b = factors[..., :outward, :], factors[..., outward:, :]
-        return (a @ jnp.swapaxes(b, -1, -2)).reshape(-1) * np.float32(self.rank**-0.5)
-
-    def _sizes(self) -> list[int]:
-        """Numbers drawn for every leaf."""
-        return [
-            math.prod(shape) if len(shape) < 2 else math.prod(shape[:-2]) * (shape[-2] + shape[-1]) * self.rank
-            for shape in self.shapes
-        ]
 
 
 NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "signs": Signs, "table": Table}

@@ -20,7 +20,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Strategy
 
 
 class PastDirections(Strategy):
@@ -30,7 +30,7 @@ class PastDirections(Strategy):
         ConfigError: losses are to be shaped, or there are more pairs than parameters.
     """
 
-    signs = 2
+    signs, parts = 2, None
 
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         if settings.shaping not in ("default", "identity"):
@@ -57,9 +57,11 @@ class PastDirections(Strategy):
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
         return self._sample(*message, np.uint32(generation))
 
-    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
-        step = sample["reach"] * sample["directions"][rows]
-        return sample["mean"][None, None] + jnp.stack([step, -step], axis=1)
+    def row(self, sample: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+        return sample["reach"] * sample["directions"][index]
+
+    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+        return sample["mean"] + side * row
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         return self._update(draw.state, draw.sample, losses)
@@ -75,7 +77,7 @@ class PastDirections(Strategy):
         numbers = self.rows * self.parameters
         return {
             "directions": f"{self.rows:,} orthonormal ones, {4 * numbers / 2**20:,.1f} MiB in every process",
-            "update": explained(self),
+            "update": explained(self.parts),
         }
 
     def _sample_raw(self, mean: Any, past: Any, generation: Any) -> dict[str, Array]:

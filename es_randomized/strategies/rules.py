@@ -6,24 +6,18 @@ whoever holds a row of noise, or a column, can add up its part.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from es_randomized.strategies.noise import Weights
 from es_randomized.strategies.strategy import State
 
 Losses = Float[Array, " member"]  # after fitness shaping
 Entries = Float[Array, " param"]
 Sums = Float[Array, "sum param"]  # Σ a z and, where a rule needs it, Σ b z²
-
-
-class Weights(NamedTuple):
-    """What multiplies a row of noise in the two sums; `second` is None where a rule needs only the first."""
-
-    first: Float[Array, " row"]
-    second: Float[Array, " row"] | None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from es_randomized.models.perturbed import Perturbed
+
 State = Any  # a pytree of arrays: all a generation needs of the past
+
+
+# Flat weights, or their leaves in flat order, of which matrices may be `Perturbed`.
+Member = Float[Array, " param"] | list[Any]
 
 
 class Draw(NamedTuple):
@@ -25,8 +33,34 @@ class Draw(NamedTuple):
     sample: Any
 
 
-# Computes all parts of an update for shaped losses, here or elsewhere: one array [sum, column] per part, in order.
-PartsOf = Callable[[Draw, Float[np.ndarray, " member"]], list[np.ndarray]]
+@dataclass(frozen=True)
+class Parts:
+    """An update in pieces that can be computed apart from each other.
+
+    Attributes:
+        count: how many pieces.
+        shape: of every piece, [sum, column].
+        compute: jitted (sample, shaped losses, index) -> one piece.
+        entries: entries of noise all of them read, weighted by what drawing them costs.
+    """
+
+    count: int
+    shape: tuple[int, int]
+    compute: Callable[[Any, Any, Any], Float[Array, "sum column"]]
+    entries: float
+
+    @property
+    def bytes(self) -> int:
+        """Of all pieces together."""
+        return 4 * self.count * self.shape[0] * self.shape[1]
+
+    def here(self, sample: Any, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        """All pieces in order, computed in this process one after the other."""
+        return [np.asarray(self.compute(sample, shaped, np.int32(index))) for index in range(self.count)]
+
+
+# Computes all parts of a draw's update for shaped losses, here or elsewhere, in order.
+PartsOf = Callable[[Parts, Draw, Float[np.ndarray, " member"]], list[np.ndarray]]
 
 
 class Strategy(ABC):
@@ -36,19 +70,13 @@ class Strategy(ABC):
         population: members per generation.
         signs: members made of one row of noise: 2 where they come as antithetic pairs, else 1. Row r makes the members
             r, r + rows.
-        parts: pieces of an update that can be computed apart from each other; 0 where it is made in one place.
-        part: jitted (sample, shaped losses, index) -> one part of the update, where there are parts.
-        part_shape: of its result, [sum, column].
-        update_entries: entries of noise an update reads, weighted by what drawing them costs.
+        parts: the pieces of an update; None where it is made in one place.
     """
 
     population: int
     parameters: int
     signs: int
-    parts: int = 0
-    part: Any = None
-    part_shape: tuple[int, int] = (0, 0)
-    update_entries: float = 0.0
+    parts: Parts | None
 
     @property
     def rows(self) -> int:
@@ -56,9 +84,9 @@ class Strategy(ABC):
         return self.population // self.signs
 
     @property
-    def update_bytes(self) -> int:
-        """Bytes of all parts of an update."""
-        return 4 * self.parts * self.part_shape[0] * self.part_shape[1]
+    def sides(self) -> Float[np.ndarray, " sign"]:
+        """On which side of the centre the members of a row are: +1 and, of pairs, -1."""
+        return np.array([1.0, -1.0][: self.signs], np.float32)
 
     @abstractmethod
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
@@ -77,8 +105,21 @@ class Strategy(ABC):
         """The sample of a draw, from its message."""
 
     @abstractmethod
+    def row(self, sample: Any, index: Int[Array, ""]) -> Any:
+        """What the members of one row of noise share, drawn once for all of them; traceable."""
+
+    @abstractmethod
+    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+        """Weights of the member of a row on one side of the centre; traceable."""
+
     def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
         """Weights of the members of some rows of noise; traceable."""
+
+        def of_row(index: Int[Array, ""]) -> Float[Array, "sign param"]:
+            row = self.row(sample, index)
+            return jax.vmap(lambda side: flat(self.member(sample, row, side)))(self.sides)
+
+        return jax.vmap(of_row)(rows)
 
     def everyone(self, sample: Any) -> Float[Array, "member param"]:
         """Weights of the whole population, in id order: for small ones."""
@@ -104,3 +145,10 @@ class Strategy(ABC):
     @abstractmethod
     def describe(self) -> dict[str, str]:
         """Where noise and updates are computed and what they cost, for people."""
+
+
+def flat(member: Member) -> Float[Array, " param"]:
+    """A member's weights as one vector."""
+    if not isinstance(member, list):
+        return member
+    return jnp.concatenate([(leaf.dense() if isinstance(leaf, Perturbed) else leaf).reshape(-1) for leaf in member])

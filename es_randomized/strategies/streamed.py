@@ -16,11 +16,12 @@ from jaxtyping import Array, Float, Int, Key
 from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.strategies.evosax_adapter import EvosaxStrategy, relaxed
-from es_randomized.strategies.noise import NOISES, LowRank, Noise
+from es_randomized.strategies.evosax_algorithm import configured, relaxed
+from es_randomized.strategies.low_rank import LowRank
+from es_randomized.strategies.noise import NOISES, Noise
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.rules import RULES, Rule
-from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Draw, Member, Parts, PartsOf, State, Strategy
 
 PARTS = 16  # enough to share among workers; few enough that messages cost nothing
 ALIGN = 32
@@ -29,7 +30,14 @@ CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and add
 
 
 class Streamed(Strategy):
-    """A rule with its noise. `sample` is the distribution's mean and scale, and the generation."""
+    """A rule with its noise. `sample` is the distribution's mean and scale, and the generation.
+
+    Args:
+        shapes: of the weights in flat order, which a low rank is about.
+        side_by_side: members are evaluated several at a time, so low-rank ones can share their matrix products.
+    """
+
+    parts: Parts
 
     def __init__(
         self,
@@ -38,23 +46,26 @@ class Streamed(Strategy):
         seed: int,
         generations: int,
         shapes: tuple[tuple[int, ...], ...] = (),
+        side_by_side: bool = False,
     ) -> None:
-        """Bind the settings; `shapes` of the weights, in their flat order, are what a low rank is about."""
-        evosax = EvosaxStrategy(settings, parameters, seed, generations)  # for its numbers and its shaping
-        optimizer = getattr(evosax.algorithm, "optimizer", None)
-        self.rule: Rule = RULES[settings.kind](evosax.params, optimizer, evosax.std)
-        self.shape = partial(_shaped, evosax.algorithm.fitness_shaping_fn, evosax.params)
+        algorithm, params, std = configured(settings, parameters, generations)
+        self.rule: Rule = RULES[settings.kind](params, getattr(algorithm, "optimizer", None), std)
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.signs = 2 if self.rule.paired else 1
         rank = settings.rank
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
-        self.width = parameters if rank else min(WIDEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
-        self.parts = -(-parameters // self.width)
-        self.part = jit(self._part)
-        self.part_shape = (1 + self.rule.seconds, self.width)
-        self.update_entries = self.rows * parameters * max(self.noise.draws_per_entry, CHEAPEST)
-        self._shape, self._sample, self._update = jit(self.shape), jit(self._sample_raw), jit(self._update_raw)
+        self._shape = jit(partial(_shaped, algorithm.fitness_shaping_fn, params))
+        self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
+        self._width = parameters if rank else min(WIDEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
+        self.parts = Parts(
+            count=-(-parameters // self._width),
+            shape=(1 + self.rule.seconds, self._width),
+            compute=jit(self._part),
+            entries=self.rows * parameters * max(self.noise.draws_per_entry, CHEAPEST),
+        )
+        # A product of thin matrices stays one only under a step size common to all entries.
+        self.factored = side_by_side and isinstance(self.noise, LowRank) and self.sample_shape()["scale"].ndim == 0
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
         return self.rule.init(centre)
@@ -70,22 +81,23 @@ class Streamed(Strategy):
         mean, scale = message
         return _sample(mean, scale, np.uint32(generation), self.kept)
 
-    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
-        noise = self.noise.block(sample["kept"], self._key(sample), rows, 0, self.parameters)
-        step = jnp.broadcast_to(sample["scale"], noise.shape[1:])[None] * noise
-        signed = [step, -step][: self.signs]
-        return sample["mean"][None, None] + jnp.stack(signed, axis=1)
+    def row(self, sample: Any, index: Int[Array, ""]) -> Any:
+        if self.factored:
+            return self._low_rank.factors(self._key(sample), index)
+        noise = self.noise.block(sample["kept"], self._key(sample), index[None], 0, self.parameters)[0]
+        return jnp.broadcast_to(sample["scale"], noise.shape) * noise
+
+    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+        if self.factored:
+            return self._low_rank.perturbed(sample["mean"], row, side * sample["scale"])
+        return sample["mean"] + side * row
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         with relaxed():
             shaped = np.asarray(self._shape(losses))
-            parts = (parts_of or self.parts_here)(draw, shaped)
+            parts = parts_of(self.parts, draw, shaped) if parts_of else self.parts.here(draw.sample, shaped)
             sums = np.concatenate(parts, axis=1)[:, : self.parameters]
             return self._update(draw.state, np.uint32(draw.generation), shaped, sums)
-
-    def parts_here(self, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        """All parts of the update, computed in this process one after the other."""
-        return [np.asarray(self.part(draw.sample, shaped, np.int32(index))) for index in range(self.parts)]
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return jnp.asarray(state["mean"])
@@ -97,11 +109,17 @@ class Streamed(Strategy):
 
     def describe(self) -> dict[str, str]:
         draws = self.rows * self.parameters * self.noise.draws_per_entry
+        how = ", matrices shared by members side by side" if self.factored else ""
         return {
             "population matrix": "none: noise is drawn again for members and for the update",
-            "noise": f"{type(self.noise).__name__.lower()}, {draws:,.0f} random numbers for members, as many for the update",
-            "update": explained(self),
+            "noise": f"{self.noise.title}, {draws:,.0f} random numbers for members, as many for the update{how}",
+            "update": explained(self.parts),
         }
+
+    @property
+    def _low_rank(self) -> LowRank:
+        assert isinstance(self.noise, LowRank)
+        return self.noise
 
     def _key(self, sample: Any) -> Key[Array, ""]:
         return rng.address(self.seed, rng.Purpose.NOISE, sample["generation"])
@@ -110,18 +128,9 @@ class Streamed(Strategy):
         return _sample(state["mean"], self.rule.scale(state, generation), generation, kept)
 
     def _part(self, sample: Any, shaped: Float[Array, " member"], index: Int[Array, ""]) -> Float[Array, "sum width"]:
-        key, first = self._key(sample), index * self.width
         with relaxed():
             weights = self.rule.weights(shaped)
-
-        def add(row: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
-            z = self.noise.block(sample["kept"], key, row[None], first, self.width)[0]
-            terms = [weights.first[row] * z]
-            if weights.second is not None:
-                terms.append(weights.second[row] * (z * z))
-            return sums + jnp.stack(terms)
-
-        return jax.lax.fori_loop(0, self.rows, add, jnp.zeros(self.part_shape))
+        return self.noise.sums(sample["kept"], self._key(sample), weights, index * self._width, self._width)
 
     def _update_raw(self, state: State, generation: Any, shaped: Float[Array, " member"], sums: Any) -> State:
         return self.rule.update(state, generation, shaped, sums)

@@ -22,6 +22,6 @@ def test_chunks_are_the_local_evaluators_in_any_order(monkeypatch: pytest.Monkey
     chunks = [np.frombuffer(found[chunk], np.float32).reshape(-1, 2) for chunk in range(3)]
     np.testing.assert_array_equal(evolution.in_id_order(chunks), expected)
     shaped = np.linspace(-1, 1, evolution.strategy.population, dtype=np.float32)
-    parts = LocalEvaluator(evolution).parts_of(draw, shaped)
+    parts = LocalEvaluator(evolution).parts_of(evolution.strategy.parts, draw, shaped)
     found = worker.parts(3, shaped, list(range(len(parts))))
     assert b"".join(found) == b"".join(part.tobytes() for part in parts)

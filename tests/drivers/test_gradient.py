@@ -12,7 +12,7 @@ from es_randomized import Evolution, Experiment, Gradient, RunFolder, driver_of,
 from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Budget
-from es_randomized.fitness import Batch, pair, unraveller
+from es_randomized.fitness import Batch, Members, pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import QNorm
 from es_randomized.plan import Plan
@@ -58,8 +58,13 @@ def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(task):
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     members = np.concatenate([weights + reach * directions, weights - reach * directions, weights[None]])
     rows = jnp.arange(len(members))
-    run = jax.jit(lambda all_, number: driver.fitness(rows, lambda row: all_[row][None], number))
-    losses = np.asarray(run(members, generation))[:, 0]
+
+    def losses_of(all_, number):
+        unravel = driver.fitness.unravel
+        made = Members(lambda row: all_[row], lambda flat, side: unravel(flat), np.ones(1, np.float32))
+        return driver.fitness(rows, made, number)
+
+    losses = np.asarray(jax.jit(losses_of)(members, generation))[:, 0]
     loss, gradient = jax.device_get(jax.jit(driver.gradient)(weights, generation))
     assert float(loss) == pytest.approx(float(losses[16]), rel=1e-6)
     assert np.linalg.norm(gradient) > 0.1

@@ -10,7 +10,7 @@ from es_randomized.schedules import Schedule
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
-from es_randomized.strategies.noise import LowRank, Normal, Signs, Table
+from es_randomized.strategies.noise import Normal, Signs, Table
 from es_randomized.strategies.optimizers import Optimizer
 from es_randomized.strategies.streamed import Streamed
 
@@ -47,7 +47,7 @@ def test_fifty_generations_equal_evosax(kind):
         mine, evosaxs = ours.tell(draw, found), theirs.tell(reference, found)
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
-    assert {program._cache_size() for program in (ours._sample, ours.part, ours._update)} == {1}
+    assert {program._cache_size() for program in (ours._sample, ours.parts.compute, ours._update)} == {1}
 
 
 @pytest.mark.parametrize("kind", ["Open_ES", "SNES"])
@@ -60,9 +60,10 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
         np.testing.assert_allclose(alone[0], together[row], atol=2e-7)  # programs of other shapes may fuse otherwise
     received = strategy.receive(strategy.message(draw), 4)
     shaped = np.linspace(-1, 1, POPULATION, dtype=np.float32)
-    for index in (0, strategy.parts - 1):
+    compute = strategy.parts.compute
+    for index in (0, strategy.parts.count - 1):
         np.testing.assert_array_equal(
-            strategy.part(received, shaped, np.int32(index)), strategy.part(draw.sample, shaped, np.int32(index))
+            compute(received, shaped, np.int32(index)), compute(draw.sample, shaped, np.int32(index))
         )
 
 
@@ -70,7 +71,7 @@ def test_the_parts_are_the_sums_over_the_whole_matrix():
     strategy = Streamed(settings("PGPE"), SIZE, seed=0, generations=10)
     draw = strategy.draw(strategy.init(jax.random.key(0), START), 2)
     shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
-    sums = np.concatenate(strategy.parts_here(draw, shaped), axis=1)[:, :SIZE]
+    sums = np.concatenate(strategy.parts.here(draw.sample, shaped), axis=1)[:, :SIZE]
     key = rng.address(0, rng.Purpose.NOISE, 2)
     z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
     plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)
@@ -134,51 +135,6 @@ def test_cheap_noise_finds_the_optimum_of_the_sphere(noise):
         members = np.asarray(everyone(draw.sample))
         state = strategy.tell(draw, ((members - np.asarray(TARGET[:size])) ** 2).sum(axis=1).astype(np.float32))
     assert np.abs(np.asarray(strategy.centre(state)) - np.asarray(TARGET[:size])).max() < 0.1
-
-
-SHAPES = ((7,), (6, 9), (2, 5, 8), (3,))
-MATRICES = {(7, 61): (6, 9), (61, 101): (5, 8), (101, 141): (5, 8)}  # where they are in the flat order
-
-
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_low_rank_noise_is_a_product_of_thin_matrices_with_unit_variance(rank):
-    noise, key = LowRank(144, SHAPES, rank), rng.address(0, rng.Purpose.NOISE, 0)
-    z = np.asarray(noise.block(None, key, jnp.arange(3_000), 0, 144), np.float64)
-    for (start, end), shape in MATRICES.items():
-        assert {np.linalg.matrix_rank(row[start:end].reshape(shape), tol=1e-4) for row in z[:50]} == {rank}
-    # An entry is a mean of products of normals: kurtosis 3 + 6 / rank, so z^2 has the variance 2 + 6 / rank.
-    assert np.abs(z.mean(axis=0)).max() < 5 / np.sqrt(3_000)
-    assert np.abs((z**2).mean(axis=0) - 1).max() < 6 * np.sqrt((2 + 6 / rank) / 3_000)
-    np.testing.assert_array_equal(noise.block(None, key, jnp.array([7]), 32, 50)[0], z[7, 32:82].astype(np.float32))
-    assert noise.draws_per_entry == (7 + 15 * rank + 2 * 13 * rank + 3) / 144
-
-
-def test_the_low_rank_update_is_the_weighted_sum_of_the_perturbations():
-    made = EvolutionSettings(kind="PGPE", population=16, std=0.1, optimizer=Optimizer(learning_rate=0.1), rank=2)
-    strategy = Streamed(made, 144, 0, 10, SHAPES)
-    draw = strategy.draw(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
-    shaped = np.linspace(-1, 1, 16, dtype=np.float32) ** 3
-    (sums,) = strategy.parts_here(draw, shaped)
-    members = np.asarray(strategy.everyone(draw.sample), np.float64)
-    z = (members[:8] - members[8:]) / (2 * 0.1)
-    np.testing.assert_allclose(sums[0], (shaped[:8] - shaped[8:]).astype(np.float64) @ z, atol=1e-4)
-    np.testing.assert_allclose(
-        sums[1], (shaped[:8] + shaped[8:] - 2 * shaped.mean()).astype(np.float64) @ z**2, atol=1e-3
-    )
-
-
-def test_a_low_rank_finds_a_full_rank_matrix():
-    """Rank-1 steps add up: the target has full rank, and the weights reach it."""
-    target = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
-    made = EvolutionSettings(kind="Open_ES", population=64, std=0.05, optimizer=Optimizer(learning_rate=0.05), rank=1)
-    strategy = Streamed(made, 54, 0, 300, ((6, 9),))
-    state, everyone = strategy.init(jax.random.key(0), jnp.zeros(54)), jax.jit(strategy.everyone)
-    for generation in range(300):
-        draw = strategy.draw(state, generation)
-        found = np.asarray(everyone(draw.sample)).reshape(-1, 6, 9)
-        state = strategy.tell(draw, ((found - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
-    error = np.asarray(strategy.centre(state)).reshape(6, 9) - target
-    assert np.linalg.norm(error) < 0.1 * np.linalg.norm(target)
 
 
 def test_cheap_noise_is_refused_where_a_matrix_is_drawn():

@@ -1,0 +1,56 @@
+"""A weight matrix that is a shared one plus a product of two thin ones, M + A Bᵀ, and is never put together.
+
+Where members are evaluated side by side, M x is one product for all of them and A (Bᵀ x) costs rank (in + out) operations a
+case instead of in · out (arXiv:2511.16652). It behaves as far as models use a matrix, so they do not know which they hold.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Perturbed:
+    """M + A Bᵀ, or a stack of such matrices. Under `vmap` over members only A and B have a member axis.
+
+    Attributes:
+        mean: M.
+        left: A, with the scale of the perturbation.
+        right: B.
+    """
+
+    mean: Float[Array, "*stack out in"]
+    left: Float[Array, "*stack out rank"]
+    right: Float[Array, "*stack in rank"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the matrix."""
+        return self.mean.shape
+
+    @property
+    def mT(self) -> "Perturbed":  # noqa: N802, as arrays call it
+        """Transposed."""
+        return Perturbed(self.mean.mT, self.right, self.left)
+
+    def dense(self) -> Float[Array, "*stack out in"]:
+        """The matrix itself."""
+        return self.mean + self.left @ self.right.mT
+
+    def __matmul__(self, other: "Float[Array, 'in column'] | Perturbed") -> Float[Array, "out column"]:
+        x = other.dense() if isinstance(other, Perturbed) else other
+        return self.mean @ x + self.left @ (self.right.mT @ x)
+
+    def __mul__(self, factor: float) -> "Perturbed":
+        return Perturbed(self.mean * factor, self.left * factor, self.right)
+
+    def __iter__(self) -> Iterator["Perturbed"]:
+        """The matrices of a stack."""
+        return (Perturbed(*parts) for parts in zip(self.mean, self.left, self.right, strict=True))
+
+
+Matrix = Any  # an array or a `Perturbed`

@@ -1,0 +1,139 @@
+"""Low-rank perturbations: the noise, the sums of an update, and members that share their matrix products."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from es_randomized import Evolution, Experiment, rng
+from es_randomized.experiment import Budget
+from es_randomized.fitness import Batch
+from es_randomized.models.perturbed import Perturbed
+from es_randomized.models.transformer import Transformer
+from es_randomized.plan import Plan
+from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.low_rank import LowRank
+from es_randomized.strategies.optimizers import Optimizer
+from es_randomized.strategies.streamed import Streamed
+from es_randomized.tasks.associative_recall import AssociativeRecall
+from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.treasure_hunt import TreasureHunt
+
+SHAPES = ((7,), (6, 9), (2, 5, 8), (3,))
+MATRICES = {(7, 61): (6, 9), (61, 101): (5, 8), (101, 141): (5, 8)}  # where they are in the flat order
+MODEL = Transformer(width=12, blocks=1, heads=2, hidden=20)
+
+
+def settings(kind="Open_ES", population=16, std=0.1, rank=1, learning_rate=0.1):
+    optimizer = Optimizer(learning_rate=learning_rate)
+    return EvolutionSettings(kind=kind, population=population, std=std, optimizer=optimizer, rank=rank)
+
+
+def evolution(task, model, kind="Open_ES", rank=2, **plan):
+    batch = Batch(instances=4 * task.bundle if isinstance(task, AssociativeRecall) else task.bundle, seeds=3)
+    driver = settings(kind, rank=rank)
+    return Evolution.of(
+        Experiment(task=task, model=model, driver=driver, batch=batch, budget=Budget(generations=5), plan=Plan(**plan))
+    )
+
+
+def chunk_of(made):
+    draw = made.strategy.draw(made.init(), 1)
+    return made.chunk_losses(draw.sample, np.arange(made.strategy.rows, dtype=np.int32), np.uint32(1))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_noise_is_a_product_of_thin_matrices_with_unit_variance(rank):
+    noise, key = LowRank(144, SHAPES, rank), rng.address(0, rng.Purpose.NOISE, 0)
+    z = np.asarray(noise.block(None, key, jnp.arange(3_000), 0, 144), np.float64)
+    for (start, end), shape in MATRICES.items():
+        assert {np.linalg.matrix_rank(row[start:end].reshape(shape), tol=1e-4) for row in z[:50]} == {rank}
+    # An entry is a mean of products of normals: kurtosis 3 + 6 / rank, so z^2 has the variance 2 + 6 / rank.
+    assert np.abs(z.mean(axis=0)).max() < 5 / np.sqrt(3_000)
+    assert np.abs((z**2).mean(axis=0) - 1).max() < 6 * np.sqrt((2 + 6 / rank) / 3_000)
+    np.testing.assert_allclose(noise.block(None, key, jnp.array([7]), 32, 50)[0], z[7, 32:82], atol=1e-6)
+    assert noise.draws_per_entry == (7 + 15 * rank + 2 * 13 * rank + 3) / 144
+
+
+@pytest.mark.parametrize("population", [16, 200])  # fewer rows than a contraction reads at once, and more
+@pytest.mark.parametrize("rank", [1, 3])
+def test_the_sums_are_those_over_all_perturbations_put_together(population, rank):
+    strategy = Streamed(settings("PGPE", population, rank=rank), 144, 0, 10, SHAPES)
+    draw = strategy.draw(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
+    shaped = np.linspace(-1, 1, population, dtype=np.float32) ** 3
+    (sums,) = strategy.parts.here(draw.sample, shaped)
+    members, half = np.asarray(strategy.everyone(draw.sample), np.float64), population // 2
+    z = (members[:half] - members[half:]) / (2 * 0.1)
+    first, second = shaped[:half] - shaped[half:], shaped[:half] + shaped[half:] - 2 * shaped.mean()
+    np.testing.assert_allclose(sums[0], first.astype(np.float64) @ z, atol=1e-4)
+    np.testing.assert_allclose(sums[1], second.astype(np.float64) @ z**2, atol=2e-3)
+
+
+CASES = {
+    "ring": (CycleColouring(n=5), MODEL),
+    "ring with keys": (CycleColouring(n=5), dataclasses.replace(MODEL, key=3)),
+    "store": (AssociativeRecall(n=3, bits=2, noise_width=2), dataclasses.replace(MODEL, key=3, stem=8)),
+    "steps": (TreasureHunt(rows=2, columns=3, steps=6), dataclasses.replace(MODEL, attention="linear")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_members_side_by_side_lose_what_they_lose_alone(name):
+    alone, together = (evolution(*CASES[name], block=block) for block in (1, 8))
+    assert (alone.strategy.factored, together.strategy.factored) == (False, True)
+    np.testing.assert_allclose(chunk_of(together), chunk_of(alone), rtol=2e-5)
+
+
+def test_members_side_by_side_never_have_matrices_of_their_own():
+    made = evolution(*CASES["ring"], block=8)
+    program = jax.make_jaxpr(made._chunk_losses)(
+        made.strategy.sample_shape(), jax.ShapeDtypeStruct((8,), np.int32), jax.ShapeDtypeStruct((), np.uint32)
+    )
+    matrices = {shape for shape in made.strategy.noise.shapes if len(shape) > 1}
+    matrices |= {shape[1:] for shape in matrices if len(shape) == 3}
+    assert {(20, 12), (12, 12)} <= matrices
+    found = shapes_in(program.jaxpr)
+    assert not [shape for shape in found if len(shape) > 2 and shape[-2:] in matrices and shape[0] in (8, 16)]
+    assert (8, 32, 2) in found or (8, 64) in found  # factors do have a member axis
+
+
+def shapes_in(jaxpr):
+    shapes = {v.aval.shape for equation in jaxpr.eqns for v in equation.outvars}
+    for equation in jaxpr.eqns:
+        for value in jax.tree.leaves(tuple(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr")):
+            if hasattr(value, "jaxpr"):
+                shapes |= shapes_in(value.jaxpr)
+    return shapes
+
+
+@pytest.mark.parametrize("kind", ["PGPE", "SNES", "Sep_CMA_ES"])
+def test_a_step_size_for_every_entry_puts_matrices_together(kind):
+    made = evolution(*CASES["ring"], kind=kind, block=8)
+    assert not made.strategy.factored
+    assert np.isfinite(chunk_of(made)).all()
+
+
+def test_a_perturbed_matrix_behaves_as_the_matrix_it_stands_for():
+    draw = np.random.default_rng(0).normal
+    stack = Perturbed(*(jnp.asarray(draw(size=shape), jnp.float32) for shape in ((2, 4, 5), (2, 4, 3), (2, 5, 3))))
+    x, whole = jnp.asarray(draw(size=(5, 6)), jnp.float32), np.asarray(stack.mean + stack.left @ stack.right.mT)
+    for matrix, dense in zip(stack, whole, strict=True):
+        np.testing.assert_allclose(matrix @ x, dense @ x, atol=1e-5)
+        np.testing.assert_allclose((matrix * 0.5) @ x, 0.5 * dense @ x, atol=1e-5)
+        np.testing.assert_allclose(matrix.mT @ matrix, dense.T @ dense, atol=1e-5)
+        assert matrix.shape == dense.shape
+
+
+def test_it_finds_a_full_rank_matrix():
+    """Rank-1 steps add up: the target has full rank, and the weights reach it."""
+    target = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
+    strategy = Streamed(settings(population=64, std=0.05, learning_rate=0.05), 54, 0, 300, ((6, 9),))
+    state, everyone = strategy.init(jax.random.key(0), jnp.zeros(54)), jax.jit(strategy.everyone)
+    for generation in range(300):
+        draw = strategy.draw(state, generation)
+        found = np.asarray(everyone(draw.sample)).reshape(-1, 6, 9)
+        state = strategy.tell(draw, ((found - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
+    error = np.asarray(strategy.centre(state)).reshape(6, 9) - target
+    assert np.linalg.norm(error) < 0.1 * np.linalg.norm(target)
