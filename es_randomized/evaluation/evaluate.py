@@ -72,8 +72,9 @@ class Score:
 
     def by_run(self) -> dict[str, float]:
         """Shares of the instances that are right in every run, in some, and in none."""
-        always, never = float((self.success == 1).mean()), float((self.success == 0).mean())
-        return {"always": always, "depends_on_seed": 1 - always - never, "never": never}
+        always, never = self.success == 1, self.success == 0
+        shares = {"always": always, "depends_on_seed": ~always & ~never, "never": never}
+        return {name: float(which.mean()) for name, which in shares.items()}
 
     def to_json(self) -> str:
         """The content of evaluation.json; rates as fractions, losses in task units."""

@@ -12,7 +12,7 @@ from es_randomized.configuration import construct, read_yaml, settings_of, sugge
 from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
 
-Measure = Literal["average", "p95", "worst", "loss_average", "loss_p95", "seed_share"]
+Measure = Literal["average", "p95", "worst", "loss_average", "loss_p95", "seed_share", "seed_decides"]
 Dotted = dict[str, Any]  # settings by their dotted names
 
 

@@ -24,6 +24,7 @@ MEASURES = {
     "loss_average": "average loss",
     "loss_p95": "95th percentile of the loss",
     "seed_share": "due to the seed",
+    "seed_decides": "decided by the seed",
 }
 DODGE = 0.5  # of the distance between two positions, shared by all curves
 WIDTH, HEIGHT = 5.6, 4.4  # of a panel, in inches
@@ -43,13 +44,16 @@ def picture(tree: Tree) -> Any:
     from matplotlib.figure import Figure
 
     panels = tree["panels"]
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure: Any = Figure(figsize=(WIDTH * max(2, columns), HEIGHT * rows + 1.9), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     colours = _colours(tree)
-    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=False):
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, panel in zip(places, panels, strict=False):
         _panel(axes, panel, colours, tree["paper_comparable"])
+    for unused in places[len(panels) :]:
+        unused.remove()
     handles = {h.get_label(): h for axes in figure.axes for h in axes.get_legend_handles_labels()[0]}
     handles |= {"paper": _hollow()} if any(h.get_gid() == "paper" for a in figure.axes for h in a.lines) else {}
     figure.suptitle(tree["title"], x=0.01, ha="left", color=INK, fontsize=13)

@@ -137,7 +137,7 @@ def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial
 
 def in_percent(tree: Tree, measure: Measure) -> bool:
     """Whether a measure is a share, which is drawn in percent; losses stay in task units."""
-    return measure == "seed_share" or (tree["headline"] == "success" and not measure.startswith("loss"))
+    return measure in ("seed_share", "seed_decides") or (tree["headline"] == "success" and not measure.startswith("loss"))
 
 
 def measured(tree: Tree, curve: Curve, measure: Measure) -> float | None:
@@ -148,6 +148,8 @@ def measured(tree: Tree, curve: Curve, measure: Measure) -> float | None:
         return None
     if measure in ("average", "p95", "worst"):
         return factor * float(part[measure]["value"])
+    if measure == "seed_decides":
+        return factor * float(part["by_seed"]["depends_on_seed"]) if "by_seed" in part else None
     losses = part.get("loss")
     if not losses:
         return None

@@ -17,6 +17,7 @@ SUCCESS = {
     "p95": RATE | {"value": 0.1},
     "worst": RATE,
     "majority": {"5": {"average": RATE | {"value": 0.5}}},
+    "by_seed": {"always": 0.5, "depends_on_seed": 0.2, "never": 0.3},
     "loss": {"average": {"value": 0.4}, "p95": {"value": 0.6}, "between_runs": 0.3},
 }
 STEPS = SUCCESS | {"headline": "loss", "majority": {}}
@@ -30,6 +31,8 @@ STEPS = SUCCESS | {"headline": "loss", "majority": {}}
         (SUCCESS, "majority of 30", "average", None),
         (SUCCESS, "one run", "loss_p95", 0.6),
         (SUCCESS, "one run", "seed_share", 30),
+        (SUCCESS, "one run", "seed_decides", 20),
+        (SUCCESS, "majority of 5", "seed_decides", None),
         (SUCCESS, "majority of 5", "loss_p95", None),
         (STEPS, "one run", "p95", 0.1),
         ({k: v for k, v in SUCCESS.items() if k != "loss"}, "sampled", "loss_average", None),
