@@ -20,13 +20,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def configure(devices: int | None = None, cache: Path | None = None) -> None:
+def configure(devices: int | None = None, cache: Path | None = None, platform: str | None = None) -> None:
     """Set up JAX for this process; call it before anything is computed.
 
     Args:
         devices: CPU devices to create; one per usable core unless given.
         cache: folder of compiled programs kept between processes.
+        platform: compute on this one (cpu, gpu, tpu) only and leave the others alone; JAX's choice unless given.
     """
+    if platform:
+        jax.config.update("jax_platforms", platform)
     jax.config.update("jax_num_cpu_devices", devices or usable_cores())
     jax.config.update("jax_compilation_cache_dir", str(cache or default_cache()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

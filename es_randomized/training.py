@@ -47,7 +47,7 @@ def run_session(
     """
     generations = driver.experiment.budget.generations
     with folder.lock(), stopping_gently() as stop:
-        generation, state = folder.restore(driver)
+        generation, state = folder.restore(driver, evaluator.parts_of)
         journal = folder.open_journal(driver.losses_per_generation)
         metrics = Metrics(folder.metrics, folder.losses(), driver.cost(), evaluator.size)
         check = HeldOut(driver.experiment)

@@ -114,7 +114,11 @@ def _train_with(
     from es_randomized.drivers.kinds import driver_of
     from es_randomized.training import logging_to, run_session
 
-    compilation.configure()
+    compilation.configure(platform=None if local else "cpu")  # accelerators of the cluster are the workers'
+    if not local:
+        from es_randomized.distributed.resolution import resolved_there
+
+        experiment = resolved_there(experiment, pool[1])
     driver = driver_of(experiment)
     console.print(driver.title)
     if not folder.experiment_file.exists():

@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Any
 
+import jax
 import numpy as np
 import ray
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from jaxtyping import Float
 from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.pool import Call, Pool, Remote, first_ready
+from es_randomized.distributed.resolution import demands
 from es_randomized.distributed.work import Work
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
@@ -50,18 +52,14 @@ class RayEvaluator(Evaluator):
     def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1) -> None:
         self.evolution, self.devices = evolution, devices
         self._fixed = workers
-        self._kind = next((kind for kind in ("GPU", "TPU") if ray.cluster_resources().get(kind)), "CPU")
-        demands: dict[str, dict[str, Any]] = {
-            "GPU": {"num_gpus": devices},
-            "TPU": {"resources": {"TPU": devices}},
-            "CPU": {"num_cpus": devices},
-        }
-        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **demands[self._kind])(WorkerOnNode)
+        self._kind, options = demands(devices)
+        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **options)(WorkerOnNode)
         context = ray.get_runtime_context()
         claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}") if self._kind == "CPU" else None
         self._arguments = (dump(evolution.experiment), claims, devices)
         self._step = 0
         self._message: Any = None
+        self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds per unit, by method, as last seen
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
         self.pool.fill()
@@ -87,7 +85,16 @@ class RayEvaluator(Evaluator):
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        if updates_here(parts, self.size):
+        # Bits agree within one platform only, so an update never moves between two of them.
+        here = updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
+        if here is not self._updated_here:
+            log.info(
+                "updates are computed by %s from generation %d on",
+                "the coordinator" if here else "workers",
+                draw.generation,
+            )
+            self._updated_here = here
+        if here:
             return parts.here(draw.sample, shaped)
         results = self._all("parts", draw.generation, parts.count, ray.put(shaped))
         return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from es_randomized.experiment import Experiment
 from es_randomized.ledger import Cost
-from es_randomized.strategies.strategy import Draw, Parts, State
+from es_randomized.strategies.strategy import Draw, Parts, PartsOf, State
 
 
 class Evaluator(ABC):
@@ -75,8 +75,18 @@ class Driver(ABC):
         """
 
     @abstractmethod
-    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
-        """The state after a generation whose losses are recorded: the same bits as `step` returned."""
+    def replay(
+        self,
+        state: State,
+        generation: int,
+        losses: Float[np.ndarray, " member"],
+        parts_of: PartsOf | None = None,
+    ) -> State:
+        """The state after a generation whose losses are recorded: the same bits as `step` returned.
+
+        Args:
+            parts_of: where to compute the parts of an update; here by default.
+        """
 
     @abstractmethod
     def centre(self, state: State) -> Float[Array, " param"]:

@@ -77,9 +77,15 @@ class Evolution(Driver):
         losses = evaluator.evaluate(draw)
         return losses, self.tell(draw, losses, evaluator.parts_of)
 
-    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
+    def replay(
+        self,
+        state: State,
+        generation: int,
+        losses: Float[np.ndarray, " member"],
+        parts_of: PartsOf | None = None,
+    ) -> State:
         """Nothing is evaluated: the strategy is told again."""
-        return self.tell(self.strategy.draw(state, generation), losses)
+        return self.tell(self.strategy.draw(state, generation), losses, parts_of)
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         """The state after a generation, given its raw losses in id order.

@@ -24,7 +24,7 @@ from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossEr
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness, parameters
 from es_randomized.ledger import GRADIENT_PASSES, Cost, batch_cost
-from es_randomized.strategies.strategy import State
+from es_randomized.strategies.strategy import PartsOf, State
 from es_randomized.tasks.task import Task
 
 
@@ -79,7 +79,13 @@ class Gradient(Driver):
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
         return self._advance(state, generation)
 
-    def replay(self, state: State, generation: int, losses: Float[np.ndarray, " member"]) -> State:
+    def replay(
+        self,
+        state: State,
+        generation: int,
+        losses: Float[np.ndarray, " member"],
+        parts_of: PartsOf | None = None,
+    ) -> State:
         """The step is computed again: its loss does not determine it."""
         return self._advance(state, generation)[1]
 

@@ -137,7 +137,9 @@ def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial
 
 def in_percent(tree: Tree, measure: Measure) -> bool:
     """Whether a measure is a share, which is drawn in percent; losses stay in task units."""
-    return measure in ("seed_share", "seed_decides") or (tree["headline"] == "success" and not measure.startswith("loss"))
+    return measure in ("seed_share", "seed_decides") or (
+        tree["headline"] == "success" and not measure.startswith("loss")
+    )
 
 
 def measured(tree: Tree, curve: Curve, measure: Measure) -> float | None:

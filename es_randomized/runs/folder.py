@@ -24,7 +24,7 @@ from es_randomized.runs.journal import Journal, read
 from es_randomized.runs.provenance import provenance
 from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
 from es_randomized.runs.storage import saying_what_failed, write_atomically
-from es_randomized.strategies.strategy import State
+from es_randomized.strategies.strategy import PartsOf, State
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,11 @@ class RunFolder:
             raise RunFolderError(f"another process is training {self.path}; wait for it or stop it") from None
         return file
 
-    def restore(self, driver: Driver) -> tuple[int, State]:
+    def restore(self, driver: Driver, parts_of: PartsOf | None = None) -> tuple[int, State]:
         """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.
+
+        Args:
+            parts_of: where to compute the parts of updates; here by default.
 
         Raises:
             RunFolderError: the journal is missing or of another population.
@@ -113,7 +116,7 @@ class RunFolder:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
         start, state = self.nearest(driver, len(recorded.losses))
         for generation in range(start, len(recorded.losses)):
-            state = driver.replay(state, generation, recorded.losses[generation])
+            state = driver.replay(state, generation, recorded.losses[generation], parts_of)
         log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
         return len(recorded.losses), state
 

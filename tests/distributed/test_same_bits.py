@@ -1,5 +1,6 @@
 """The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed."""
 
+import json
 import os
 import random
 import signal
@@ -39,6 +40,17 @@ def test_ray_workers_give_the_bits_of_the_local_evaluator(
     assert f"{workers} workers ready" in result.stdout
     assert final_snapshot(tmp_path / "run") == final_snapshot(reference)
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
+
+
+def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_path: Path) -> None:
+    """Workers that claim an accelerator the coordinator does not have: the plan is theirs, and so are all updates."""
+    folder, accelerators = tmp_path / "run", json.dumps({"TPU": 2})
+    result = run("train", TINY, "--no-evaluate", "--run", folder, RAY_OVERRIDE_RESOURCES=accelerators)
+    assert result.returncode == 0, result.stderr
+    assert "2 workers ready" in result.stdout
+    assert "computed by workers" in (folder / "run.log").read_text()
+    assert (folder / "experiment.yaml").read_text() == (reference / "experiment.yaml").read_text()
+    assert final_snapshot(folder) == final_snapshot(reference)
 
 
 def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -> None:

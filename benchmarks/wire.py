@@ -1,0 +1,145 @@
+"""Bytes on the wire per generation, measured: a node of its own behind a virtual network cable, whose counters are read.
+
+    python -m benchmarks.wire          (Linux, root: it makes two network namespaces and removes them)
+
+Coordinator and Ray's head are on one side, one worker node on the other. Everything that passes is counted, Ray's own
+messages too; what passes while nothing is evaluated is measured first and reported beside it. Noise is signs, to be quick: it
+does not travel. Updates are computed by the worker, which sends more than if the coordinator computed them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import record
+
+POPULATION = 1_024
+MODELS = {"1e4": (32, 120), "1e5": (96, 420), "1e6": (320, 1_240)}  # width and hidden features
+GENERATIONS = {"1e4": 100, "1e5": 40, "1e6": 6}
+KINDS = ("Open_ES", "PGPE")
+HEAD, NODE, ADDRESS = "wire-head", "wire-node", "10.77.0.1:6399"
+IDLE_SECONDS = 10.0
+SLACK = 64 * 2**10
+
+
+@contextmanager
+def cable() -> Iterator[None]:
+    """Two network namespaces joined by a cable, 10.77.0.1 and 10.77.0.2."""
+    commands = [f"ip netns add {HEAD}", f"ip netns add {NODE}", "ip link add wire0 type veth peer name wire1"]
+    for end, (space, host) in enumerate(((HEAD, 1), (NODE, 2))):
+        commands += [
+            f"ip link set wire{end} netns {space}",
+            f"ip -n {space} addr add 10.77.0.{host}/24 dev wire{end}",
+            f"ip -n {space} link set wire{end} up",
+            f"ip -n {space} link set lo up",
+        ]
+    try:
+        for command in commands:
+            subprocess.run(command.split(), check=True)
+        yield
+    finally:
+        for space in (HEAD, NODE):
+            pids = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=False).stdout
+            for pid in pids.split():
+                subprocess.run(["kill", "-9", pid], check=False)
+            subprocess.run(["ip", "netns", "del", space], check=False)
+
+
+def within(space: str, *command: str) -> list[str]:
+    return ["ip", "netns", "exec", space, *command]
+
+
+def counters() -> dict[str, int]:
+    """Bytes so far: down to the node and up from it."""
+    folder = Path("/sys/class/net/wire0/statistics")
+    return {"down": int((folder / "tx_bytes").read_text()), "up": int((folder / "rx_bytes").read_text())}
+
+
+def passed(before: dict[str, int], units: float) -> dict[str, float]:
+    return {way: round((count - before[way]) / units) for way, count in counters().items()}
+
+
+def measure(kind: str, size: str) -> dict[str, Any]:
+    """One experiment: bytes per generation and what they may be at most."""
+    import jax
+
+    from es_randomized import Evolution
+    from es_randomized.configuration import build
+    from es_randomized.distributed.ray_evaluator import RayEvaluator
+
+    width, hidden = MODELS[size]
+    tree = {
+        "task": {"kind": "benchmarks.nothing"},
+        "model": {"width": width, "blocks": 1, "hidden": hidden},
+        "batch": {"instances": 1, "seeds": 1},
+        "driver": {"kind": kind, "population": POPULATION, "noise": "signs"},
+        "budget": {"generations": 1_000},
+    }
+    evolution = Evolution.of(build(tree))
+    with RayEvaluator(evolution, 1) as evaluator:
+        state = evolution.init()
+        _, state = evolution.step(state, 0, evaluator)
+        before = counters()
+        time.sleep(IDLE_SECONDS)
+        idle = passed(before, IDLE_SECONDS)
+        before, began = counters(), time.monotonic()
+        for generation in range(1, 1 + GENERATIONS[size]):
+            _, state = evolution.step(state, generation, evaluator)
+        seconds = (time.monotonic() - began) / GENERATIONS[size]
+        found = passed(before, GENERATIONS[size])
+    vectors = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    bound = vectors + 8 * POPULATION + SLACK
+    return {
+        "parameters": evolution.parameters,
+        "bytes per generation": found,
+        "bytes per second while idle": idle,
+        "seconds per generation": seconds,
+        "state vectors": vectors,
+        "bound": bound,
+        "of the bound": round((found["down"] + found["up"]) / bound, 3),
+    }
+
+
+def inside() -> None:
+    """In the head's namespace: the coordinator."""
+    from es_randomized import compilation
+    from es_randomized.distributed import ray_evaluator
+    from es_randomized.distributed.session import connect
+
+    ray_evaluator.updates_here = lambda parts, workers: False
+    with connect(None, ADDRESS):
+        compilation.configure(devices=1)
+        results = {kind: {size: measure(kind, size) for size in MODELS} for kind in KINDS}
+    print(json.dumps(results))
+
+
+def main() -> None:
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats"]
+    small = ["--object-store-memory", str(200 * 2**20)]
+    head = ["--head", "--node-ip-address=10.77.0.1", "--port=6399", "--num-cpus=0", "--include-dashboard=false"]
+    node = [f"--address={ADDRESS}", "--node-ip-address=10.77.0.2", "--num-cpus=1"]
+    with cable():
+        for space, options in ((HEAD, head), (NODE, node)):
+            subprocess.run(within(space, *ray, *options, *small), check=True, stdout=subprocess.DEVNULL)
+        command = within(HEAD, sys.executable, "-m", "benchmarks.wire", "inside")
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    results = json.loads(output.splitlines()[-1])
+    for kind, sizes in results.items():
+        for found in sizes.values():
+            bytes_ = found["bytes per generation"]
+            print(
+                f"{kind:8} {found['parameters']:>9,} parameters: {bytes_['down']:>10,} down {bytes_['up']:>10,} up, "
+                f"{found['of the bound']:.2f} of the bound"
+            )
+    record("wire", results)
+
+
+if __name__ == "__main__":
+    inside() if sys.argv[1:] == ["inside"] else main()

@@ -1,0 +1,47 @@
+"""Plans are made where the work is done: a GPU's chunks follow from its own programs, not from the coordinator's."""
+
+from typing import Any
+
+import jax
+import ray
+
+from es_randomized.configuration import build, dump
+from es_randomized.errors import WorkerError
+from es_randomized.experiment import Experiment
+
+
+def demands(devices: int) -> tuple[str, dict[str, Any]]:
+    """What the cluster computes on, GPU, TPU or CPU, and what Ray calls so many of them."""
+    kind = next((kind for kind in ("GPU", "TPU") if ray.cluster_resources().get(kind)), "CPU")
+    options: dict[str, dict[str, Any]] = {
+        "GPU": {"num_gpus": devices},
+        "TPU": {"resources": {"TPU": devices}},
+        "CPU": {"num_cpus": devices},
+    }
+    return kind, options[kind]
+
+
+def resolved_there(experiment: Experiment, devices: int) -> Experiment:
+    """The experiment with the `auto` entries of its plan resolved by a worker, if workers have another kind of device.
+
+    Raises:
+        WorkerError: it cannot be resolved there.
+    """
+    kind, options = demands(devices)
+    plan = experiment.plan
+    if kind.lower() == jax.default_backend() or "auto" not in (plan.block, plan.tile, plan.chunk):
+        return experiment
+    try:
+        resolved: Any = ray.get(ray.remote(max_retries=0, **options)(_resolved).remote(dump(experiment)))
+    except ray.exceptions.RayTaskError as error:
+        raise WorkerError(f"the plan cannot be made on a {kind} worker: {error.cause}") from error
+    return build(resolved)
+
+
+def _resolved(tree: dict[str, Any]) -> dict[str, Any]:
+    from es_randomized import compilation
+
+    compilation.configure()
+    from es_randomized.drivers.evolution import Evolution
+
+    return dump(Evolution.of(build(tree)).experiment)
