@@ -17,6 +17,8 @@ LEVELS = {
     "settings": 0,
     "rng": 0,
     "policy": 0,
+    "perturbed": 0,
+    "grid": 0,
     "schedules": 0,
     "compilation": 0,
     "tasks": 1,

@@ -11,9 +11,9 @@ from es_randomized.cli.overrides import parse_overrides
 @click.command("branch", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--at", type=click.IntRange(0), required=True, help="The first generation that may differ.")
-@click.option("--run", "target", type=click.Path(path_type=Path), required=True, help="Folder of the new run.")
+@click.option("--run", "target", type=click.Path(path_type=Path), help="Folder of the new run; RUN-at-<at> by default.")
 @click.pass_context
-def branch_command(context: click.Context, run: Path, at: int, target: Path) -> None:
+def branch_command(context: click.Context, run: Path, at: int, target: Path | None) -> None:
     """Make a new run that shares the generations of RUN before --at; nothing is evaluated again.
 
     Settings may change from there on, by their dotted names: --driver.optimizer.learning_rate 0.01. Then `resume` it.
@@ -25,6 +25,7 @@ def branch_command(context: click.Context, run: Path, at: int, target: Path) -> 
     from es_randomized.runs.folder import RunFolder
 
     compilation.configure()
+    target = target or run.with_name(f"{run.name}-at-{at}")
     parent = RunFolder(run)
     old = driver_of(parent.experiment())
     new = driver_of(load(parent.experiment_file, parse_overrides(context.args)))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from es_randomized.models.perturbed import Matrix
+from es_randomized.perturbed import Matrix
 
 Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 

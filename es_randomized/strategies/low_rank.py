@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
-from es_randomized.models.perturbed import Perturbed
+from es_randomized.perturbed import Perturbed
 from es_randomized.strategies.noise import Noise, Weights
 
 ROWS_AT_ONCE = 64  # whose factors a contraction reads: enough to fill a matrix product, small beside the weights

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from es_randomized.models.perturbed import Perturbed
+from es_randomized.perturbed import Perturbed
 
 State = Any  # a pytree of arrays: all a generation needs of the past
 

@@ -20,12 +20,12 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized import rng
+from es_randomized.grid import MOVES, Grid, Place
 from es_randomized.policy import Interface, Memory, Policy
 from es_randomized.references import treasure_hunt as exact
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Outcome, Reference, Task
 
-MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 EMPTY, FOUND = -0.1, 1.0  # rewards as the paper's tokens show them
 FREQUENCIES = 4  # of the sinusoids that tell the time
 LARGEST_SOLVED = 25  # free cells with the start: 5 s
@@ -85,7 +85,7 @@ class TreasureHunt(Task):
                     raise ValueError(f"{name} {[row, column]} lies outside the {self.rows} x {self.columns} grid")
         if self.start in self.obstacles:
             raise ValueError(f"start {self.start} is an obstacle")
-        unreachable = np.isinf(self.distances[self.treasures])
+        unreachable = np.isinf(self.grid.distances[self.treasures])
         if unreachable.any() or not len(self.treasures):
             raise ValueError(
                 f"{int(unreachable.sum())} of {len(self.treasures)} possible treasures cannot be reached from the start; "
@@ -110,34 +110,14 @@ class TreasureHunt(Task):
         return float(self.steps * self.episodes)
 
     @cached_property
+    def grid(self) -> Grid:
+        """Where the hunt takes place."""
+        return Grid(self.rows, self.columns, _place(self.start), tuple(_place(each) for each in self.obstacles))
+
+    @property
     def treasures(self) -> Int[np.ndarray, " treasure"]:
-        """Cells, row by row from 0, that may hold the treasure."""
-        taken = [self._cell(place) for place in [self.start, *self.obstacles]]
-        return np.setdiff1d(np.arange(self.rows * self.columns, dtype=np.int32), taken)
-
-    @cached_property
-    def neighbours(self) -> Int[np.ndarray, "cell move"]:
-        """Where each move leads from each cell: up, down, left, right."""
-        blocked = {self._cell(place) for place in self.obstacles}
-        table = np.empty((self.rows * self.columns, len(MOVES)), np.int32)
-        for cell in range(len(table)):
-            for move, (down, right) in enumerate(MOVES):
-                row, column = cell // self.columns + down, cell % self.columns + right
-                inside = 0 <= row < self.rows and 0 <= column < self.columns
-                there = row * self.columns + column
-                table[cell, move] = there if inside and there not in blocked else cell
-        return table
-
-    @cached_property
-    def distances(self) -> Float[np.ndarray, " cell"]:
-        """Steps from the start to every cell, infinite where there is no way."""
-        distance = np.full(self.rows * self.columns, np.inf)
-        reached, steps = {self._cell(self.start)}, 0
-        while reached:
-            distance[list(reached)] = steps
-            steps += 1
-            reached = {int(c) for cell in reached for c in self.neighbours[cell] if np.isinf(distance[c])}
-        return distance
+        """Cells that may hold the treasure."""
+        return self.grid.others
 
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "treasure {count}"]:
         """There is one bundle, all treasures, so nothing is random here."""
@@ -173,11 +153,11 @@ class TreasureHunt(Task):
             (cell, token, memory), (time, key) = carry, now
             outputs, memory = policy.step(memory, token, time)
             action, log_chance = _act(outputs, key)
-            cell = jnp.asarray(self.neighbours)[cell, action]
+            cell = jnp.asarray(self.grid.neighbours)[cell, action]
             token = self._token(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
             return (cell, token, memory), (cell, log_chance, policy.trace(memory))
 
-        start = jnp.full(cases, self._cell(self.start), jnp.int32)
+        start = jnp.full(cases, self.grid.first, jnp.int32)
         first = (start, self._seed_token(seeds), policy.empty(cases))
         times = jnp.arange(self.steps)
         (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
@@ -222,7 +202,7 @@ class TreasureHunt(Task):
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
             action, log_chance = _act(outputs, key)
-            cell = jnp.asarray(self.neighbours)[cell, action]
+            cell = jnp.asarray(self.grid.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
             token = self._token(cell, jnp.where(found, FOUND, EMPTY), steps, now.token[: self.noise_width])
@@ -230,7 +210,7 @@ class TreasureHunt(Task):
             chance = now.log_chance + jnp.where(active, log_chance, 0.0)
             return cell, active & ~found, Hunters(treasure, token, memory, steps, now.success, chance)
 
-        start = jnp.full(cases, self._cell(self.start), jnp.int32)
+        start = jnp.full(cases, self.grid.first, jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
         _, lost, hunters = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
         return hunters._replace(success=hunters.success & ~lost)
@@ -263,9 +243,6 @@ class TreasureHunt(Task):
         angle = 2 * np.pi * time / 2.0 ** np.arange(2, 2 + FREQUENCIES)[:, None]
         return np.concatenate([np.sin(angle), np.cos(angle)]).astype(np.float32)
 
-    def _cell(self, place: list[int]) -> int:
-        return place[0] * self.columns + place[1]
-
     def references(self) -> list[Reference]:
         """The exact optima for one or two episodes on at most 25 cells, and the paper's figures, in total steps."""
         rows = _optima(self._hunt_game) if self.episodes <= 2 and len(self.treasures) < LARGEST_SOLVED else []
@@ -276,9 +253,8 @@ class TreasureHunt(Task):
 
     @property
     def _hunt_game(self) -> exact.Hunt:
-        obstacles = frozenset((row, column) for row, column in self.obstacles)
-        start = (self.start[0], self.start[1])
-        return exact.Hunt(self.rows, self.columns, self.steps, self.episodes, start, obstacles)
+        grid = self.grid
+        return exact.Hunt(self.rows, self.columns, self.steps, self.episodes, grid.start, frozenset(grid.obstacles))
 
 
 class Hunters(NamedTuple):
@@ -299,6 +275,10 @@ class Hunters(NamedTuple):
     steps: Int[Array, " hunter"]
     success: Bool[Array, " hunter"]
     log_chance: Float[Array, " hunter"]
+
+
+def _place(cell: list[int]) -> Place:
+    return cell[0], cell[1]
 
 
 @functools.cache

@@ -83,3 +83,19 @@ def test_seconds_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "out of time" in result.stdout
     assert f"es-randomized resume {folder}" in result.stdout
+
+
+def test_a_run_branches_and_its_past_can_be_replayed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert run("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0
+    branched = run("branch", folder, "--at", 5, "--driver.optimizer.learning_rate", 0.5)
+    assert branched.returncode == 0, branched.stderr
+    assert f"branched before generation 5: es-randomized resume {folder}-at-5" in branched.stdout
+    assert run("resume", f"{folder}-at-5", "--local", "--no-evaluate").returncode == 0
+    assert final_snapshot(tmp_path / "run-at-5") != final_snapshot(folder)
+    replayed = run("replay", folder)
+    assert replayed.returncode == 0, replayed.stderr
+    assert "12 generations replayed; snapshots compared: " in replayed.stdout
+    too_far = run("branch", folder, "--at", 99)
+    assert too_far.returncode == 1
+    assert "has 12 generations, so there is no state before 99" in too_far.stderr

@@ -10,8 +10,8 @@ import pytest
 from es_randomized import Evolution, Experiment, rng
 from es_randomized.experiment import Budget
 from es_randomized.fitness import Batch
-from es_randomized.models.perturbed import Perturbed
 from es_randomized.models.transformer import Transformer
+from es_randomized.perturbed import Perturbed
 from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.low_rank import LowRank

@@ -240,7 +240,7 @@ def test_distances_are_those_of_the_grid_s_graph(settings):
     free = [place for place in places if place not in task.obstacles]
     adjacent = [[float(math.dist(a, b) == 1) for b in free] for a in free]
     expected = csgraph.shortest_path(np.array(adjacent), unweighted=True)[free.index(task.start)]
-    assert [task.distances[places.index(place)] for place in free] == expected.tolist()
+    assert [task.grid.distances[places.index(place)] for place in free] == expected.tolist()
     assert [places[cell] for cell in task.treasures] == [place for place in free if place != task.start]
 
 
