@@ -119,7 +119,7 @@ def test_nothing_below_the_command_line_imports_it():
 
 def test_only_strategies_know_evosax():
     knowing = importers("evosax")
-    assert "strategies.evosax_adapter" in knowing
+    assert "strategies.evosax_algorithm" in knowing
     assert [name for name in knowing if not name.startswith("strategies.")] == []
 
 
