@@ -31,14 +31,12 @@ class Remote:
     """A worker that is ready.
 
     Attributes:
-        begun: the generation whose distribution it was sent last.
         calls: what it has in hand, in the order it was handed out.
         leaving: its machine is about to go: it finishes what it has and gets nothing more.
     """
 
     actor: Any
     hello: Hello
-    begun: int | None = None
     calls: dict[Any, Call] = field(default_factory=dict)
     leaving: bool = False
 

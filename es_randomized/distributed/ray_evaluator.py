@@ -30,6 +30,7 @@ from es_randomized.strategies.strategy import Draw, Parts
 IN_HAND = 2
 DEATHS_PER_UNIT = 3
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
+SMALL = 2**16  # bytes that go with every call; more of them go once to every machine, into its shared memory
 TICK = 0.1  # seconds between looks at who is late
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
 NEWS = 60.0  # seconds without any worker before the log says so again
@@ -60,7 +61,7 @@ class RayEvaluator(Evaluator):
         self._step = 0
         self._message: Any = None
         self._updated_here: bool | None = None  # what the log said last
-        self._pace: dict[str, float] = {}  # seconds per unit, by method, as last seen
+        self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
         self.pool.fill()
         while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
@@ -79,7 +80,8 @@ class RayEvaluator(Evaluator):
         return len(self.pool.ready) * self.devices
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        self._message = ray.put(self.evolution.strategy.message(draw))
+        message = self.evolution.strategy.message(draw)
+        self._message = _shared(message, sum(array.nbytes for array in message))
         shape = (self.evolution.chunk_rows, self.evolution.strategy.signs)
         results = self._all("evaluate", draw.generation, len(self.evolution.chunks))
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
@@ -96,7 +98,7 @@ class RayEvaluator(Evaluator):
             self._updated_here = here
         if here:
             return parts.here(draw.sample, shaped)
-        results = self._all("parts", draw.generation, parts.count, ray.put(shaped))
+        results = self._all("parts", draw.generation, parts.count, _shared(shaped, shaped.nbytes))
         return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]
 
     def close(self) -> None:
@@ -131,26 +133,26 @@ class RayEvaluator(Evaluator):
             for remote in self.pool.ready:
                 if len(remote.calls) == depth and not remote.leaving:
                     now = time.monotonic()
-                    units = work.take(self._portion(method, work.waiting), now, idle=depth == 0)
+                    units = work.take(self._portion(method, work), now, idle=depth == 0)
                     if units:
-                        if remote.begun != generation:
-                            remote.actor.begin.remote(generation, self._message)
-                            remote.begun = generation
-                        reference = getattr(remote.actor, method).remote(generation, *arguments, units)
+                        reference = getattr(remote.actor, method).remote(generation, self._message, *arguments, units)
                         remote.calls[reference] = Call(self._step, units, now)
 
-    def _portion(self, method: str, waiting: int) -> int:
+    def _portion(self, method: str, work: Work) -> int:
         """Units of the next call: one per device, or more of them while they are quick and everybody still gets a share."""
-        share = -(-waiting // (IN_HAND * max(1, len(self.pool.ready))))
+        workers = max(1, len(self.pool.ready))
         quick = int(QUICK / self._pace[method]) if method in self._pace else 0
-        return max(self.devices, min(share, quick))
+        share = -(-work.units // workers)
+        if quick < share:  # whoever is late must leave some to the others
+            share = min(quick, -(-work.waiting // (IN_HAND * workers)))
+        return max(self.devices, share)
 
     def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
         """Take a finished call's results, or bury its worker."""
         if reference not in remote.calls:
             return  # buried a moment ago
         try:
-            results = ray.get(reference)
+            done = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             call = remote.calls[reference]
             what = self._address(method, call.units[0], generation)
@@ -161,8 +163,8 @@ class RayEvaluator(Evaluator):
         call = remote.calls.pop(reference)
         if call.step == self._step:
             now = time.monotonic()
-            self._pace[method] = (now - call.since) / len(call.units)
-            for unit, result in zip(call.units, results, strict=True):
+            self._pace[method] = done.seconds / len(call.units)
+            for unit, result in zip(call.units, done.results, strict=True):
                 work.done(unit, result, now)
 
     def _bury(self, remote: Remote, work: Work) -> list[int]:
@@ -209,3 +211,8 @@ class WorkerOnNode(Worker):
 
     def ready(self, node: str = "") -> Any:
         return super().ready(ray.get_runtime_context().get_node_id())
+
+
+def _shared(value: Any, size: int) -> Any:
+    """An argument of many calls, by reference where it is large."""
+    return ray.put(value) if size > SMALL else value

@@ -1,5 +1,6 @@
 """The worker: computes chunks and update parts of the generation it was last told about. A plain class, testable without Ray."""
 
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +23,23 @@ class Hello(NamedTuple):
     versions: dict[str, str | None]
 
 
+class Done(NamedTuple):
+    """What a call brings back.
+
+    Attributes:
+        results: float32 bytes, in the order of the units.
+        seconds: of computing, without waiting and messages.
+    """
+
+    results: list[bytes]
+    seconds: float
+
+
 class Worker:
     """One process with its accelerators, or with cores of its own.
 
-    Nothing but numbers travels: the experiment as plain data once, the distribution once per generation, indexes down and
-    float32 results up as bytes.
+    Nothing but numbers travels: the experiment as plain data once, the distribution with every call (large ones through the
+    machine's shared memory), indexes down and float32 results up as bytes.
     """
 
     def __init__(self, tree: dict[str, Any], claims: Path | None, devices: int = 1) -> None:
@@ -36,7 +49,6 @@ class Worker:
         self._tree, self._count = tree, devices
         self._claim = claim_cores(claims, devices) if claims else None
         self._generation: int | None = None
-        self._shaped: Any = None
 
     def ready(self, node: str = "") -> Hello:
         """Bind the experiment, compile and run everything once."""
@@ -52,51 +64,47 @@ class Worker:
         self.evolution = Evolution.of(build(self._tree))
         self._devices = jax.local_devices()
         strategy = self.evolution.strategy
-        self.begin(0, strategy.message(strategy.draw(self.evolution.init(), 0)))
-        self.evaluate(0, list(range(min(len(self._devices), len(self.evolution.chunks)))))
+        message = strategy.message(strategy.draw(self.evolution.init(), 0))
+        self.evaluate(0, message, list(range(min(len(self._devices), len(self.evolution.chunks)))))
         if strategy.parts:
             several = list(range(min(len(self._devices), strategy.parts.count)))
-            self.parts(0, np.zeros(strategy.population, np.float32), several)
+            self.parts(0, message, np.zeros(strategy.population, np.float32), several)
         device = self._devices[0]
         return Hello(node, device.device_kind, device.platform, deciding_versions())
 
-    def begin(self, generation: int, message: list[np.ndarray]) -> None:
-        """Take the distribution of `generation`."""
-        import jax
+    def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
+        """Losses of some chunks, one after the other on every device: [row, sign] each.
 
-        sample = self.evolution.strategy.receive(message, generation)
-        self._samples = [jax.device_put(sample, device) for device in self._devices]
-        self._generation = generation
-
-    def evaluate(self, generation: int, chunks: list[int]) -> list[bytes]:
-        """Losses of some chunks, one after the other on every device: float32, [row, sign] each.
-
-        Raises:
-            RuntimeError: `begin` was not called for this generation.
+        Args:
+            message: the generation's distribution, see `Strategy.message`.
         """
-        self._check(generation)
+        began = time.perf_counter()
+        self._receive(generation, message)
         run, rows = self.evolution.chunk_losses, self.evolution.chunks
         number = np.uint32(generation)
-        return _bytes([run(self._sample(place), rows[chunk], number) for place, chunk in enumerate(chunks)])
+        return _done(began, [run(self._sample(place), rows[chunk], number) for place, chunk in enumerate(chunks)])
 
-    def parts(self, generation: int, shaped: np.ndarray, parts: list[int]) -> list[bytes]:
-        """Some parts of the update for shaped losses: float32, [sum, column] each.
-
-        Raises:
-            RuntimeError: `begin` was not called for this generation.
-        """
-        self._check(generation)
+    def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
+        """Some parts of the update for shaped losses: [sum, column] each."""
+        began = time.perf_counter()
+        self._receive(generation, message)
         update = self.evolution.strategy.parts
         assert update is not None
-        return _bytes([update.compute(self._sample(place), shaped, np.int32(part)) for place, part in enumerate(parts)])
+        found = [update.compute(self._sample(place), shaped, np.int32(part)) for place, part in enumerate(parts)]
+        return _done(began, found)
+
+    def _receive(self, generation: int, message: list[np.ndarray]) -> None:
+        """Make the sample of a generation, once."""
+        import jax
+
+        if self._generation != generation:
+            sample = self.evolution.strategy.receive(message, generation)
+            self._samples = [jax.device_put(sample, device) for device in self._devices]
+            self._generation = generation
 
     def _sample(self, place: int) -> Any:
         return self._samples[place % len(self._samples)]
 
-    def _check(self, generation: int) -> None:
-        if self._generation != generation:
-            raise RuntimeError(f"work of generation {generation} came before the generation's distribution")
 
-
-def _bytes(results: list[Any]) -> list[bytes]:
-    return [np.asarray(result).tobytes() for result in results]
+def _done(began: float, results: list[Any]) -> Done:
+    return Done([np.asarray(result).tobytes() for result in results], time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""A worker without Ray: it evaluates what the local evaluator evaluates and refuses what comes out of order."""
+"""A worker without Ray: it evaluates what the local evaluator evaluates generation after generation."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,16 @@ def test_chunks_are_the_local_evaluators_in_any_order(monkeypatch: pytest.Monkey
     expected = LocalEvaluator(evolution).evaluate(draw)
     worker = Worker(dump(evolution.experiment), None)
     worker.ready()
-    with pytest.raises(RuntimeError, match="came before the generation's distribution"):
-        worker.evaluate(3, [0])
-    worker.begin(3, evolution.strategy.message(draw))
-    found = dict(zip((2, 0, 1), worker.evaluate(3, [2, 0, 1]), strict=True))
+    message = evolution.strategy.message(draw)
+    done = worker.evaluate(3, message, [2, 0, 1])
+    found = dict(zip((2, 0, 1), done.results, strict=True))
     chunks = [np.frombuffer(found[chunk], np.float32).reshape(-1, 2) for chunk in range(3)]
     np.testing.assert_array_equal(evolution.in_id_order(chunks), expected)
     shaped = np.linspace(-1, 1, evolution.strategy.population, dtype=np.float32)
     parts = LocalEvaluator(evolution).parts_of(evolution.strategy.parts, draw, shaped)
-    found = worker.parts(3, shaped, list(range(len(parts))))
+    found = worker.parts(3, message, shaped, list(range(len(parts)))).results
     assert b"".join(found) == b"".join(part.tobytes() for part in parts)
+    later = evolution.strategy.draw(evolution.init(), 4)
+    again = worker.evaluate(4, evolution.strategy.message(later), [0]).results[0]
+    assert again != done.results[1]
+    assert 0 < done.seconds < 60
