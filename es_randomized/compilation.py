@@ -31,14 +31,14 @@ def configure(devices: int | None = None, cache: Path | None = None, platform: s
     if platform:
         jax.config.update("jax_platforms", platform)
     jax.config.update("jax_num_cpu_devices", devices or usable_cores())
-    jax.config.update("jax_compilation_cache_dir", str(cache or default_cache()))
+    jax.config.update("jax_compilation_cache_dir", str(cache or default_cache("programs")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-def default_cache() -> Path:
-    """The user's cache folder, as the XDG base directory specification has it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "es_randomized" / "programs"
+def default_cache(what: str) -> Path:
+    """Where in the user's cache folder to keep `what`, as the XDG base directory specification has it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "es_randomized" / what
 
 
 def jit(function: Callable[..., Any]) -> Any:

@@ -1,23 +1,25 @@
 """`evaluate`."""
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import click
 from rich.console import Console
 
+from es_randomized.cli.places import PLACE, Place, reading
+
 SOURCES = ("seed", "none", "sampled", "dropout", "ensemble")
 
 
 @click.command("evaluate")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PLACE)
 @click.option(
     "--randomness",
     type=click.Choice(SOURCES),
     help="What differs between repeated runs; by default the seed, or what the model was trained with.",
 )
-def evaluate_command(runs: tuple[Path, ...], randomness: str | None) -> None:
-    """Score the newest weights of RUN, a run folder or a checkpoint, on every instance (or a large sample) with fresh
+def evaluate_command(runs: tuple[Place, ...], randomness: str | None) -> None:
+    """Score the newest weights of RUN, a run folder, an address or a checkpoint, on every instance (or a large sample) with fresh
     seeds, and draw the picture.
 
     Writes evaluation.json, evaluation.parquet and picture.png into the run folder. May be used while the run trains.
@@ -27,11 +29,12 @@ def evaluate_command(runs: tuple[Path, ...], randomness: str | None) -> None:
     their experiments may differ in the seed alone, and the first folder keeps the result.
     """
     from es_randomized import compilation
-    from es_randomized.runs.folder import RunFolder
 
     compilation.configure()
     source = randomness or ("ensemble" if len(runs) > 1 else None)
-    evaluate_run(RunFolder(runs[0]), Console(), source, [RunFolder(run) for run in runs[1:]])
+    with ExitStack() as stack:
+        folders = [stack.enter_context(reading(run, results=number == 0)) for number, run in enumerate(runs)]
+        evaluate_run(folders[0], Console(), source, folders[1:])
 
 
 def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: list[Any] | None = None) -> None:
@@ -49,9 +52,9 @@ def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: 
         _draw(folder, run, score)
     console.print(score_table(score))
     console.print(f"picture:    {folder.picture}" if own else f"evaluation: {path}", soft_wrap=True)
-    console.print(f"folder:     {folder.path}", soft_wrap=True)
+    console.print(f"folder:     {folder.name}", soft_wrap=True)
     if not is_checkpoint(folder):
-        console.print(f"resume:     es-randomized resume {folder.path}", soft_wrap=True)
+        console.print(f"resume:     es-randomized resume {folder.name}", soft_wrap=True)
 
 
 def _draw(folder: Any, run: Any, score: Any) -> None:

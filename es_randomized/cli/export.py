@@ -5,19 +5,21 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from es_randomized.cli.places import PLACE, Place, reading
+
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PLACE)
 @click.argument("target", type=click.Path(path_type=Path))
-def export_command(run: Path, target: Path) -> None:
+def export_command(run: Place, target: Path) -> None:
     """Keep the weights of RUN in the new folder TARGET, a checkpoint: with config, metrics and evaluation, without journal.
 
     `es-randomized evaluate TARGET` scores it again on any machine.
     """
     from es_randomized import compilation
     from es_randomized.runs.checkpoint import export
-    from es_randomized.runs.folder import RunFolder
 
     compilation.configure()
-    export(RunFolder(run), target)
+    with reading(run) as folder:
+        export(folder, target)
     Console().print(f"checkpoint: {target}", soft_wrap=True)

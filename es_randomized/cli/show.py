@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.table import Table
 
 from es_randomized.cli.overrides import parse_overrides
+from es_randomized.cli.places import PLACE, Place, reading
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("what", metavar="RUN|CONFIG", type=click.Path(path_type=Path))
+@click.argument("what", metavar="RUN|CONFIG", type=PLACE)
 @click.pass_context
-def show_command(context: click.Context, what: Path) -> None:
+def show_command(context: click.Context, what: Place) -> None:
     """Show what a run or an experiment is: its settings, parameters, memory and the work of one generation.
 
     Takes dotted overrides like train, to see what a change would cost before paying for it.
@@ -21,16 +22,20 @@ def show_command(context: click.Context, what: Path) -> None:
     from es_randomized import compilation
     from es_randomized.configuration import dump, load, write_yaml
     from es_randomized.drivers.kinds import driver_of
-    from es_randomized.runs.folder import RunFolder
 
-    folder = RunFolder(what)
-    experiment = folder.experiment() if what.is_dir() else load(what, parse_overrides(context.args))
+    config = what if isinstance(what, Path) and not what.is_dir() else None
+    folder = None
+    if config:
+        experiment = load(config, parse_overrides(context.args))
+    else:
+        with reading(what) as folder:
+            experiment = folder.experiment()
     compilation.configure()
     driver = driver_of(experiment)
     console = Console()
     console.print(write_yaml(dump(driver.experiment)), highlight=False)
     console.print(_work(driver))
-    if what.is_dir():
+    if folder:
         console.print(_progress(folder))
 
 

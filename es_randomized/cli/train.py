@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.overrides import parse_overrides
+from es_randomized.cli.places import PLACE, Place, new_run, training
 
 CLUSTER_OPTIONS = [
     click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),
@@ -30,10 +31,10 @@ def _with_cluster_options(function: Any) -> Any:
 
 @click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--run", "run", type=click.Path(path_type=Path), help="Run folder; runs/<config>-<time> by default.")
+@click.option("--run", "run", type=PLACE, help="Run folder or s3:// address; runs/<config>-<time> by default.")
 @_with_cluster_options
 @click.pass_context
-def train_command(context: click.Context, config: Path, run: Path | None, **cluster: Any) -> None:
+def train_command(context: click.Context, config: Path, run: Place | None, **cluster: Any) -> None:
     """Train the experiment in CONFIG, a YAML file.
 
     Any setting can be changed on the command line by its dotted name, for example
@@ -42,25 +43,22 @@ def train_command(context: click.Context, config: Path, run: Path | None, **clus
     Ctrl-C finishes the generation in hand, saves and says how to resume.
     """
     from es_randomized.configuration import load
-    from es_randomized.runs.folder import RunFolder
 
     experiment = load(config, parse_overrides(context.args))
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = RunFolder(run or Path("runs") / f"{config.stem}-{stamp}")
-    folder.refuse_existing()
-    _train(folder, experiment, experiment.budget.seconds, **cluster)
+    with new_run(run or Path("runs") / f"{config.stem}-{stamp}") as folder:
+        folder.refuse_existing()
+        _train(folder, experiment, experiment.budget.seconds, **cluster)
 
 
 @click.command("resume")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PLACE)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop again after this much training time.")
 @_with_cluster_options
-def resume_command(run: Path, seconds: float | None, **cluster: Any) -> None:
-    """Continue the training of RUN, a run folder, exactly where it stopped, however it stopped."""
-    from es_randomized.runs.folder import RunFolder
-
-    folder = RunFolder(run)
-    _train(folder, folder.experiment(), seconds, **cluster)
+def resume_command(run: Place, seconds: float | None, **cluster: Any) -> None:
+    """Continue the training of RUN, a run folder or address, exactly where it stopped, however it stopped."""
+    with training(run) as folder:
+        _train(folder, folder.experiment(), seconds, **cluster)
 
 
 def _train(
@@ -88,7 +86,7 @@ def _train(
     if evaluate and reason != "interrupted":
         evaluate_run(folder, console)
     elif reason != "finished":
-        console.print(f"resume with: es-randomized resume {folder.path}", soft_wrap=True)
+        console.print(f"resume with: es-randomized resume {folder.name}", soft_wrap=True)
 
 
 def _stays_here(experiment: Any, *cluster: Any) -> bool:
@@ -124,7 +122,7 @@ def _train_with(
     if not folder.experiment_file.exists():
         folder.create(driver.experiment)
     with logging_to(folder.log_file), _evaluator(driver, pool, local, console) as evaluator:
-        console.print(f"run folder: {folder.path}", soft_wrap=True)
+        console.print(f"run folder: {folder.name}", soft_wrap=True)
         with showing(console, driver.experiment.budget.generations) as show:
             session = run_session(folder, driver, evaluator, show, seconds)
     console.print(f"{session.reason} after {session.generation} generations")

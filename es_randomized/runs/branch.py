@@ -23,7 +23,7 @@ def state_at(folder: RunFolder, driver: Driver, generation: int) -> State:
     """
     losses = folder.losses()
     if generation > len(losses):
-        raise RunFolderError(f"{folder.path} has {len(losses)} generations, so there is no state before {generation}")
+        raise RunFolderError(f"{folder.name} has {len(losses)} generations, so there is no state before {generation}")
     start, state = folder.nearest(driver, generation)
     for number in range(start, generation):
         state = driver.replay(state, number, losses[number])
@@ -52,7 +52,7 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
     journal.close()
     target.save_snapshot(generation, state)
     origin = json.loads(target.provenance_file.read_text())
-    origin["branch"] = {"parent": str(parent.path), "generation": generation, "experiment": dump(old.experiment)}
+    origin["branch"] = {"parent": parent.name, "generation": generation, "experiment": dump(old.experiment)}
     write_atomically(target.provenance_file, json.dumps(origin, indent=2).encode())
 
 

@@ -33,7 +33,7 @@ def export(run: RunFolder, target: Path) -> None:
     """
     driver = driver_of(run.experiment())
     if not run.evaluation_file.exists():
-        raise RunFolderError(f"{run.path} was not evaluated; first es-randomized evaluate {run.path}")
+        raise RunFolderError(f"{run.name} was not evaluated; first es-randomized evaluate {run.name}")
     if target.exists():
         raise RunFolderError(f"{target} exists already; choose another name or remove it")
     _, state = run.restore(driver)

@@ -30,10 +30,15 @@ log = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """Paths of one run. Nothing is read or written before a method says so."""
+    """Paths of one run. Nothing is read or written before a method says so.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        name: what to call the run in a command, where that is not its path.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = Path(path)
+        self.name = name or str(path)
         self.experiment_file = self.path / "experiment.yaml"
         self.provenance_file = self.path / "provenance.json"
         self.journal_file = self.path / "journal.bin"
@@ -67,7 +72,7 @@ class RunFolder:
         """Raises RunFolderError if there is a run here already."""
         if self.experiment_file.exists():
             raise RunFolderError(
-                f"{self.path} already holds a run; continue it with `es-randomized resume {self.path}` "
+                f"{self.name} already holds a run; continue it with `es-randomized resume {self.name}` "
                 "or choose another folder with --run"
             )
 
@@ -78,7 +83,7 @@ class RunFolder:
             RunFolderError: there is no run here, or its experiment is damaged.
         """
         if not self.experiment_file.exists():
-            raise RunFolderError(f"{self.path} is not a run folder: it has no experiment.yaml; runs are made by train")
+            raise RunFolderError(f"{self.name} is not a run folder: it has no experiment.yaml; runs are made by train")
         try:
             return load(self.experiment_file)
         except ConfigError as error:
@@ -96,7 +101,7 @@ class RunFolder:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise RunFolderError(f"another process is training {self.path}; wait for it or stop it") from None
+            raise RunFolderError(f"another process is training {self.name}; wait for it or stop it") from None
         return file
 
     def restore(self, driver: Driver, parts_of: PartsOf | None = None) -> tuple[int, State]:
@@ -130,7 +135,7 @@ class RunFolder:
         found = newest_snapshot(self.snapshots, fresh, generation) or (0, fresh)
         if found[0] < (began := self._branched_at()):
             raise RunFolderError(
-                f"{self.path} is a branch that began before generation {began}, and no state from there to {generation} is "
+                f"{self.name} is a branch that began before generation {began}, and no state from there to {generation} is "
                 "left in its snapshots; branch again from its parent, named in provenance.json"
             )
         return found

@@ -108,11 +108,23 @@ def read(path: Path) -> Recorded:
 
 def generations_in(path: Path) -> int:
     """How many records a journal has room for, by its size alone; 0 where there is none yet."""
+    return _extent(path)[0]
+
+
+def whole_bytes(path: Path) -> int:
+    """Bytes up to the end of the last record a journal has room for; 0 where there is none yet."""
+    generations, record = _extent(path)
+    return HEADER.itemsize + generations * record if record else 0
+
+
+def _extent(path: Path) -> tuple[int, int]:
+    """How many records there is room for, and bytes of each; zeros where there is no journal yet."""
     with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
         header = np.frombuffer(file.read(HEADER.itemsize), HEADER)
         body = os.fstat(file.fileno()).st_size - HEADER.itemsize
-        return body // _record_type(int(header["population"][0])).itemsize if len(header) else 0
-    return 0
+        record = _record_type(int(header["population"][0])).itemsize if len(header) else 0
+        return (body // record, record) if record else (0, 0)
+    return 0, 0
 
 
 def _record_type(population: int) -> np.dtype:
