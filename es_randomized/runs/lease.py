@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,7 +41,7 @@ class Lease:
 
     def __init__(self, remote: Remote, copy: str, seconds: float, on_lost: Callable[[], None]) -> None:
         self._remote, self._copy, self._seconds, self._on_lost = remote, copy, seconds, on_lost
-        self._renewing = ExitStack()
+        self._renewing, self._one_at_a_time = ExitStack(), threading.Lock()
         self.lost: RunFolderError | None = None
 
     def __enter__(self) -> "Lease":
@@ -82,15 +83,16 @@ class Lease:
 
     def renew(self) -> None:
         """Say that this process is still there, or find out that the lease is lost."""
-        try:
-            found = self._read()
-            if self._is_mine(found):
-                self._write()
-            elif not self.lost:
-                self.lost = self._taken_over(found)
-                self._on_lost()
-        except StorageError as error:
-            log.info("the lease could not be renewed: %s", error)
+        with self._one_at_a_time:
+            try:
+                found = self._read()
+                if self._is_mine(found):
+                    self._write()
+                elif not self.lost:
+                    self.lost = self._taken_over(found)
+                    self._on_lost()
+            except StorageError as error:
+                log.info("the lease could not be renewed: %s", error)
 
     def _taken_over(self, found: dict[str, Any] | None) -> RunFolderError:
         by = f"taken over by {_holder(found)}" if found else "deleted"
@@ -104,8 +106,10 @@ class Lease:
 
     def _read(self) -> dict[str, Any] | None:
         data = self._remote.read(NAME)
+        if data is None:
+            return None
         try:
-            return dict(json.loads(data)) if data else None
+            return dict(json.loads(data))
         except ValueError:
             return {"damaged": str(data)}
 

@@ -1,5 +1,6 @@
 """A folder at an address, such as s3://bucket/folder: objects that are whole or absent, through pyarrow's file systems."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
@@ -75,9 +76,10 @@ class Remote:
                 self._write(path, data)
                 return
             folder, _, base = path.rpartition("/")
+            unfinished = f"{folder}/.{base}.{uuid.uuid4().hex}"
             self._files.create_dir(folder, recursive=True)
-            self._write(f"{folder}/.{base}", data)
-            self._files.move(f"{folder}/.{base}", path)
+            self._write(unfinished, data)
+            self._files.move(unfinished, path)
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""

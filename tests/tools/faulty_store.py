@@ -1,10 +1,30 @@
 """An object store made of a folder, with a switch: objects appear whole, folders need no making, and it can go away."""
 
+import io
+import os
+import uuid
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystemHandler, FileType, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
 from es_randomized.runs.remote import Remote
+
+
+class Upload(io.BytesIO):
+    """An object that appears when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self.path.with_name(f".{uuid.uuid4().hex}")
+            unfinished.write_bytes(self.getvalue())
+            os.replace(unfinished, self.path)
+        super().close()
 
 
 class FaultyStore(FileSystemHandler):
@@ -12,6 +32,7 @@ class FaultyStore(FileSystemHandler):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
+        self.folder = folder
         self.files = SubTreeFileSystem(str(folder), LocalFileSystem())
         self.left: int | None = None
         self.written: list[str] = []
@@ -41,9 +62,8 @@ class FaultyStore(FileSystemHandler):
 
     def open_output_stream(self, path, metadata):
         self._work()
-        self.files.create_dir(path.rpartition("/")[0], recursive=True)
         self.written.append(path)
-        return self.files.open_output_stream(path)
+        return pa.PythonFile(Upload(self.folder / path), mode="w")
 
     def delete_file(self, path):
         self._work()
