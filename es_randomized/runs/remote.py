@@ -38,7 +38,7 @@ class Remote:
         if parts.password:
             raise ConfigError(
                 f"an address is kept with the run, so {parts.scheme}://...@{parts.hostname}{parts.path} must not hold a "
-                f"password; use {_credentials(address)}"
+                f"password; use {CREDENTIALS.get(parts.scheme, 'what the store reads from the environment')}"
             )
         if parts.scheme in ("gs", "gcs") and GOOGLE_RETRIES not in parts.query:
             parts = parts._replace(query=f"{parts.query}&{GOOGLE_RETRIES}=15".strip("&"))
@@ -108,9 +108,10 @@ def _saying_what_failed(what: str, address: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"cannot {what} {address}: {error}. Check the address, {_credentials(address)}, and the network"
+            f"cannot {what} {address}: {error}. Check the address, {_permission(address)} and the network"
         ) from error
 
 
-def _credentials(address: str) -> str:
-    return CREDENTIALS.get(urlsplit(address).scheme, "the permission to use it")
+def _permission(address: str) -> str:
+    names = CREDENTIALS.get(urlsplit(address).scheme)
+    return f"the credentials ({names})" if names else "the permission to use it"
