@@ -25,13 +25,19 @@ def branch_command(context: click.Context, run: Place, at: int, target: Place | 
     from es_randomized.runs.branch import branch
 
     compilation.configure()
-    beside = f"{str(run).rstrip('/')}-at-{at}"
-    target = target or (Path(beside) if isinstance(run, Path) else beside)
-    with reading(run) as parent, new_run(target) as folder:
+    with reading(run) as parent, new_run(target or _beside(run, at)) as folder:
         old = driver_of(parent.experiment())
         new = driver_of(load(parent.experiment_file, parse_overrides(context.args)))
         branch(parent, old, new, at, folder)
     Console().print(f"branched before generation {at}: es-randomized resume {folder.name}", soft_wrap=True)
+
+
+def _beside(run: Place, at: int) -> Place:
+    """Where a branch goes by default: next to its parent."""
+    if isinstance(run, Path):
+        return run.with_name(f"{run.name}-at-{at}")
+    address, mark, options = run.partition("?")
+    return f"{address.rstrip('/')}-at-{at}{mark}{options}"
 
 
 @click.command("replay")
