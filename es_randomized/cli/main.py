@@ -14,7 +14,7 @@ from es_randomized.cli.show import show_command, strategies_command
 from es_randomized.cli.train import resume_command, train_command
 from es_randomized.errors import UserError
 
-EPILOG = "Everything about a run is in its folder; nothing is kept anywhere else but copies of runs at addresses and compiled programs, in your cache."
+EPILOG = "Everything about a run is in its folder; your cache keeps compiled programs and copies of runs at addresses."
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
