@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.branch import branch_command, replay_command
+from es_randomized.cli.compare import compare_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.reproduce import reproduce_command
@@ -31,6 +32,7 @@ def cli() -> None:
       es-randomized show configs/demo.yaml          what that will cost
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
+      es-randomized compare runs/a runs/b           whether two runs differ
       es-randomized branch runs/demo-... --at 100   another run from there
       es-randomized strategies                      what can be named under driver.kind
       es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
@@ -41,6 +43,7 @@ COMMANDS = (
     train_command,
     resume_command,
     evaluate_command,
+    compare_command,
     export_command,
     show_command,
     strategies_command,

@@ -91,6 +91,7 @@ class Score:
         if self.twin:
             tree["twin"] = _rates(self.twin) | {"sample": sample | {"seeds": 1, "chosen_among": self.runs // 2}}
         tree["worst_group"] = {name: {"group": g.group} | g.rate._asdict() for name, g in self.groups.items()}
+        tree["by_group"] = {name: [part._asdict() for part in parts] for name, parts in self.by_group.items()}
         proven = [reference for reference in self.references if reference.kind == "exact"]
         tree["reference"] = proven[0]._asdict() if proven else None
         tree["references"] = [reference._asdict() for reference in self.references]
@@ -115,10 +116,22 @@ def evaluate(experiment: Experiment, *weights: Float[Array, " param"], randomnes
     """
     source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
-    repeated = runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
-    runner: Any = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
-    outcome = runner(experiment.task, experiment.model)(repeated, bundles)
+    outcome = outcomes(experiment, bundles, *weights, randomness=source)
     return score(experiment, outcome, source, bundles, enumerated)
+
+
+def outcomes(
+    experiment: Experiment, bundles: Bundles, *weights: Float[Array, " param"], randomness: Randomness
+) -> Outcome:
+    """What comes of every instance in every run, `[instance, run]`; no losses where windows do without them."""
+    repeated = runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
+    runner: Any = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
+    return runner(experiment.task, experiment.model)(repeated, bundles)
+
+
+def headline(task: Task, outcome: Outcome) -> np.ndarray:
+    """What a task's tables are about, `[instance, run]`: successes or losses."""
+    return np.asarray(outcome.loss if task.headline == "loss" else outcome.success)
 
 
 def own_randomness(experiment: Experiment) -> Randomness:
@@ -143,12 +156,12 @@ def score(
     task, settings = experiment.task, experiment.evaluation
     success, answer = np.asarray(outcome.success), np.asarray(outcome.answer)
     votes = [k for k in settings.votes if 2 * k <= success.shape[1]]
-    values = np.asarray(outcome.loss) if task.headline == "loss" else success
+    values = headline(task, outcome)
     labels = task.labels(bundles)
     return Score(
         headline=task.headline,
         unit=task.unit,
-        single=_headline(task, values, settings.confidence),
+        single=_single(task, values, settings.confidence),
         majority={k: rates(majority(answer, success, k), settings.confidence) for k in votes},
         best_of={k: rates(best_of(success, k), settings.confidence) for k in votes},
         twin=frozen_twin(task, values) if randomness == "seed" else None,
@@ -174,7 +187,7 @@ def frozen_twin(task: Task, values: np.ndarray) -> Rates:
     return exact(values[:, int(np.argmax(half))].astype(float))
 
 
-def _headline(task: Task, values: np.ndarray, confidence: float) -> Rates:
+def _single(task: Task, values: np.ndarray, confidence: float) -> Rates:
     return loss_rates(values, confidence, task.largest_loss) if task.headline == "loss" else rates(values, confidence)
 
 

@@ -1,19 +1,17 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
-import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from es_randomized.configuration import dump
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
+from es_randomized.evaluation.groups import comparable
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.experiment import Experiment
-from es_randomized.plan import Plan
 from es_randomized.runs.checkpoint import is_checkpoint, weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import write_atomically
@@ -42,7 +40,7 @@ def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None) -> 
     Raises:
         ConfigError: several runs whose experiments differ in more than their seed, or without `ensemble`.
     """
-    alike = [_comparable(run.experiment) for run in runs]
+    alike = [comparable(run.experiment) for run in runs]
     for other in alike[1:]:
         if other != alike[0]:
             sections = ", ".join(name for name in other if other[name] != alike[0][name])
@@ -63,8 +61,3 @@ def write_score(folder: RunFolder, experiment: Experiment, score: Score) -> Path
         write_atomically(folder.evaluation_table, score.to_parquet())
     write_atomically(path, score.to_json().encode())
     return path
-
-
-def _comparable(experiment: Experiment) -> dict[str, Any]:
-    """What has to agree: not the seed, nor how generations are cut up, which follows the machine."""
-    return dump(dataclasses.replace(experiment, seed=0, plan=Plan()))

@@ -1,0 +1,53 @@
+"""`compare`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+
+@click.command("compare")
+@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def compare_command(runs: tuple[Path, ...]) -> None:
+    """Are the runs A and B different? Differences on average, at the worst 5 % of the instances and at the worst one.
+
+    Two runs (or checkpoints) are run again on the same instances with the same fresh seeds. More than two must fall into
+    two groups that differ in more than their seed; these are compared over their training seeds, by their evaluations:
+
+      es-randomized compare runs/robust-* runs/expected-*
+    """
+    from es_randomized import compilation
+    from es_randomized.report.comparison import comparison_table, sentence
+    from es_randomized.runs.folder import RunFolder
+
+    if len(runs) < 2:
+        raise click.UsageError("two runs are needed, or two groups of them; a run alone is what `evaluate` is for")
+    compilation.configure()
+    folders, console = [RunFolder(run) for run in runs], Console()
+    names, comparison = _pair(folders, console) if len(folders) == 2 else _groups(folders)
+    console.print(comparison_table(comparison, *names))
+    console.print(sentence(comparison, *names), soft_wrap=True)
+
+
+def _pair(folders: list[Any], console: Console) -> tuple[list[str], Any]:
+    from es_randomized.evaluation.compare import compare_runs
+    from es_randomized.evaluation.of_runs import newest
+
+    trained = [newest(folder) for folder in folders]
+    console.print("running both on the same instances and seeds ...")
+    return [str(folder.path) for folder in folders], compare_runs(*trained)
+
+
+def _groups(folders: list[Any]) -> tuple[list[str], Any]:
+    from es_randomized.errors import ConfigError
+    from es_randomized.evaluation.compare import compare_groups
+    from es_randomized.evaluation.groups import grouped
+
+    found = grouped(folders)
+    if len(found) != 2:
+        listed = ", ".join(f"{group.name} ({len(group.runs)})" for group in found)
+        raise ConfigError(
+            f"two groups are compared, runs of a group differing in their seed alone, but these are {len(found)}: {listed}"
+        )
+    return [f"{group.name} ({len(group.runs)} training seeds)" for group in found], compare_groups(*found)

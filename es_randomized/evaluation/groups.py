@@ -1,0 +1,85 @@
+"""Groups: runs that differ only in their seed are one group, because their differences are chance."""
+
+import dataclasses
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from es_randomized.configuration import dump
+from es_randomized.errors import ConfigError
+from es_randomized.experiment import Experiment
+from es_randomized.plan import Plan
+from es_randomized.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one experiment with different seeds.
+
+    Attributes:
+        name: what their folders' names have in common.
+        runs: by seed, in the order they were named.
+        experiment: of the first of them.
+    """
+
+    name: str
+    runs: dict[int, RunFolder]
+    experiment: Experiment
+
+
+def grouped(folders: list[RunFolder]) -> list[Group]:
+    """Groups in the order of their first runs; a folder that is named twice counts once.
+
+    Raises:
+        RunFolderError: a folder holds no run.
+        ConfigError: two folders hold runs of one experiment with one seed, or the runs are of several tasks.
+    """
+    unique = list({folder.path.resolve(): folder for folder in folders}.values())
+    found: list[Group] = []
+    for folder in unique:
+        experiment = folder.experiment()
+        group = next((g for g in found if comparable(g.experiment) == comparable(experiment)), None)
+        if group is None:
+            group = Group("", {}, experiment)
+            found.append(group)
+        _refuse_other(group, found[0], folder, experiment)
+        group.runs[experiment.seed] = folder
+    names = _names([[folder.path for folder in group.runs.values()] for group in found])
+    return [dataclasses.replace(group, name=name) for group, name in zip(found, names, strict=True)]
+
+
+def comparable(experiment: Experiment) -> dict[str, Any]:
+    """What has to agree: not the seed, nor how generations are cut up, which follows the machine."""
+    return dump(dataclasses.replace(experiment, seed=0, plan=Plan()))
+
+
+def _refuse_other(group: Group, first: Group, folder: RunFolder, experiment: Experiment) -> None:
+    """Refuse what would count one training twice, or compare numbers of different meaning."""
+    if experiment.seed in group.runs:
+        raise ConfigError(
+            f"{group.runs[experiment.seed].path} and {folder.path} are the same experiment with the same seed "
+            f"{experiment.seed}, so they are one run; leave one of them out"
+        )
+    if experiment.task != first.experiment.task:
+        raise ConfigError(
+            f"{folder.path} has another task than {next(iter(first.runs.values())).path}, so their numbers mean different "
+            "things; name runs of one task"
+        )
+
+
+def _beginning(labels: list[str]) -> str:
+    alike = itertools.takewhile(lambda characters: len(set(characters)) == 1, zip(*labels, strict=False))
+    return "".join(characters[0] for characters in alike)
+
+
+def _names(groups: list[list[Path]]) -> list[str]:
+    """What the paths of a group have in common below the folder that holds everything."""
+    every = [path.resolve() for paths in groups for path in paths]
+    above = Path(os.path.commonpath([path.parent for path in every]))
+    labels = [[path.resolve().relative_to(above).as_posix() for path in paths] for paths in groups]
+    names = [_beginning(each).rstrip("-_/. ") or each[0] for each in labels]
+    if len(set(names)) < len(names):
+        return [each[0] + (f" and {len(each) - 1} more" if len(each) > 1 else "") for each in labels]
+    return names

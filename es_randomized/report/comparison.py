@@ -1,0 +1,66 @@
+"""The table and the sentence that end a comparison."""
+
+from rich.table import Table
+
+from es_randomized.evaluation.compare import MEASURES, Comparison, Difference
+from es_randomized.report.table import number, percent
+
+WHERE = {"average": "on average", "p95": "at the worst 5 % of the instances", "worst": "at the worst instance"}
+
+
+def comparison_table(comparison: Comparison, a: str, b: str) -> Table:
+    """A, B and their difference, measure by measure."""
+    success = comparison.headline == "success"
+    what = "success in %" if success else f"{comparison.unit} (lower is better)"
+    title = f"{what}, {comparison.sample}, {comparison.confidence:.0%} intervals"
+    table = Table(title=title, title_justify="left", caption=_caption(comparison, a, b), caption_justify="left")
+    table.add_column("")
+    for column in ("A", "B", "A − B", "p"):
+        table.add_column(column, justify="right")
+    show = percent if success else number
+    for name, label in MEASURES.items():
+        found = comparison.differences[name]
+        table.add_row(label, show(found.a), show(found.b), _interval(found, 100 if success else 1), _p(found.p))
+    return table
+
+
+def sentence(comparison: Comparison, a: str, b: str) -> str:
+    """What was found, in words."""
+    parts: dict[str, list[str]] = {"A": [], "B": [], "": []}
+    for measure, where in WHERE.items():
+        parts[comparison.better(measure) or ""].append(where)
+    names = {"A": (a, b), "B": (b, a)}
+    better = [f"{names[who][0]} is better than {names[who][1]} {_and(parts[who])}" for who in names if parts[who]]
+    if not better:
+        return f"No difference was found between {a} and {b}."
+    rest = f"; {_and(parts[''])} no difference was found" if parts[""] else ""
+    return f"{', and '.join(better)}{rest}."
+
+
+def _caption(comparison: Comparison, a: str, b: str) -> str:
+    names = f"A is {a}, B is {b}."
+    if comparison.per_instance is None:
+        return names
+    higher = float((comparison.per_instance > 0).mean())
+    lower = float((comparison.per_instance < 0).mean())
+    first, second = (higher, lower) if comparison.headline == "success" else (lower, higher)
+    return (
+        f"{names} A did better on {first:.1%} of the instances, B on {second:.1%}. This is about these weights; whether "
+        "their settings differ takes several training seeds of each."
+    )
+
+
+def _interval(found: Difference, scale: int) -> str:
+    value, low, high = (f"{scale * x:+.{1 if scale > 1 else 2}f}" for x in found.difference)
+    text = value if low == high else f"{value} [{low}, {high}]"
+    return text.replace("-", "−")
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

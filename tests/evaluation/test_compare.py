@@ -1,0 +1,116 @@
+"""Comparisons against scipy, against plain loops, and on checkpoints whose difference is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from es_randomized.evaluation.compare import compare_runs, paired, welch
+from es_randomized.evaluation.of_runs import newest
+from es_randomized.evaluation.settings import Evaluation
+from es_randomized.runs.folder import RunFolder
+
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+CONFIDENCE = 0.9
+
+
+@pytest.fixture
+def outcomes():
+    """Two policies on 30 instances under the same 40 seeds, which move both."""
+    generator = np.random.default_rng(3)
+    instances, seeds = generator.normal(size=(30, 1)), generator.normal(size=(1, 40))
+    a = 9 + instances + seeds + generator.normal(size=(30, 40))
+    return a, a + 0.3 + 0.8 * generator.normal(size=(30, 40))
+
+
+def test_the_average_is_a_paired_t_test_over_seeds(outcomes):
+    a, b = outcomes
+    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)["average"]
+    expected = stats.ttest_rel(a.mean(axis=0), b.mean(axis=0))
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
+    assert found.difference.value == pytest.approx(found.a - found.b)
+
+
+def test_sampled_instances_widen_the_interval_by_their_own_variance(outcomes):
+    a, b = outcomes
+    found = paired(a, b, 5, CONFIDENCE, higher_is_better=False)["average"].difference
+    difference = a - b
+    bundles = [difference[start : start + 5].mean() for start in range(0, 30, 5)]
+    error = np.hypot(stats.sem(difference.mean(axis=0)), stats.sem(bundles))
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.95, 5) * error)
+
+
+def test_the_interval_of_sampled_instances_and_seeds_holds_as_often_as_it_says():
+    generator, held = np.random.default_rng(4), 0
+    for _ in range(200):
+        effects = 0.3 * generator.normal(size=(20, 1)) + 0.3 * generator.normal(size=(1, 20))
+        a = 1 + effects + generator.normal(size=(20, 20))
+        difference = paired(a, np.zeros((20, 1)), 1, CONFIDENCE, higher_is_better=False)["average"].difference
+        held += difference.low <= 1 <= difference.high
+    assert held >= 180
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_worst_instances_are_chosen_on_one_half_and_compared_on_the_other(outcomes, higher_is_better):
+    chosen = min if higher_is_better else max
+    rows = [chosen(x.tolist(), key=lambda row: sum(row[:20]))[20:] for x in outcomes]
+    found = paired(*outcomes, 0, CONFIDENCE, higher_is_better)["worst"]
+    expected = stats.ttest_rel(*rows)
+    assert (found.a, found.b) == pytest.approx((np.mean(rows[0]), np.mean(rows[1])))
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
+
+
+@pytest.mark.parametrize(("higher_is_better", "level"), [(False, 0.95), (True, 0.05)])
+def test_the_quantiles_interval_is_that_of_a_bootstrap_over_seeds(outcomes, higher_is_better, level):
+    a, b = outcomes
+    found = paired(a, b, 0, CONFIDENCE, higher_is_better)["p95"]
+    columns = np.random.default_rng(5).integers(0, 40, (2000, 40))
+    resampled = [np.quantile(a[:, c].mean(1), level) - np.quantile(b[:, c].mean(1), level) for c in columns]
+    assert found.difference.value == np.quantile(a.mean(1), level) - np.quantile(b.mean(1), level)
+    assert found.difference[1:] == pytest.approx(tuple(np.quantile(resampled, [0.05, 0.95])), abs=0.06)
+
+
+def test_policies_without_seeds_differ_exactly():
+    a, b = np.array([[3.0], [9.0]]), np.array([[5.0], [5.0]])
+    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)
+    assert found["average"].difference == (1.0, 1.0, 1.0)
+    assert (found["worst"].a, found["worst"].b, found["worst"].p) == (9.0, 5.0, 0.0)
+
+
+def test_one_frozen_seed_meets_many_fresh_ones(outcomes):
+    a, b = outcomes[0], np.full((30, 1), 9.0)
+    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)["average"]
+    assert found.p == pytest.approx(stats.ttest_1samp(a.mean(axis=0), 9.0).pvalue)
+
+
+def test_groups_are_compared_by_welch():
+    a, b = [8.46, 12.0, 8.58], [20.0, 15.0, 20.0, 17.0]
+    found, expected = welch(a, b, CONFIDENCE), stats.ttest_ind(a, b, equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
+    assert welch([20.0, 20.0], [20.0, 20.0, 20.0], CONFIDENCE).p == 1.0
+    assert welch([8.0, 8.0], [20.0, 20.0], CONFIDENCE).difference == (-12.0, -12.0, -12.0)
+
+
+def trained(name):
+    run = newest(RunFolder(CHECKPOINTS / name))
+    return run._replace(experiment=replace(run.experiment, evaluation=Evaluation(seeds=60, votes=[], instances=40)))
+
+
+def test_a_run_does_not_differ_from_itself():
+    run = trained("recall-gradient-0")
+    same = compare_runs(run, run)
+    assert all(found.difference.value == 0 and found.p in (1.0, None) for found in same.differences.values())
+    assert [same.better(measure) for measure in same.differences] == [None] * 3
+    assert not same.per_instance.any()
+
+
+def test_different_checkpoints_differ():
+    found = compare_runs(trained("treasure-3x3-1"), trained("treasure-3x3-0"))
+    assert found.better("average") == found.better("worst") == "B"
+    assert found.differences["average"].b == pytest.approx(7.375)
+    assert found.differences["average"].p < 0.01
