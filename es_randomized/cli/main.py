@@ -10,6 +10,7 @@ from es_randomized.cli.branch import branch_command, replay_command
 from es_randomized.cli.compare import compare_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
+from es_randomized.cli.report import report_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
 from es_randomized.cli.train import resume_command, train_command
@@ -32,6 +33,7 @@ def cli() -> None:
       es-randomized show configs/demo.yaml          what that will cost
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
+      es-randomized report runs/demo-...            everything about it on one page
       es-randomized compare runs/a runs/b           whether two runs differ
       es-randomized branch runs/demo-... --at 100   another run from there
       es-randomized strategies                      what can be named under driver.kind
@@ -43,6 +45,7 @@ COMMANDS = (
     train_command,
     resume_command,
     evaluate_command,
+    report_command,
     compare_command,
     export_command,
     show_command,

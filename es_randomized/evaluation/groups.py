@@ -69,17 +69,18 @@ def _refuse_other(group: Group, first: Group, folder: RunFolder, experiment: Exp
         )
 
 
+def _names(groups: list[list[Path]]) -> list[str]:
+    """What the folders of a group have in common: their own names, or else where they are as well."""
+    every = [path.resolve() for paths in groups for path in paths]
+    above = Path(os.path.commonpath([path.parent for path in every]))
+    full = [[path.resolve().relative_to(above).as_posix() for path in paths] for paths in groups]
+    for labels in ([[path.resolve().name for path in paths] for paths in groups], full):
+        names = [_beginning(each).rstrip("-_/. ") for each in labels]
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return [each[0] + (f" and {len(each) - 1} more" if len(each) > 1 else "") for each in full]
+
+
 def _beginning(labels: list[str]) -> str:
     alike = itertools.takewhile(lambda characters: len(set(characters)) == 1, zip(*labels, strict=False))
     return "".join(characters[0] for characters in alike)
-
-
-def _names(groups: list[list[Path]]) -> list[str]:
-    """What the paths of a group have in common below the folder that holds everything."""
-    every = [path.resolve() for paths in groups for path in paths]
-    above = Path(os.path.commonpath([path.parent for path in every]))
-    labels = [[path.resolve().relative_to(above).as_posix() for path in paths] for paths in groups]
-    names = [_beginning(each).rstrip("-_/. ") or each[0] for each in labels]
-    if len(set(names)) < len(names):
-        return [each[0] + (f" and {len(each) - 1} more" if len(each) > 1 else "") for each in labels]
-    return names

@@ -12,13 +12,15 @@ from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.randomness import frozen_seed
 from es_randomized.experiment import Experiment
+from es_randomized.report.heat_map import ink_on
 from es_randomized.report.palette import FAINT, INK, PALETTE
 
 SHOWN = 6
+SHAPES = "osDhp8^"  # of vertices: a second sign of their colour
 
 
-def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
-    """Six colourings; monochromatic edges are drawn thick and red."""
+def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"], rows: int = 1) -> str:
+    """Six colourings; monochromatic edges are drawn thick and red. Says in words what is to be seen."""
     task: Any = experiment.task
     cycles, _ = evaluation_bundles(experiment)
     hardest = np.argsort(score.per_instance, kind="stable")[:SHOWN]
@@ -32,14 +34,16 @@ def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[
     coloured = jit(lambda flat, *case: bind(task, experiment.model, flat)(task.observe(*case)[0]).argmax(axis=0))
     colours = np.asarray(coloured(weights, cycles[:, hardest], seeds))
     area.suptitle(title, x=0.01, ha="left", color=INK)
-    places = area.subplots(1, SHOWN)
+    places = area.subplots(rows, SHOWN // rows, squeeze=False).flat
     for axes in places[len(hardest) :]:
         axes.axis("off")
-    for axes, cycle, column in zip(places, cycles[:, hardest].T, colours.T, strict=False):
-        _coloured_cycle(axes, cycle, column)
+    drawn = zip(places, cycles[:, hardest].T, colours.T, strict=False)
+    return f"{title}: {', '.join(_coloured_cycle(*each) for each in drawn)}."
 
 
-def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: Int[np.ndarray, " position"]) -> None:
+def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: Int[np.ndarray, " position"]) -> str:
+    from matplotlib.colors import to_rgb
+
     angle = 2 * np.pi * np.arange(len(vertices)) / len(vertices)
     x, y = np.sin(angle), np.cos(angle)
     clashes = 0
@@ -49,13 +53,15 @@ def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: 
         clashes += int(clash)
         line = {"color": "#C00000", "linewidth": 4} if clash else {"color": FAINT, "linewidth": 1.2}
         axes.plot(x[[here, there]], y[[here, there]], zorder=1, **line)
-    axes.scatter(x, y, s=230, c=[PALETTE[c % len(PALETTE)] for c in colours], edgecolors=INK, zorder=2)
-    for position, vertex in enumerate(vertices):
-        axes.text(
-            x[position], y[position], str(vertex + 1), ha="center", va="center", color="white", fontsize=8, zorder=3
-        )
-    axes.set_title("proper" if not clashes else f"{clashes} clash" + "es" * (clashes > 1), fontsize=9, color=INK)
+    for position, (vertex, colour) in enumerate(zip(vertices, colours, strict=True)):
+        at, shape, fill = (x[position], y[position]), SHAPES[colour % len(SHAPES)], PALETTE[colour % len(PALETTE)]
+        axes.scatter(*at, s=230, marker=shape, color=fill, edgecolors=INK, zorder=2)
+        ink = ink_on(to_rgb(fill))
+        axes.text(*at, str(vertex + 1), ha="center", va="center", color=ink, fontsize=8, zorder=3)
+    title = "proper" if not clashes else f"{clashes} clash" + "es" * (clashes > 1)
+    axes.set_title(title, loc="center", fontsize=9, color=INK)
     axes.set_aspect("equal")
     axes.set_xlim(-1.35, 1.35)
     axes.set_ylim(-1.35, 1.35)
     axes.axis("off")
+    return title

@@ -27,11 +27,11 @@ def heat_map(
     if digits is not None:
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                ink = "white" if _luminance(image, value) < DARK else INK
-                text = f"{value:.{digits}f}"
+                ink, text = ink_on(image.cmap(image.norm(value))), f"{value:.{digits}f}"
                 axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
     return image
 
 
-def _luminance(image: Any, value: float) -> float:
-    return float(np.dot(image.cmap(image.norm(value))[:3], [0.299, 0.587, 0.114]))
+def ink_on(colour: Any) -> str:
+    """White or nearly black, whichever can be read on a colour (red, green, blue, ... in [0, 1])."""
+    return "white" if float(np.dot(colour[:3], [0.299, 0.587, 0.114])) < DARK else INK

@@ -21,31 +21,45 @@ def draw_hunts(area: Any, experiment: Experiment, score: Score, weights: Float[A
     """Two grids of mean steps and the most frequent first episodes, all on one scale of steps."""
     task: Any = experiment.task
     paths = explored(experiment, score, weights)
-    distinct, counts = np.unique(paths, axis=1, return_counts=True)
     axes = area.subplots(1, 2 + PATHS_SHOWN, width_ratios=[1.25, 1.25, *[1] * PATHS_SHOWN])
-    largest = float(score.per_instance.max())
-    _steps(area, axes[:2], task, score, paths)
-    frequent = np.argsort(-counts, kind="stable")[:PATHS_SHOWN]
-    for place, number in zip(axes[2:], frequent, strict=False):
-        _path(place, task, distinct[:, number], largest)
-        share = f"{100 * counts[number] / score.runs:.3g} % of seeds"
-        place.set_title(share if score.runs > 1 else "First episode", fontsize=10, color=INK)
-    for place in axes[2 + len(frequent) :]:
-        place.axis("off")
-    area.suptitle(_title(task, len(counts), score.runs), x=0.01, ha="left", color=INK)
+    draw_steps(area, axes[:2], task, score, paths)
+    draw_paths(axes[2:], task, score, paths)
+    area.suptitle(_title(task, len(np.unique(paths, axis=1).T), score.runs), x=0.01, ha="left", color=INK)
 
 
-def _steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> None:
-    """Mean steps to the first visit of every cell, and in all episodes by treasure."""
+def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:
+    """Mean steps to the first visit of every cell, and in all episodes by treasure; the same in words."""
     visits, totals = np.full((2, task.rows * task.columns), np.nan)
     visits[task.treasures] = first_visits(task, paths)[task.treasures].mean(axis=1)
     totals[task.treasures] = score.per_instance
     titles = ("Steps to first visit", f"{score.unit.capitalize()} by treasure")
     for place, values, title in zip(axes, (visits, totals), titles, strict=True):
         image = _grid(place, task, values, float(score.per_instance.max()), 1 if score.runs > 1 else 0)
-        place.set_title(title, fontsize=10, color=INK)
+        place.set_title(title, loc="center", fontsize=10, color=INK)
     bar = area.colorbar(image, ax=list(axes), label="steps", pad=0.02, aspect=14)
     bar.locator.set_params(integer=True)
+    return " ".join(
+        f"{title}, row by row from the start: {_listed(values[task.treasures])}."
+        for title, values in zip(titles, (visits, totals), strict=True)
+    )
+
+
+def draw_paths(axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:
+    """The most frequent first episodes, and how frequent they are in words."""
+    distinct, counts = np.unique(paths, axis=1, return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")[: len(axes)]
+    for place, number in zip(axes, frequent, strict=False):
+        _path(place, task, distinct[:, number], float(score.per_instance.max()))
+        share = f"{100 * counts[number] / score.runs:.3g} % of seeds"
+        place.set_title(share if score.runs > 1 else "First episode", loc="center", fontsize=10, color=INK)
+    for place in axes[len(frequent) :]:
+        place.axis("off")
+    shares = ", ".join(f"{counts[number] / score.runs:.1%}" for number in frequent)
+    return f"{len(counts)} different first episodes; the most frequent are those of {shares} of the seeds."
+
+
+def _listed(values: Float[np.ndarray, " cell"]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)
 
 
 def explored(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Int[np.ndarray, "time seed"]:

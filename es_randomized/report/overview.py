@@ -54,10 +54,10 @@ def _training_loss(axes: Any, seconds: np.ndarray, losses: list[float], score: S
     return list(lines)
 
 
-def histogram(axes: Any, score: Score) -> None:
-    """Instances by their success or loss, and what is known exactly."""
+def histogram(axes: Any, score: Score, columns: int = 2) -> None:
+    """Instances by their success or loss, and what is known exactly; `columns` are those of the legend."""
     scale = _scale(score)
-    axes.hist(scale * score.per_instance, bins=scale * _edges(score), color=PALETTE[4])
+    axes.hist(scale * score.per_instance, bins=scale * bins(score), color=PALETTE[4])
     for rate, (name, style) in zip(score.single, CURVES, strict=True):
         axes.axvline(scale * rate.value, label=f"{name}: {_shown(score, rate.value)}", **style)
     for (name, value), dashes in zip(_exact(score), REFERENCE_DASHES, strict=False):
@@ -74,10 +74,10 @@ def histogram(axes: Any, score: Score) -> None:
     axes.set_ylabel("instances")
     instances = f"{len(score.per_instance):,}{' (all)' if score.enumerated else ''}"
     axes.set_title(f"Every instance: {instances}", loc="left", color=INK)
-    _legend(axes, axes.get_lines())
+    _legend(axes, axes.get_lines(), columns)
 
 
-def _edges(score: Score) -> Float[np.ndarray, " edge"]:
+def bins(score: Score) -> Float[np.ndarray, " edge"]:
     """Bins of losses; or of rates, around equally many whole counts each, and thin where there are few runs."""
     if score.headline == "loss":
         return np.histogram_bin_edges(score.per_instance, LOSS_BINS)
@@ -95,10 +95,10 @@ def _exact(score: Score) -> list[tuple[str, float]]:
     return [(name, value) for name, value in values if value is not None]
 
 
-def _legend(axes: Any, lines: Any) -> None:
+def _legend(axes: Any, lines: Any, columns: int = 2) -> None:
     """Below the axes, where it hides nothing."""
     axes.legend(
-        handles=list(lines), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False, fontsize=9
+        handles=list(lines), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns, frameon=False, fontsize=9
     )
 
 

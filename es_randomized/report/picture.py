@@ -17,7 +17,7 @@ from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
-DRAWINGS: dict[type, Callable[..., None]] = {
+DRAWINGS: dict[type, Callable[..., Any]] = {
     CycleColouring: draw_cycles,
     TreasureHunt: draw_hunts,
     AssociativeRecall: draw_recall,

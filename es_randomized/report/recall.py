@@ -21,18 +21,28 @@ LARGEST_NUMBERED = 12  # query positions; numbers of more would be too small to 
 def draw_recall(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
     """Success by query position and, where runs differ by their seeds, by seed and query position."""
     if score.randomness != "seed":
-        _by_query(area.subplots(), experiment, score)
+        draw_by_query(area.subplots(), experiment, score)
         return
     left, right = area.subplots(1, 2)
-    _by_query(left, experiment, score)
-    rates = 100 * by_seed(experiment, score, weights)
+    draw_by_query(left, experiment, score)
+    draw_by_seed(area, right, by_seed(experiment, score, weights))
+
+
+def draw_by_seed(area: Any, axes: Any, success: Float[np.ndarray, "seed query"]) -> str:
+    """Which queries each of some seeds answers, and how many of them in words."""
+    rates = 100 * success
     queries = rates.shape[1]
-    image = heat_map(right, rates, 100.0, 0 if queries <= LARGEST_NUMBERED else None, size=7.0)
-    image.axes.set_aspect("auto")
-    _number(right, queries)
-    right.set_ylabel("seed")
-    right.set_title(f"Which keys {len(rates)} seeds keep", loc="left", color=INK)
-    area.colorbar(image, ax=right, label="success (%)", pad=0.02)
+    image = heat_map(axes, rates, 100.0, 0 if queries <= LARGEST_NUMBERED else None, size=7.0)
+    axes.set_aspect("auto")
+    _number(axes, queries)
+    axes.set_ylabel("seed")
+    axes.set_title(f"Which keys {len(rates)} seeds keep", loc="left", color=INK)
+    area.colorbar(image, ax=axes, label="success (%)", pad=0.02)
+    kept = (rates > 50).sum(axis=1)
+    return (
+        f"Success by seed and key: each of {len(rates)} seeds recalls between {kept.min()} and {kept.max()} of the "
+        f"{queries} keys more often than not."
+    )
 
 
 def by_seed(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Float[np.ndarray, "seed query"]:
@@ -44,7 +54,8 @@ def by_seed(experiment: Experiment, score: Score, weights: Float[Array, " param"
     return success.reshape(-1, experiment.task.bundle, success.shape[1]).mean(axis=0).T
 
 
-def _by_query(axes: Any, experiment: Experiment, score: Score) -> None:
+def draw_by_query(axes: Any, experiment: Experiment, score: Score) -> str:
+    """Success by the position of the key that is asked for, and the same in words."""
     task: Any = experiment.task
     value, low, high = 100 * np.array(score.by_group["query"]).T
     axes.bar(np.arange(task.n), value, color=PALETTE[4])
@@ -61,6 +72,8 @@ def _by_query(axes: Any, experiment: Experiment, score: Score) -> None:
     axes.set_title(f"Every query{intervals}", loc="left", color=INK)
     axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=9)
     _number(axes, task.n)
+    rates = ", ".join(f"{rate:.1f}" for rate in value)
+    return f"Success in percent by the key that is asked for, from the first stored: {rates}; guessing {guess:.1f}."
 
 
 def _number(axes: Any, queries: int) -> None:

@@ -41,7 +41,7 @@ def score_table(score: Score) -> Table:
         table.add_row("the same, seed frozen", *_cells(score.twin, show))
     table.add_section()
     for name, worst in score.groups.items():
-        table.add_row(f"worst {name}: number {worst.group}", "", "", _cell(worst.rate, show))
+        table.add_row(f"worst {name}: number {worst.group}", "", "", cell(worst.rate, show))
     table.add_section()
     for reference in score.references:
         values = (reference.average, reference.p95, reference.worst)
@@ -50,10 +50,11 @@ def score_table(score: Score) -> Table:
 
 
 def _cells(rates: Rates, show: Callable[[float], str]) -> list[str]:
-    return [_cell(estimate, show) for estimate in rates]
+    return [cell(estimate, show) for estimate in rates]
 
 
-def _cell(estimate: Estimate, show: Callable[[float], str]) -> str:
+def cell(estimate: Estimate, show: Callable[[float], str]) -> str:
+    """A number with its interval, if it has one."""
     if estimate.low == estimate.high:
         return show(estimate.value)
     return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"

@@ -1,0 +1,108 @@
+"""What a report is about, read once: groups of runs with their metrics, evaluations and origin."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from es_randomized.evaluation.evaluate import Score
+from es_randomized.evaluation.groups import Group, grouped
+from es_randomized.evaluation.statistics import Estimate, mean_estimate
+from es_randomized.evaluation.stored import Tree, score_of, stored
+from es_randomized.experiment import Experiment
+from es_randomized.runs.checkpoint import metrics_of
+from es_randomized.runs.folder import RunFolder
+
+CONFIDENCE = 0.95  # of intervals over training seeds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as far as it has come.
+
+    Attributes:
+        name: the group's, with the seed where it has several runs.
+        metrics: one row per generation.
+        summary: evaluation.json; None before it is evaluated.
+        score: the same with every instance; None where the table of instances was not kept.
+        origin: provenance.json; empty where it is missing.
+    """
+
+    name: str
+    seed: int
+    folder: RunFolder
+    metrics: pa.Table
+    summary: Tree | None
+    score: Score | None
+    origin: Tree
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs that differ only in their seed."""
+
+    name: str
+    experiment: Experiment
+    members: list[Run]
+
+    @property
+    def summaries(self) -> list[Tree]:
+        """Evaluations of those that have one."""
+        return [run.summary for run in self.members if run.summary]
+
+
+def read(folders: list[RunFolder]) -> list[Runs]:
+    """Everything in the folders, group by group.
+
+    Raises:
+        RunFolderError: a folder holds no run, or its evaluation is damaged.
+        ConfigError: the runs do not belong on one page.
+    """
+    return [_runs(group) for group in grouped(folders)]
+
+
+def _runs(group: Group) -> Runs:
+    several = len(group.runs) > 1
+    members = [
+        _run(f"{group.name}, seed {seed}" if several else group.name, seed, folder)
+        for seed, folder in group.runs.items()
+    ]
+    return Runs(group.name, group.experiment, members)
+
+
+def _run(name: str, seed: int, folder: RunFolder) -> Run:
+    found = stored(folder)
+    score = score_of(*found) if found and found.instances is not None else None
+    return Run(name, seed, folder, metrics_of(folder), found and found.summary, score, _origin(folder))
+
+
+def _origin(folder: RunFolder) -> Tree:
+    try:
+        return dict(json.loads(folder.provenance_file.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def together(estimates: list[Estimate], largest: float) -> Estimate:
+    """One run's own interval, or the mean over training seeds with Student's."""
+    if len(estimates) == 1:
+        return estimates[0]
+    return mean_estimate(np.array([estimate.value for estimate in estimates]), CONFIDENCE, 0.0, largest)
+
+
+def largest(experiment: Experiment) -> float:
+    """The largest value of the task's headline."""
+    return 1.0 if experiment.task.headline == "success" else experiment.task.largest_loss
+
+
+def scale(experiment: Experiment) -> int:
+    """Rates are drawn in percent, losses in task units."""
+    return 100 if experiment.task.headline == "success" else 1
+
+
+def axis(experiment: Experiment) -> str:
+    """What an axis of the headline is called."""
+    task: Any = experiment.task
+    return "success (%)" if task.headline == "success" else f"{task.unit} (lower is better)"

@@ -1,0 +1,317 @@
+"""The page of a report: self-contained, readable without eyes, and every number the one in evaluation.json."""
+
+import base64
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+from scipy import stats
+
+from es_randomized.configuration import dump, write_yaml
+from es_randomized.drivers.layout import first_weights
+from es_randomized.errors import ConfigError, RunFolderError, StorageError
+from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
+from es_randomized.evaluation.settings import Evaluation
+from es_randomized.evaluation.stored import score_of, stored
+from es_randomized.experiment import Experiment
+from es_randomized.models.transformer import Transformer
+from es_randomized.report.curves import blocks, checks
+from es_randomized.report.material import read
+from es_randomized.report.page import write_page
+from es_randomized.report.seeds import look, variance_share
+from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.metrics import SCHEMA
+from es_randomized.tasks.associative_recall import AssociativeRecall
+from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.treasure_hunt import TreasureHunt
+from tests.tools.html import read_html
+
+MODEL = Transformer(width=4, blocks=1, heads=1, key=2, hidden=4, attention="linear")
+TASKS = {
+    "cycles": CycleColouring(n=5),
+    "hunt": TreasureHunt(rows=2, columns=2, steps=4, noise_width=2),
+    "recall": AssociativeRecall(n=3, bits=2, noise_width=2),
+}
+SEEDS = 20
+
+
+def metrics(shift=0.0):
+    rows = [
+        {"generation": g, "seconds": 1.0 + g, "device_seconds": 2.0 + g, "rollouts": 100 * (g + 1), "tokens": 700,
+         "flops": 5e9, "loss_mean": 9.0 - g, "held_out_average": (0.1 + 0.1 * g + shift) if g % 2 else None,
+         "held_out_p95": 0.0, "held_out_worst": 0.0}
+        for g in range(6)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def checkpoint(folder, task, seed=0, evaluated=True, **changes):
+    """A folder with fresh weights, as `export` writes it."""
+    evaluation = Evaluation(seeds=SEEDS, votes=[3, 5], instances=24)
+    experiment = replace(Experiment(task=TASKS[task], model=MODEL, evaluation=evaluation, seed=seed), **changes)
+    folder.mkdir(parents=True)
+    (folder / "experiment.yaml").write_text(write_yaml(dump(experiment)))
+    (folder / "provenance.json").write_text(json.dumps({"date": "2026-11-22T08:59:36+00:00", "revision": "abc123"}))
+    pq.write_table(metrics(0.1 * seed), folder / "metrics.parquet")
+    save_file({"weights": np.asarray(first_weights(experiment)[0])}, folder / "weights.safetensors")
+    if evaluated:
+        run = RunFolder(folder)
+        write_score(run, experiment, evaluate_runs([newest(run)]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three groups of recall (two seeds, an odd name, not evaluated), and one run of each other task."""
+    path = tmp_path_factory.mktemp("runs")
+    odd = '<script>alert("&")<'
+    return {
+        "recall-0": checkpoint(path / "recall-0", "recall"),
+        "recall-1": checkpoint(path / "recall-1", "recall", seed=1),
+        "odd": checkpoint(path / odd, "recall", model=replace(MODEL, hidden=6)),
+        "not evaluated": checkpoint(path / "fresh", "recall", evaluated=False, model=replace(MODEL, hidden=2)),
+        "hunt": checkpoint(path / "hunt", "hunt"),
+        "cycles": checkpoint(path / "cycles", "cycles"),
+    }
+
+
+PAGES = {
+    "groups": ["recall-0", "recall-1", "odd", "not evaluated"],
+    "not evaluated": ["not evaluated"],
+    "hunt": ["hunt"],
+    "cycles": ["cycles"],
+}
+
+
+@pytest.fixture(scope="module")
+def written(folders, tmp_path_factory):
+    """Where every page was written."""
+    out = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("figures", "animation"):  # small pictures are drawn sooner
+            patch.setattr(f"es_randomized.report.{module}.DOTS_PER_INCH", 40)
+        return {name: write_page([RunFolder(folders[run]) for run in runs], out / name) for name, runs in PAGES.items()}
+
+
+@pytest.fixture(scope="module")
+def pages(written):
+    return {name: read_html(page.read_text()) for name, page in written.items()}
+
+
+def table(page, caption):
+    return next(each for each in page.all("table") if caption in each.all("caption")[0].text).cells()
+
+
+def evaluation(folder):
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+def percent(estimate):
+    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
+    return value if estimate["low"] == estimate["high"] else f"{value} [{low},\N{NO-BREAK SPACE}{high}]"
+
+
+# The page
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_loaded_and_nothing_runs(pages, written, name):
+    page = pages[name]
+    assert not page.all("script", "iframe", "object", "form")
+    loaded = [each.attributes.get(where) for each in page.all("img", "link", "a") for where in ("src", "href")]
+    assert all(value.startswith(("data:", "#")) for value in loaded if value)
+    assert not any(name.startswith("on") for each in page.all("img", "body", "details") for name in each.attributes)
+    style = page.all("style")[0].text
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(each for each in page.all("meta") if each.attributes.get("http-equiv"))
+    assert policy.attributes["content"].startswith("default-src 'none'; img-src data:")
+    assert written[name].stat().st_size < 5e6
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_has_words_and_lies_beside_the_page(pages, written, name):
+    files = {file.read_bytes() for file in written[name].parent.glob("*.png")}
+    images = pages[name].all("img")
+    assert len(images) == len(files) > 3
+    for image in images:
+        content = base64.b64decode(image.attributes["src"].removeprefix("data:image/png;base64,"))
+        assert content.startswith(b"\x89PNG")
+        assert content in files
+        assert len(image.attributes["alt"]) > 30
+    for figure in pages[name].all("figure"):
+        assert figure.all("figcaption")[0].text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_structure_can_be_followed_without_seeing_it(pages, name):
+    page = pages[name]
+    assert page.all("html")[0].attributes["lang"] == "en"
+    assert page.all("title")[0].text.startswith("Report: ")
+    assert [len(page.all(landmark)) for landmark in ("header", "nav", "main", "footer")] == [1, 1, 1, 1]
+    levels = [int(heading.tag[1]) for heading in page.all("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    names = [each.attributes["id"] for each in page.all("main", "section", "h2") if "id" in each.attributes]
+    assert len(set(names)) == len(names)
+    assert all(link.attributes["href"][1:] in names for link in page.all("a"))
+    for each in page.all("table"):
+        assert each.all("caption")[0].text
+        assert {cell.attributes.get("scope") for cell in each.all("thead")[0].all("th")} == {"col"}
+        assert all(row.children[0].attributes["scope"] == "row" for row in each.all("tbody")[0].all("tr"))
+        assert len({len(row) for row in each.cells()}) == 1
+
+
+def test_names_are_escaped(pages):
+    assert pages["groups"].all("h1")[0].text == 'Report: recall, <script>alert("&")<, fresh'
+
+
+def test_a_moving_picture_waits_until_it_is_wanted(pages):
+    moving = [image for image in pages["hunt"].all("img") if b"acTL" in base64.b64decode(image.attributes["src"][22:])]
+    assert len(moving) == 1
+    assert "details" in moving[0].within
+
+
+# The numbers
+
+
+def test_results_are_those_of_the_evaluation(pages, folders):
+    tree, found = evaluation(folders["cycles"]), table(pages["cycles"], "cycles: success in %")
+    parts = {"learned, one run": tree, "the same, seed frozen": tree["twin"]}
+    parts |= {f"learned, majority of {k}": tree["majority"][k] for k in ("3", "5")}
+    for name, part in parts.items():
+        assert [name, *(percent(part[measure]) for measure in ("average", "p95", "worst"))] in found
+    assert [row[0] for row in found][-len(tree["references"]) :] == [each["name"] for each in tree["references"]]
+
+
+def test_training_seeds_are_one_group_with_an_interval_over_them(pages, folders):
+    trees = [evaluation(folders[f"recall-{seed}"]) for seed in (0, 1)]
+    values = [tree["average"]["value"] for tree in trees]
+    interval = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
+    low, high = np.clip(interval, 0, 1)
+    expected = percent({"value": np.mean(values), "low": low, "high": high})
+    assert table(pages["groups"], "All groups")[1][:2] == ["recall, 2 training seeds", expected]
+    rows = table(pages["groups"], "recall: success in %")
+    assert ["one run, training seed 1", *(percent(trees[1][m]) for m in ("average", "p95", "worst"))] in rows
+
+
+def test_votes_and_seed_usage_are_those_of_the_evaluation(pages, folders):
+    tree, alts = evaluation(folders["odd"]), [image.attributes["alt"] for image in pages["groups"].all("img")]
+    for k, part in {1: tree, 3: tree["majority"]["3"], 5: tree["majority"]["5"]}.items():
+        average = percent(part["average"]).replace("\N{NO-BREAK SPACE}", " ")
+        assert any("votes in percent, average" in alt and f"{k}: {average}" in alt for alt in alts)
+    assert any(f'alert("&")< {tree["loss"]["between_runs"]:.1%}' in alt for alt in alts)
+    assert any(f"right under none {tree['by_seed']['never']:.1%}" in alt for alt in alts)
+
+
+def test_queries_and_hardest_inputs_are_those_of_the_evaluation(pages, folders):
+    tree, rows = evaluation(folders["recall-0"]), pq.read_table(folders["recall-0"] / "evaluation.parquet").to_pylist()
+    rates = ", ".join(f"{100 * part['value']:.1f}" for part in tree["by_group"]["query"])
+    assert any(f"from the first stored: {rates};" in image.attributes["alt"] for image in pages["groups"].all("img"))
+    hardest = sorted(rows, key=lambda row: row["success"])[:5]
+    expected = [[f"{r['instance']:,}", str(r["query"]), str(r["value"]), f"{100 * r['success']:.1f}"] for r in hardest]
+    assert table(pages["groups"], "the 5 hardest")[1:] == expected
+
+
+def test_costs_are_those_of_the_last_generation(pages):
+    row = dict(zip(*table(pages["cycles"], "What training cost"), strict=True))
+    assert row == {
+        "run": "cycles", "generations": "6", "rollouts": "600", "tokens": "700", "GFLOP": "5.0", "seconds": "6",
+        "device seconds": "7", "device": "–",
+    }  # fmt: skip
+
+
+def test_groups_are_told_apart_by_the_settings_in_which_they_differ(pages):
+    found = table(pages["groups"], "Settings in which")
+    assert found == [["setting", "recall", '<script>alert("&")<', "fresh"], ["model.hidden", "4", "6", "2"]]
+
+
+def test_learning_curves_hold_the_checks_that_all_runs_reached():
+    found = checks([metrics(), metrics(0.2).slice(0, 5)], "held_out_average")
+    assert found.generation.tolist() == [2, 4]
+    assert found.rollouts.tolist() == [200, 400]
+    np.testing.assert_allclose(found.values, [[0.2, 0.4], [0.4, 0.6]])
+
+
+def test_long_curves_of_the_training_loss_are_means_over_blocks():
+    rows = [{"generation": g, "loss_mean": float(g % 4)} for g in range(1000)]
+    generation, loss = blocks(pa.Table.from_pylist(rows, SCHEMA))
+    assert generation.tolist() == [4 * block + 2.5 for block in range(250)]
+    assert set(loss.tolist()) == {1.5}
+
+
+# What is missing
+
+
+def test_a_run_that_was_not_evaluated_shows_its_training_and_says_how_to_go_on(pages, folders):
+    page = pages["not evaluated"]
+    assert [heading.text for heading in page.all("h2")] == ["Learning", "Cost of training", "Settings and origin"]
+    assert f"es-randomized evaluate {folders['not evaluated']}" in page.all("li")[3].text
+    assert any("to 60.0 % after 6 generations" in image.attributes["alt"] for image in page.all("img"))
+
+
+def test_a_checkpoint_without_its_table_of_instances_shows_the_rest(folders, tmp_path):
+    folder = checkpoint(tmp_path / "alone", "recall", evaluated=False)
+    (folder / "evaluation.json").write_bytes((folders["recall-0"] / "evaluation.json").read_bytes())
+    page = read_html(write_page([RunFolder(folder)], tmp_path / "page").read_text())
+    headings = [heading.text for heading in page.all("h2")]
+    assert {"Results", "Majority votes", "What the seed decides"} <= set(headings)
+    assert "Success on every input" not in headings
+    assert f"es-randomized evaluate {folder}" in page.all("main")[0].text
+
+
+def test_what_cannot_be_shown_is_refused_in_one_message(folders, tmp_path):
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        write_page([RunFolder(tmp_path)], tmp_path / "page")
+    with pytest.raises(ConfigError, match="another task"):
+        write_page([RunFolder(folders["hunt"]), RunFolder(folders["cycles"])], tmp_path / "page")
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write into .*file: File exists; choose another folder with --out"):
+        write_page([RunFolder(folders["not evaluated"])], tmp_path / "file")
+    assert not (tmp_path / "page").exists()
+
+
+def test_a_damaged_evaluation_is_said(folders, tmp_path):
+    folder = checkpoint(tmp_path / "damaged", "cycles", evaluated=False)
+    (folder / "evaluation.json").write_text("{")
+    with pytest.raises(RunFolderError, match=r"damaged .*write it again: es-randomized evaluate"):
+        write_page([RunFolder(folder)], tmp_path / "page")
+
+
+# What lies behind it
+
+
+@pytest.mark.parametrize("name", ["cycles", "hunt", "recall-0"])
+def test_a_score_is_read_back_as_it_was_written(folders, name):
+    folder = RunFolder(folders[name])
+    written, found = evaluate_runs([newest(folder)]), score_of(*stored(folder))
+    assert found.to_json() == written.to_json()
+    assert found.to_parquet() == written.to_parquet()
+    np.testing.assert_array_equal(found.per_instance, written.per_instance)
+
+
+@pytest.mark.parametrize("name", ["cycles", "hunt", "recall-0"])
+def test_the_look_at_single_runs_is_that_of_the_evaluation(folders, name):
+    run = newest(RunFolder(folders[name]))
+    score = score_of(*stored(RunFolder(folders[name])))
+    found = look(run.experiment, score, run.weights)
+    assert found.values.shape == (min(16, len(score.per_instance)), SEEDS)
+    np.testing.assert_allclose(found.values.mean(axis=1), score.per_instance[found.instances], rtol=1e-6)
+    difficulty = score.per_instance[found.instances] * (1 if name == "hunt" else -1)
+    assert (np.diff(difficulty) <= 0).all()
+
+
+def test_where_losses_are_not_kept_the_variance_is_that_of_success(folders):
+    run = read([RunFolder(folders["recall-0"])])[0].members[0]
+    del run.summary["loss"]
+    rate = run.score.success.astype(float)
+    outcomes = np.concatenate([[np.arange(SEEDS) < round(p * SEEDS)] for p in rate]).astype(float)
+    within = outcomes.var(axis=1, ddof=1).mean()
+    across = max(0, rate.var(ddof=1) - within / SEEDS)
+    assert variance_share(run) == pytest.approx(within / (within + across))
