@@ -26,7 +26,7 @@ def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) 
         figure = blank((NARROW, 0.3 + 1.9 * rows))
         places = figure.subplots(rows, min(PER_ROW, len(shown)), squeeze=False).flat
         agents = [
-            _Agent(axes, task, path, f"seed {n + 1}") for n, (axes, path) in enumerate(zip(places, shown, strict=False))
+            Agent(axes, task, path, f"seed {n + 1}") for n, (axes, path) in enumerate(zip(places, shown, strict=False))
         ]
         for axes in list(places)[len(shown) :]:
             axes.axis("off")
@@ -57,7 +57,7 @@ def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) 
     return Figure(name, caption, alt, png, NARROW, moving=True)
 
 
-class _Agent:
+class Agent:
     """One grid, and an agent whose way so far can be shown."""
 
     def __init__(self, axes: Any, task: TreasureHunt, path: Int[np.ndarray, " time"], title: str) -> None:

@@ -3,7 +3,6 @@
 import base64
 import itertools
 import json
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +12,15 @@ from safetensors.numpy import save_file
 from scipy import stats
 
 from es_randomized.configuration import dump, write_yaml
-from es_randomized.drivers.layout import first_weights
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
+from es_randomized.evaluation.evaluate import evaluation_bundles, score
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
 from es_randomized.evaluation.settings import Evaluation
 from es_randomized.evaluation.stored import score_of, stored
 from es_randomized.experiment import Experiment
+from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
+from es_randomized.objectives import QNorm
 from es_randomized.report.curves import blocks, checks
 from es_randomized.report.material import read
 from es_randomized.report.page import write_page
@@ -28,6 +29,7 @@ from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import SCHEMA
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 from tests.tools.html import read_html
 
@@ -50,38 +52,51 @@ def metrics(shift=0.0):
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def checkpoint(folder, task, seed=0, evaluated=True, **changes):
-    """A folder with fresh weights, as `export` writes it."""
-    evaluation = Evaluation(seeds=SEEDS, votes=[3, 5], instances=24)
-    experiment = replace(Experiment(task=TASKS[task], model=MODEL, evaluation=evaluation, seed=seed), **changes)
-    folder.mkdir(parents=True)
-    (folder / "experiment.yaml").write_text(write_yaml(dump(experiment)))
-    (folder / "provenance.json").write_text(json.dumps({"date": "2026-11-22T08:59:36+00:00", "revision": "abc123"}))
-    pq.write_table(metrics(0.1 * seed), folder / "metrics.parquet")
-    save_file({"weights": np.asarray(first_weights(experiment)[0])}, folder / "weights.safetensors")
-    if evaluated:
-        run = RunFolder(folder)
-        write_score(run, experiment, evaluate_runs([newest(run)]))
-    return folder
+class Made:
+    """A checkpoint with random weights, as `export` writes it, and the score of outcomes made up for it."""
+
+    def __init__(self, path, task, seed=0, evaluated=True, **changes):
+        evaluation = Evaluation(seeds=SEEDS, votes=[3, 5], instances=24)
+        self.experiment = Experiment(task=TASKS[task], model=MODEL, evaluation=evaluation, seed=seed, **changes)
+        self.generator = np.random.default_rng(seed)
+        self.path, self.run = path, RunFolder(path)
+        path.mkdir(parents=True)
+        (path / "experiment.yaml").write_text(write_yaml(dump(self.experiment)))
+        (path / "provenance.json").write_text(json.dumps({"date": "2026-11-22T08:59:36+00:00", "revision": "abc123"}))
+        pq.write_table(metrics(0.1 * seed), path / "metrics.parquet")
+        weights = self.generator.normal(size=parameters(MODEL, self.experiment.task)).astype(np.float32)
+        save_file({"weights": weights}, path / "weights.safetensors")
+        if evaluated:
+            self.score = self.made_up()
+            write_score(self.run, self.experiment, self.score)
+
+    def made_up(self):
+        bundles, enumerated = evaluation_bundles(self.experiment)
+        shape = (bundles.shape[-1] * self.experiment.task.bundle, SEEDS)
+        success = self.generator.uniform(size=shape) < self.generator.uniform(size=(shape[0], 1))
+        losses = self.generator.integers(2, 8, shape).astype(np.float32)
+        outcome = Outcome(losses, success, np.where(success, 1, self.generator.integers(2, 4, shape)))
+        return score(self.experiment, outcome, "seed", bundles, enumerated)
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Three groups of recall (two seeds, an odd name, not evaluated), and one run of each other task."""
+def made(tmp_path_factory):
+    """Two seeds of one experiment, another with an odd name and no table of instances, and the other tasks."""
     path = tmp_path_factory.mktemp("runs")
-    odd = '<script>alert("&")<'
-    return {
-        "recall-0": checkpoint(path / "recall-0", "recall"),
-        "recall-1": checkpoint(path / "recall-1", "recall", seed=1),
-        "odd": checkpoint(path / odd, "recall", model=replace(MODEL, hidden=6)),
-        "not evaluated": checkpoint(path / "fresh", "recall", evaluated=False, model=replace(MODEL, hidden=2)),
-        "hunt": checkpoint(path / "hunt", "hunt"),
-        "cycles": checkpoint(path / "cycles", "cycles"),
+    made = {
+        "recall-0": Made(path / "recall-0", "recall"),
+        "recall-1": Made(path / "recall-1", "recall", seed=1),
+        "odd": Made(path / '<script>alert("&")<', "recall", objective=QNorm(q=7.0)),
+        "not evaluated": Made(path / "fresh", "recall", evaluated=False),
+        "hunt": Made(path / "hunt", "hunt"),
+        "cycles": Made(path / "cycles", "cycles"),
     }
+    made["odd"].run.evaluation_table.unlink()
+    return made
 
 
 PAGES = {
-    "groups": ["recall-0", "recall-1", "odd", "not evaluated"],
+    "groups": ["recall-0", "recall-1", "odd"],
     "not evaluated": ["not evaluated"],
     "hunt": ["hunt"],
     "cycles": ["cycles"],
@@ -89,13 +104,13 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def written(folders, tmp_path_factory):
+def written(made, tmp_path_factory):
     """Where every page was written."""
     out = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         for module in ("figures", "animation"):  # small pictures are drawn sooner
             patch.setattr(f"es_randomized.report.{module}.DOTS_PER_INCH", 40)
-        return {name: write_page([RunFolder(folders[run]) for run in runs], out / name) for name, runs in PAGES.items()}
+        return {name: write_page([made[run].run for run in runs], out / name) for name, runs in PAGES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +184,7 @@ def test_structure_can_be_followed_without_seeing_it(pages, name):
 
 
 def test_names_are_escaped(pages):
-    assert pages["groups"].all("h1")[0].text == 'Report: recall, <script>alert("&")<, fresh'
+    assert pages["groups"].all("h1")[0].text == 'Report: recall, <script>alert("&")<'
 
 
 def test_a_moving_picture_waits_until_it_is_wanted(pages):
@@ -181,8 +196,8 @@ def test_a_moving_picture_waits_until_it_is_wanted(pages):
 # The numbers
 
 
-def test_results_are_those_of_the_evaluation(pages, folders):
-    tree, found = evaluation(folders["cycles"]), table(pages["cycles"], "cycles: success in %")
+def test_results_are_those_of_the_evaluation(pages, made):
+    tree, found = evaluation(made["cycles"].path), table(pages["cycles"], "cycles: success in %")
     parts = {"learned, one run": tree, "the same, seed frozen": tree["twin"]}
     parts |= {f"learned, majority of {k}": tree["majority"][k] for k in ("3", "5")}
     for name, part in parts.items():
@@ -190,8 +205,8 @@ def test_results_are_those_of_the_evaluation(pages, folders):
     assert [row[0] for row in found][-len(tree["references"]) :] == [each["name"] for each in tree["references"]]
 
 
-def test_training_seeds_are_one_group_with_an_interval_over_them(pages, folders):
-    trees = [evaluation(folders[f"recall-{seed}"]) for seed in (0, 1)]
+def test_training_seeds_are_one_group_with_an_interval_over_them(pages, made):
+    trees = [evaluation(made[f"recall-{seed}"].path) for seed in (0, 1)]
     values = [tree["average"]["value"] for tree in trees]
     interval = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
     low, high = np.clip(interval, 0, 1)
@@ -201,8 +216,8 @@ def test_training_seeds_are_one_group_with_an_interval_over_them(pages, folders)
     assert ["one run, training seed 1", *(percent(trees[1][m]) for m in ("average", "p95", "worst"))] in rows
 
 
-def test_votes_and_seed_usage_are_those_of_the_evaluation(pages, folders):
-    tree, alts = evaluation(folders["odd"]), [image.attributes["alt"] for image in pages["groups"].all("img")]
+def test_votes_and_seed_usage_are_those_of_the_evaluation(pages, made):
+    tree, alts = evaluation(made["odd"].path), [image.attributes["alt"] for image in pages["groups"].all("img")]
     for k, part in {1: tree, 3: tree["majority"]["3"], 5: tree["majority"]["5"]}.items():
         average = percent(part["average"]).replace("\N{NO-BREAK SPACE}", " ")
         assert any("votes in percent, average" in alt and f"{k}: {average}" in alt for alt in alts)
@@ -210,8 +225,11 @@ def test_votes_and_seed_usage_are_those_of_the_evaluation(pages, folders):
     assert any(f"right under none {tree['by_seed']['never']:.1%}" in alt for alt in alts)
 
 
-def test_queries_and_hardest_inputs_are_those_of_the_evaluation(pages, folders):
-    tree, rows = evaluation(folders["recall-0"]), pq.read_table(folders["recall-0"] / "evaluation.parquet").to_pylist()
+def test_queries_and_hardest_inputs_are_those_of_the_evaluation(pages, made):
+    tree, rows = (
+        evaluation(made["recall-0"].path),
+        pq.read_table(made["recall-0"].path / "evaluation.parquet").to_pylist(),
+    )
     rates = ", ".join(f"{100 * part['value']:.1f}" for part in tree["by_group"]["query"])
     assert any(f"from the first stored: {rates};" in image.attributes["alt"] for image in pages["groups"].all("img"))
     hardest = sorted(rows, key=lambda row: row["success"])[:5]
@@ -229,7 +247,7 @@ def test_costs_are_those_of_the_last_generation(pages):
 
 def test_groups_are_told_apart_by_the_settings_in_which_they_differ(pages):
     found = table(pages["groups"], "Settings in which")
-    assert found == [["setting", "recall", '<script>alert("&")<', "fresh"], ["model.hidden", "4", "6", "2"]]
+    assert found == [["setting", "recall", '<script>alert("&")<'], ["objective.q", "3.0", "7.0"]]
 
 
 def test_learning_curves_hold_the_checks_that_all_runs_reached():
@@ -249,66 +267,60 @@ def test_long_curves_of_the_training_loss_are_means_over_blocks():
 # What is missing
 
 
-def test_a_run_that_was_not_evaluated_shows_its_training_and_says_how_to_go_on(pages, folders):
+def test_a_run_that_was_not_evaluated_shows_its_training_and_says_how_to_go_on(pages, made):
     page = pages["not evaluated"]
     assert [heading.text for heading in page.all("h2")] == ["Learning", "Cost of training", "Settings and origin"]
-    assert f"es-randomized evaluate {folders['not evaluated']}" in page.all("li")[3].text
+    assert f"es-randomized evaluate {made['not evaluated'].path}" in page.all("main")[0].text
     assert any("to 60.0 % after 6 generations" in image.attributes["alt"] for image in page.all("img"))
 
 
-def test_a_checkpoint_without_its_table_of_instances_shows_the_rest(folders, tmp_path):
-    folder = checkpoint(tmp_path / "alone", "recall", evaluated=False)
-    (folder / "evaluation.json").write_bytes((folders["recall-0"] / "evaluation.json").read_bytes())
-    page = read_html(write_page([RunFolder(folder)], tmp_path / "page").read_text())
-    headings = [heading.text for heading in page.all("h2")]
-    assert {"Results", "Majority votes", "What the seed decides"} <= set(headings)
-    assert "Success on every input" not in headings
-    assert f"es-randomized evaluate {folder}" in page.all("main")[0].text
+def test_a_checkpoint_without_its_table_of_instances_shows_the_rest(pages, made):
+    page, name = pages["groups"], made["odd"].path.name
+    assert f"es-randomized evaluate {made['odd'].path}" in page.all("main")[0].text
+    assert table(page, "All groups")[2][0] == f"{name}, 1 training seed"
+    assert not any(name in heading.text for heading in page.all("h2"))
 
 
-def test_what_cannot_be_shown_is_refused_in_one_message(folders, tmp_path):
+def test_what_cannot_be_shown_is_refused_in_one_message(made, tmp_path):
     with pytest.raises(RunFolderError, match="is not a run folder"):
         write_page([RunFolder(tmp_path)], tmp_path / "page")
     with pytest.raises(ConfigError, match="another task"):
-        write_page([RunFolder(folders["hunt"]), RunFolder(folders["cycles"])], tmp_path / "page")
+        write_page([made["hunt"].run, made["cycles"].run], tmp_path / "page")
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"cannot write into .*file: File exists; choose another folder with --out"):
-        write_page([RunFolder(folders["not evaluated"])], tmp_path / "file")
+        write_page([made["not evaluated"].run], tmp_path / "file")
     assert not (tmp_path / "page").exists()
 
 
-def test_a_damaged_evaluation_is_said(folders, tmp_path):
-    folder = checkpoint(tmp_path / "damaged", "cycles", evaluated=False)
-    (folder / "evaluation.json").write_text("{")
+def test_a_damaged_evaluation_is_said(made, tmp_path):
+    damaged = Made(tmp_path / "damaged", "cycles", evaluated=False)
+    damaged.run.evaluation_file.write_text("{")
     with pytest.raises(RunFolderError, match=r"damaged .*write it again: es-randomized evaluate"):
-        write_page([RunFolder(folder)], tmp_path / "page")
+        write_page([damaged.run], tmp_path / "page")
 
 
 # What lies behind it
 
 
 @pytest.mark.parametrize("name", ["cycles", "hunt", "recall-0"])
-def test_a_score_is_read_back_as_it_was_written(folders, name):
-    folder = RunFolder(folders[name])
-    written, found = evaluate_runs([newest(folder)]), score_of(*stored(folder))
+def test_a_score_is_read_back_as_it_was_written(made, name):
+    written, found = made[name].score, score_of(*stored(made[name].run))
     assert found.to_json() == written.to_json()
     assert found.to_parquet() == written.to_parquet()
     np.testing.assert_array_equal(found.per_instance, written.per_instance)
 
 
-@pytest.mark.parametrize("name", ["cycles", "hunt", "recall-0"])
-def test_the_look_at_single_runs_is_that_of_the_evaluation(folders, name):
-    run = newest(RunFolder(folders[name]))
-    score = score_of(*stored(RunFolder(folders[name])))
-    found = look(run.experiment, score, run.weights)
-    assert found.values.shape == (min(16, len(score.per_instance)), SEEDS)
-    np.testing.assert_allclose(found.values.mean(axis=1), score.per_instance[found.instances], rtol=1e-6)
-    difficulty = score.per_instance[found.instances] * (1 if name == "hunt" else -1)
-    assert (np.diff(difficulty) <= 0).all()
+def test_the_look_at_single_runs_is_that_of_an_evaluation(made):
+    run = newest(made["hunt"].run)
+    evaluated = evaluate_runs([run])
+    found = look(run.experiment, evaluated, run.weights)
+    assert found.values.shape == (len(evaluated.per_instance), SEEDS) == (3, 20)
+    np.testing.assert_allclose(found.values.mean(axis=1), evaluated.per_instance[found.instances], rtol=1e-6)
+    assert (np.diff(evaluated.per_instance[found.instances]) <= 0).all()
 
 
-def test_where_losses_are_not_kept_the_variance_is_that_of_success(folders):
-    run = read([RunFolder(folders["recall-0"])])[0].members[0]
+def test_where_losses_are_not_kept_the_variance_is_that_of_success(made):
+    run = read([made["recall-0"].run])[0].members[0]
     del run.summary["loss"]
     rate = run.score.success.astype(float)
     outcomes = np.concatenate([[np.arange(SEEDS) < round(p * SEEDS)] for p in rate]).astype(float)

@@ -22,6 +22,7 @@ from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, parameters
 from es_randomized.models.transformer import Transformer
 from es_randomized.report import picture, recall
+from es_randomized.report.animation import Agent, walking
 from es_randomized.report.overview import learning_curve
 from es_randomized.report.picture import DRAWINGS, draw, figure_of
 from es_randomized.runs.metrics import SCHEMA
@@ -282,6 +283,21 @@ def test_the_two_grids_and_the_paths_share_one_scale_of_steps(pictured):
     images = [axes.images[0] for axes in pictured["hunt"].figure.subfigs[1].axes if axes.images]
     assert len({image.get_clim() for image in images}) == 1
     assert pictured["hunt"].says("steps")
+
+
+def test_agents_walk_as_slow_ones_do(walks):
+    one = TASKS["hunt"]
+    paths = np.array([[row * COLUMNS + column for row, column in path] for path in walks]).T
+    figure = walking("walking", one, paths)
+    assert figure.moving
+    cells = ", ".join(str(len(set(path))) for path in walks[:6])
+    assert f"In {STEPS} steps they see {cells} cells." in figure.alt
+    agent = Agent(Figure().subplots(), one, paths[:, 0], "seed 1")
+    for time in range(STEPS + 1):
+        agent.show(time)
+        assert (agent.agent.get_ydata()[0], agent.agent.get_xdata()[0]) == walks[0][time]
+        seen = {tuple(map(int, cell)) for cell in np.argwhere(agent.image.get_array())}
+        assert seen == set(walks[0][: time + 1])
 
 
 def test_with_one_frozen_seed_steps_are_whole_numbers_and_there_is_one_path(frozen):
