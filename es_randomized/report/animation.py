@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from es_randomized.report.figures import DOTS_PER_INCH, NARROW, Figure, blank, looking
-from es_randomized.report.palette import FAINT, INK, PALE, PALETTE
+from es_randomized.report.palette import INK, PALE, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
 SHOWN, PER_ROW = 6, 3
@@ -62,14 +62,14 @@ class Agent:
 
     def __init__(self, axes: Any, task: TreasureHunt, path: Int[np.ndarray, " time"], title: str) -> None:
         self.task, self.path = task, path
-        self.image = axes.imshow(np.zeros((task.rows, task.columns)), cmap="Blues", vmin=0, vmax=2)
+        self.image = axes.imshow(np.zeros((task.rows, task.columns)), cmap="Blues", vmin=0, vmax=3)
         for row, column in task.obstacles:
             axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=INK, linewidth=0)
         for line in range(task.rows + 1):
             axes.axhline(line - 0.5, color=PALE, linewidth=1)
         for line in range(task.columns + 1):
             axes.axvline(line - 0.5, color=PALE, linewidth=1)
-        (self.trail,) = axes.plot([], [], color=FAINT, linewidth=2)
+        (self.trail,) = axes.plot([], [], color=INK, linewidth=1.5)
         (self.agent,) = axes.plot([], [], marker="o", markersize=9, color=PALETTE[5], markeredgecolor=INK)
         axes.set(xticks=[], yticks=[])
         axes.set_title(title, fontsize=10)
