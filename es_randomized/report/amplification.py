@@ -14,8 +14,13 @@ from es_randomized.report.table import cell, percent
 
 def amplification(groups: list[Runs]) -> list[Figure]:
     """Success by the number of runs that vote, a figure for each measure; none where nothing was voted on."""
-    voting = [group for group in groups if any(tree["majority"] for tree in group.summaries)]
+    voting = [group for group in groups if any(voted(tree) for tree in group.summaries)]
     return [_figure(voting, name, label) for name, label in MEASURES.items()] if voting else []
+
+
+def voted(summary: Tree) -> bool:
+    """Whether there are votes on what a task's headline is about: answers that are right or wrong."""
+    return summary["headline"] == "success" and bool(summary["majority"])
 
 
 def by_votes(summaries: list[Tree], measure: str) -> dict[int, Estimate]:

@@ -124,7 +124,8 @@ def _references(tree: Tree) -> list[list[str]]:
 def _ways(trees: list[Tree]) -> dict[str, list[Rates]]:
     """Every way to answer that all runs have, by its name."""
     ways: dict[str, list[Rates]] = {"learned, one run": [rates_of(tree) for tree in trees]}
-    for kind, name in (("majority", "learned, majority of {}"), ("best_of", "learned, best of {}")):
+    kinds = {"majority": "learned, majority of {}", "best_of": "learned, best of {}"}
+    for kind, name in kinds.items() if trees[0]["headline"] == "success" else ():
         for k in trees[0][kind]:
             if all(k in tree[kind] for tree in trees):
                 ways[name.format(k)] = [rates_of(tree[kind][k]) for tree in trees]

@@ -99,7 +99,6 @@ PAGES = {
     "groups": ["recall-0", "recall-1", "odd"],
     "not evaluated": ["not evaluated"],
     "hunt": ["hunt"],
-    "cycles": ["cycles"],
 }
 
 
@@ -197,12 +196,23 @@ def test_a_moving_picture_waits_until_it_is_wanted(pages):
 
 
 def test_results_are_those_of_the_evaluation(pages, made):
-    tree, found = evaluation(made["cycles"].path), table(pages["cycles"], "cycles: success in %")
+    tree, found = evaluation(made["odd"].path), table(pages["groups"], f"{made['odd'].path.name}: success in %")
     parts = {"learned, one run": tree, "the same, seed frozen": tree["twin"]}
     parts |= {f"learned, majority of {k}": tree["majority"][k] for k in ("3", "5")}
     for name, part in parts.items():
         assert [name, *(percent(part[measure]) for measure in ("average", "p95", "worst"))] in found
-    assert [row[0] for row in found][-len(tree["references"]) :] == [each["name"] for each in tree["references"]]
+    assert len(found) == 1 + 2 + 2 * 2  # and the best of 3 and 5
+    known = [row[0] for row in table(pages["groups"], "All groups")][-len(tree["references"]) :]
+    assert known == [each["name"] for each in tree["references"]]
+
+
+def test_losses_are_those_of_the_evaluation_and_nobody_votes_on_them(pages, made):
+    tree, found = evaluation(made["hunt"].path), table(pages["hunt"], "hunt: total steps (lower is better)")
+    assert tree["majority"]
+    assert [row[0] for row in found[1:3]] == ["learned, one run", "the same, seed frozen"]
+    assert found[1][3].startswith(f"{tree['worst']['value']:.2f} [{tree['worst']['low']:.2f},")
+    assert [row[0] for row in found[3:]] == [each["name"] for each in tree["references"]]
+    assert "Majority votes" not in [heading.text for heading in pages["hunt"].all("h2")]
 
 
 def test_training_seeds_are_one_group_with_an_interval_over_them(pages, made):
@@ -238,9 +248,9 @@ def test_queries_and_hardest_inputs_are_those_of_the_evaluation(pages, made):
 
 
 def test_costs_are_those_of_the_last_generation(pages):
-    row = dict(zip(*table(pages["cycles"], "What training cost"), strict=True))
+    row = dict(zip(*table(pages["hunt"], "What training cost"), strict=True))
     assert row == {
-        "run": "cycles", "generations": "6", "rollouts": "600", "tokens": "700", "GFLOP": "5.0", "seconds": "6",
+        "run": "hunt", "generations": "6", "rollouts": "600", "tokens": "700", "GFLOP": "5.0", "seconds": "6",
         "device seconds": "7", "device": "–",
     }  # fmt: skip
 

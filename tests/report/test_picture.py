@@ -25,6 +25,7 @@ from es_randomized.report import picture, recall
 from es_randomized.report.animation import Agent, walking
 from es_randomized.report.overview import learning_curve
 from es_randomized.report.picture import DRAWINGS, draw, figure_of
+from es_randomized.report.task_figures import task_figures
 from es_randomized.runs.metrics import SCHEMA
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -204,6 +205,14 @@ def test_the_hardest_cycle_is_shown_under_six_seeds(pictured):
     assert one.says(f"The hardest cycle ({100 * min(rates):.1f} %) under six seeds")
     titles = [axes.get_title() for axes in one.figure.subfigs[1].axes]
     assert titles == [said(clashes(one, cycle, seeds[..., number])) for number in range(6)]
+
+
+def test_a_page_has_the_hardest_cycle_in_two_rows_and_in_words(pictured):
+    one = pictured["cycles"]
+    (figure,) = task_figures("inputs", one.experiment, one.score, one.weights)
+    titles = [axes.get_title() for axes in one.figure.subfigs[1].axes]
+    assert figure.alt.endswith(f"under six seeds: {', '.join(titles)}.")
+    assert struct.unpack(">II", figure.png[16:24]) == (832, 640)
 
 
 def test_with_one_frozen_seed_the_six_hardest_cycles_are_shown(frozen):
