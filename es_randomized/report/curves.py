@@ -1,6 +1,7 @@
 """Learning curves of groups of runs: the mean over training seeds with its interval."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,9 +34,14 @@ class Checks(NamedTuple):
 
 
 def learning(groups: list[Runs]) -> list[Figure]:
-    """A figure for each measure on held-out draws, and the training loss where there is one group."""
-    figures = [_measure(groups, name, label) for name, label in MEASURES.items()]
-    return figures if len(groups) > 1 else [*figures, _losses(groups[0])]
+    """A figure for each measure on held-out draws, and the training loss where there is one group.
+
+    Runs without a generation are left out.
+    """
+    begun = [replace(group, members=[run for run in group.members if len(run.metrics)]) for group in groups]
+    shown = [group for group in begun if group.members]
+    figures = [_measure(shown, name, label) for name, label in MEASURES.items()] if shown else []
+    return [*figures, _losses(shown[0])] if len(shown) == 1 else figures
 
 
 def checks(metrics: list[pa.Table], column: str) -> Checks:
@@ -91,14 +97,15 @@ def _curve(
 
 
 def _optimum(axes: Any, groups: list[Runs], name: str, factor: int) -> list[str]:
-    """A line at what is known exactly, as the first evaluation has it; the same in words."""
+    """A line at the best value that is known exactly, as the first evaluation has it; the same in words."""
     trees = [tree for group in groups for tree in group.summaries]
     references = trees[0]["references"] if trees else []
-    exact = next((r for r in references if r["kind"] == "exact" and r[name] is not None), None)
-    if exact is None:
+    exact = [r for r in references if r["kind"] == "exact" and r[name] is not None]
+    if not exact:
         return []
-    label = f"{exact['name']}: {_show(factor)(exact[name])}"
-    axes.axhline(factor * exact[name], color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
+    best = max(exact, key=lambda r: r[name]) if factor == 100 else min(exact, key=lambda r: r[name])
+    label = f"{best['name']}: {_show(factor)(best[name])}"
+    axes.axhline(factor * best[name], color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
     return [f"{label}."]
 
 

@@ -212,6 +212,10 @@ def test_losses_are_those_of_the_evaluation_and_nobody_votes_on_them(pages, made
     assert [row[0] for row in found[1:3]] == ["learned, one run", "the same, seed frozen"]
     assert found[1][3].startswith(f"{tree['worst']['value']:.2f} [{tree['worst']['low']:.2f},")
     assert [row[0] for row in found[3:]] == [each["name"] for each in tree["references"]]
+    alts = {image.attributes["alt"] for image in pages["hunt"].all("img")}
+    for label, measure in (("average", "average"), ("worst", "worst")):
+        best = min(each[measure] for each in tree["references"] if each[measure] is not None)
+        assert any(f"Learning curve, {label}." in alt and alt.endswith(f": {best:.2f}.") for alt in alts)
     assert "Majority votes" not in [heading.text for heading in pages["hunt"].all("h2")]
 
 
@@ -282,6 +286,14 @@ def test_a_run_that_was_not_evaluated_shows_its_training_and_says_how_to_go_on(p
     assert [heading.text for heading in page.all("h2")] == ["Learning", "Cost of training", "Settings and origin"]
     assert f"es-randomized evaluate {made['not evaluated'].path}" in page.all("main")[0].text
     assert any("to 60.0 % after 6 generations" in image.attributes["alt"] for image in page.all("img"))
+
+
+def test_a_run_that_has_not_begun_has_no_curves(tmp_path):
+    fresh = Made(tmp_path / "fresh", "recall", evaluated=False)
+    pq.write_table(SCHEMA.empty_table(), fresh.path / "metrics.parquet")
+    page = read_html(write_page([fresh.run], tmp_path / "page").read_text())
+    assert [heading.text for heading in page.all("h2")] == ["Cost of training", "Settings and origin"]
+    assert table(page, "What training cost")[1] == ["fresh", "0", *["–"] * 6]
 
 
 def test_a_checkpoint_without_its_table_of_instances_shows_the_rest(pages, made):
