@@ -1,15 +1,17 @@
 """`compare`."""
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import click
 from rich.console import Console
 
+from es_randomized.cli.places import PLACE, Place, reading
+
 
 @click.command("compare")
-@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def compare_command(runs: tuple[Path, ...]) -> None:
+@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=PLACE)
+def compare_command(runs: tuple[Place, ...]) -> None:
     """Are the runs A and B different? Differences on average, at the worst 5 % of the instances and at the worst one.
 
     Two runs (or checkpoints) are run again on the same instances with the same fresh seeds. More than two must fall into
@@ -19,13 +21,14 @@ def compare_command(runs: tuple[Path, ...]) -> None:
     """
     from es_randomized import compilation
     from es_randomized.report.comparison import comparison_table, sentence
-    from es_randomized.runs.folder import RunFolder
 
     if len(runs) < 2:
         raise click.UsageError("two runs are needed, or two groups of them; a run alone is what `evaluate` is for")
     compilation.configure()
-    folders, console = [RunFolder(run) for run in runs], Console()
-    names, comparison = _pair(folders, console) if len(folders) == 2 else _groups(folders)
+    console = Console()
+    with ExitStack() as stack:
+        folders = [stack.enter_context(reading(run)) for run in runs]
+        names, comparison = _pair(folders, console) if len(folders) == 2 else _groups(folders)
     console.print(comparison_table(comparison, *names))
     console.print(sentence(comparison, *names), soft_wrap=True)
 

@@ -1,17 +1,20 @@
 """`report`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from es_randomized.cli.places import PLACE, Place, reading
+
 
 @click.command("report")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PLACE)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder of the page."
 )
-def report_command(runs: tuple[Path, ...], out: Path) -> None:
+def report_command(runs: tuple[Place, ...], out: Path) -> None:
     """Write one page about RUN, or about several runs of one task: OUT/index.html, and its figures as PNG files.
 
     Runs that differ only in their seed are one group and are shown as one curve with its interval. The page needs no
@@ -19,8 +22,8 @@ def report_command(runs: tuple[Path, ...], out: Path) -> None:
     """
     from es_randomized import compilation
     from es_randomized.report.page import write_page
-    from es_randomized.runs.folder import RunFolder
 
     compilation.configure()
-    page = write_page([RunFolder(run) for run in runs], out)
+    with ExitStack() as stack:
+        page = write_page([stack.enter_context(reading(run)) for run in runs], out)
     Console().print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MB)", highlight=False, soft_wrap=True)
