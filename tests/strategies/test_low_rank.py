@@ -33,9 +33,9 @@ def settings(kind="Open_ES", population=16, std=0.1, rank=1, learning_rate=0.1):
 
 def evolution(task, model, kind="Open_ES", rank=2, **plan):
     batch = Batch(instances=4 * task.bundle if isinstance(task, AssociativeRecall) else task.bundle, seeds=3)
-    driver = settings(kind, rank=rank)
+    driver, plan = settings(kind, rank=rank), Plan(chunk=16, **plan)
     return Evolution.of(
-        Experiment(task=task, model=model, driver=driver, batch=batch, budget=Budget(generations=5), plan=Plan(**plan))
+        Experiment(task=task, model=model, driver=driver, batch=batch, budget=Budget(generations=5), plan=plan)
     )
 
 

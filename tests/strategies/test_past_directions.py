@@ -1,5 +1,7 @@
 """Past descent directions against the closed forms of a linear loss, where cos² of estimate and gradient is known."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,12 @@ def strategy(size=SIZE, pairs=PAIRS, rate=0.1, **more):
 
 def told(made, state, generation, loss):
     draw = made.draw(state, generation)
-    return made.tell(draw, loss(np.asarray(made.everyone(draw.sample), np.float64)).astype(np.float32))
+    return made.tell(draw, loss(np.asarray(everyone(made, draw.sample), np.float64)).astype(np.float32))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def everyone(made, sample):
+    return made.everyone(sample)
 
 
 def cos2(a, b):
