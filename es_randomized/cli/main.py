@@ -8,6 +8,7 @@ from rich.console import Console
 
 from es_randomized.cli.branch import branch_command, replay_command
 from es_randomized.cli.compare import compare_command
+from es_randomized.cli.cluster import cluster_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.report import report_command
@@ -38,6 +39,7 @@ def cli() -> None:
       es-randomized branch runs/demo-... --at 100   another run from there
       es-randomized strategies                      what can be named under driver.kind
       es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
+      es-randomized cluster up local                a cluster, to which commands are submitted
     """
 
 
@@ -53,6 +55,7 @@ COMMANDS = (
     reproduce_command,
     branch_command,
     replay_command,
+    cluster_command,
 )
 for command in COMMANDS:
     cli.add_command(command)

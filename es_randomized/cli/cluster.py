@@ -1,0 +1,172 @@
+"""`cluster`: start machines, send them commands, watch and end them, through Ray's own launcher and job server."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+
+@click.group("cluster")
+def cluster_command() -> None:
+    """Start a cluster, send it commands, watch it, end it.
+
+    TARGET names a file of cluster/ (`local` is cluster/local.yaml), is the path of such a file, or the address of a job
+    server that is reachable from here, such as http://127.0.0.1:8265.
+
+    \b
+      es-randomized cluster up local
+      es-randomized cluster submit local train configs/demo.yaml
+      es-randomized cluster logs local --follow
+      es-randomized cluster down local
+    """
+
+
+@cluster_command.command("up")
+@click.argument("target")
+def up_command(target: str) -> None:
+    """Start TARGET, or bring it to what its file says now. It runs, and costs, until `down`."""
+    place = _target(target, create_token=True)
+    console = Console()
+    console.print(f"starting {target} ...")
+    place.up()
+    _print_nodes(target, place, console)
+    click.echo(f"submit a command with: es-randomized cluster submit {target} train configs/demo.yaml")
+
+
+@cluster_command.command("down")
+@click.argument("target")
+def down_command(target: str) -> None:
+    """End TARGET and everything that runs on it. What was not fetched from its machines is lost."""
+    _target(target).down()
+    click.echo(f"{target} is down")
+
+
+@cluster_command.command("submit", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("target")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.pass_context
+def submit_command(context: click.Context, target: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND, as in `train configs/demo.yaml --seed 1`, on TARGET, in a copy of the current folder.
+
+    It goes on when this machine is switched off. Its runs/ is kept on the head node, or give an address such as
+    --run s3://bucket/run.
+    """
+    arguments = _checked(context, list(command))
+    with _jobs(target) as (jobs, place):
+        name = jobs.submit(arguments, place.runs)
+    click.echo(f"submitted {name}\nwatch it with: es-randomized cluster logs {target} {name} --follow")
+
+
+@cluster_command.command("status")
+@click.argument("target")
+def status_command(target: str) -> None:
+    """The machines of TARGET and what was submitted to it."""
+    console = Console()
+    place = _target(target)
+    jobs = _print_nodes(target, place, console)
+    for job in jobs:
+        seconds = (job.ended or time.time()) - job.started
+        console.print(
+            f"  {job.name}  {job.status.lower()}  {seconds:.0f} s  {job.command}", soft_wrap=True, markup=False
+        )
+    if not jobs:
+        console.print("  nothing was submitted yet")
+
+
+@cluster_command.command("logs")
+@click.argument("target")
+@click.argument("job", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job ends; the exit status is then 1 if it failed.")
+def logs_command(target: str, job: str | None, follow: bool) -> None:
+    """What JOB, or else the newest job of TARGET, has written."""
+    with _jobs(target) as (jobs, _):
+        name = jobs.find(job).name
+        if not follow:
+            click.echo(jobs.logs(name), nl=False)
+            return
+        jobs.follow(name, lambda text: click.echo(text, nl=False))
+        status = jobs.find(name).status
+    if status != "SUCCEEDED":
+        click.echo(f"{name} {status.lower()}", err=True)
+        sys.exit(1)
+
+
+@cluster_command.command("stop")
+@click.argument("target")
+@click.argument("job", required=False)
+def stop_command(target: str, job: str | None) -> None:
+    """End JOB, or else the newest job of TARGET; the machines stay. `submit TARGET resume RUN` continues its run."""
+    with _jobs(target) as (jobs, _):
+        name = jobs.find(job).name
+        jobs.stop(name)
+    click.echo(f"stopped {name}")
+
+
+def _target(name: str, create_token: bool = False) -> Any:
+    from es_randomized.errors import ClusterError
+
+    try:
+        from es_randomized.distributed.jobs import authenticate
+        from es_randomized.distributed.targets import target_of
+
+        place = target_of(name)
+        authenticate(create_token)
+        import ray.job_submission  # noqa: F401
+    except ImportError as error:
+        raise ClusterError(f"clusters need Ray: pip install 'ray[default]' ({error})") from None
+    return place
+
+
+@contextmanager
+def _jobs(target: str) -> Iterator[Any]:
+    """The job server of a target, and the target."""
+    place = _target(target)
+    from es_randomized.distributed.jobs import connected
+
+    with place.job_server() as address, connected(address) as jobs:
+        yield jobs, place
+
+
+def _print_nodes(target: str, place: Any, console: Console) -> Any:
+    """Print the machines of a target; returns its jobs."""
+    from es_randomized.distributed.jobs import connected
+
+    with place.job_server() as address, connected(address) as jobs:
+        nodes, submitted = jobs.nodes(), jobs.all()
+    alive = [node for node in nodes if node.alive]
+    totals = {kind: sum(node.resources.get(kind, 0) for node in alive) for kind in ("CPU", "GPU", "TPU")}
+    has = ", ".join(f"{total:g} {kind}" for kind, total in totals.items() if total)
+    lost = f", {len(nodes) - len(alive)} lost" if len(alive) < len(nodes) else ""
+    console.print(f"{target}: {len(alive)} nodes{lost}, {has}; job server and dashboard {address}", soft_wrap=True)
+    return submitted
+
+
+def _checked(context: click.Context, arguments: list[str]) -> list[str]:
+    """The arguments of a command that can run as they are, with the cluster's address where it takes one.
+
+    Raises:
+        ConfigError: there is no such command, or it names something the cluster will not see.
+    """
+    from es_randomized.configuration import load, suggest
+    from es_randomized.errors import ConfigError
+
+    commands = {name: each for name, each in context.find_root().command.commands.items() if name != "cluster"}  # type: ignore[attr-defined]
+    name, *rest = arguments
+    if name not in commands:
+        raise ConfigError(f"{name}: no such command to submit; {suggest(name, list(commands))}")
+    parsed = commands[name].make_context(name, list(rest), parent=context)
+    for parameter in commands[name].params:
+        value = parsed.params.get(parameter.name)
+        if isinstance(parameter, click.Argument) and isinstance(value, Path) and value.is_absolute():
+            raise ConfigError(f"{value}: commands run in a copy of the current folder; give a path inside it")
+    if name == "train":
+        from es_randomized.cli.overrides import parse_overrides
+
+        load(parsed.params["config"], parse_overrides(parsed.args))
+    takes_address = "address" in parsed.params and not (parsed.params["address"] or parsed.params.get("local"))
+    return [*arguments, "--address", "auto"] if takes_address else arguments
