@@ -10,6 +10,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+PATIENCE = 1200.0  # seconds for the machines that `up` waits for
+
 
 @click.group("cluster")
 def cluster_command() -> None:
@@ -34,6 +36,8 @@ def up_command(target: str) -> None:
     console = Console()
     console.print(f"starting {target} ...")
     place.up()
+    with place.job_server() as address:
+        _wait_for_nodes(address, place.nodes, console)
     _print_nodes(target, place, console)
     click.echo(f"submit a command with: es-randomized cluster submit {target} train configs/demo.yaml")
 
@@ -130,6 +134,23 @@ def _jobs(target: str) -> Iterator[Any]:
 
     with place.job_server() as address, connected(address) as jobs:
         yield jobs, place
+
+
+def _wait_for_nodes(address: str, wanted: int, console: Console) -> None:
+    """Wait until the machines that are there from the beginning are: a run takes its kind of accelerator from them."""
+    from es_randomized.distributed.jobs import connected
+
+    deadline, seen = time.monotonic() + PATIENCE, 0
+    while time.monotonic() < deadline:
+        with connected(address) as jobs:
+            there = sum(node.alive for node in jobs.nodes())
+        if there >= wanted:
+            return
+        if there > seen:
+            console.print(f"{there} of {wanted} nodes are there ...")
+            seen = there
+        time.sleep(2.0)
+    console.print(f"{seen} of {wanted} nodes are there after {PATIENCE / 60:.0f} minutes; the launcher goes on trying")
 
 
 def _print_nodes(target: str, place: Any, console: Console) -> Any:

@@ -1,5 +1,6 @@
 """Targets: the clusters that commands go to, each described by a file in cluster/ or reached at an address."""
 
+import copy
 import os
 import re
 import shlex
@@ -27,9 +28,15 @@ TUNNEL_PATIENCE = 60.0
 
 
 class Target(ABC):
-    """A cluster. `runs` is, as shell text, the folder of its head node that keeps the run folders of submitted commands."""
+    """A cluster.
+
+    Attributes:
+        runs: the folder of its head node that keeps the run folders of submitted commands, as shell text.
+        nodes: machines that are there without anybody asking for more, the head among them.
+    """
 
     runs = "~/runs"
+    nodes = 1
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,7 +59,7 @@ class LocalTarget(Target):
 
     def __init__(self, name: str, cluster: str, wanted: local_nodes.LocalNodes) -> None:
         super().__init__(name)
-        self.cluster, self.wanted = cluster, wanted
+        self.cluster, self.wanted, self.nodes = cluster, wanted, wanted.nodes
         self.runs = shlex.quote(str(Path("runs").absolute()))
 
     def up(self) -> None:
@@ -78,9 +85,13 @@ class LaunchedTarget(Target):
     def __init__(self, name: str, path: Path, config: dict[str, Any]) -> None:
         super().__init__(name)
         self.path, self.config, self.kind = path, config, config["provider"]["type"]
+        kinds = config.get("available_node_types", {}).values()
+        hosts = config["provider"].get("worker_ips", [])
+        self.nodes = 1 + len(hosts) + sum(kind.get("min_workers", 0) for kind in kinds)
 
     def up(self) -> None:
         self._check_edited()
+        check_schema(self.config, self.path)
         refuse_open(self.config)
         self._check_credentials()
         for local in self.config.get("file_mounts", {}).values():
@@ -188,6 +199,24 @@ def target_of(name: str) -> Target:
     if not re.fullmatch(r"[\w-]+", cluster):
         raise ConfigError(f"{path}: cluster_name: should be letters, digits, - and _, got {cluster!r}")
     return LocalTarget(name, cluster, settings_of(str(path), local_nodes.LocalNodes, rest))
+
+
+def check_schema(config: dict[str, Any], path: Path) -> None:
+    """Hold a launcher's file against Ray's own schema.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value does not fit.
+    """
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    try:
+        validate_config(prepare_config(copy.deepcopy(config)))
+    except ValidationError as error:
+        place = ".".join(map(str, error.absolute_path))
+        raise ConfigError(f"{path}: {place + ': ' if place else ''}{error.message}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def refuse_open(config: dict[str, Any]) -> None:
