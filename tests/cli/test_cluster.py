@@ -1,0 +1,110 @@
+"""`cluster` without a cluster: what is checked before anything is sent, and one message for what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from es_randomized.cli.cluster import _checked
+from es_randomized.cli.main import cli
+from es_randomized.errors import ConfigError, UserError
+from tests.tools.command import TINY, TINY_GRADIENT
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = str(TINY.relative_to(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def in_a_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "")  # and what the command sets is undone
+        monkeypatch.delenv(name)
+
+
+def checked(*arguments: str) -> list[str]:
+    """What would be sent."""
+    with click.Context(cli) as context:
+        return _checked(context, list(arguments))
+
+
+def test_commands_that_take_the_clusters_address_get_it() -> None:
+    for arguments in (["train", EXPERIMENT, "--driver.population", "8"], ["resume", "runs/there"]):
+        assert checked(*arguments) == [*arguments, "--address", "auto"]
+    for arguments in (
+        ["train", str(TINY_GRADIENT.relative_to(ROOT)), "--local"],
+        ["evaluate", "runs/there"],
+        ["train", EXPERIMENT, "--address", "auto"],
+    ):
+        assert checked(*arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian", EXPERIMENT], r"trian: no such command to submit; did you mean train\?"),
+        (["cluster", "up", "local"], "cluster: no such command to submit"),
+        (["train", str(TINY)], "commands run in a copy of the current folder; give a path inside it"),
+        (["train", "tests/tniy.yaml"], "cannot read the experiment tests/tniy.yaml"),
+        (["train", EXPERIMENT, "--driver.populatoin", "8"], r"unknown key; did you mean population\?"),
+    ],
+)
+def test_what_would_fail_there_is_refused_here(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked(*arguments)
+
+
+def refused(*arguments: str) -> str:
+    """What a command that must fail says."""
+    result = CliRunner().invoke(cli, ["cluster", *arguments])
+    assert isinstance(result.exception, UserError), result.output
+    return str(result.exception)
+
+
+def test_a_cluster_that_is_not_there() -> None:
+    assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused("status", "local")
+    assert "there is no cluster/awz-gpu.yaml; did you mean aws-gpu?" in refused("up", "awz-gpu")
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    message = refused("status", "http://127.0.0.1:9")
+    assert message == "the job server at http://127.0.0.1:9: Failed to connect to Ray at address: http://127.0.0.1:9."
+    assert "is an address: what is there was started by other means" in refused("down", "http://127.0.0.1:9")
+
+
+def test_values_that_are_still_to_be_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    assert "cluster/on-premise.yaml line " in (message := refused("up", "on-premise"))
+    assert message.endswith("put in your own value first: head_ip: YOUR-HEAD")
+
+
+WITHOUT = """
+import sys
+sys.modules[sys.argv.pop(1)] = None
+from es_randomized.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "message"),
+    [
+        ("ray", "local", "clusters need Ray: pip install 'ray[default]'"),
+        ("boto3", "aws-gpu", "clusters on aws need the package boto3: pip install boto3"),
+    ],
+)
+def test_what_is_not_installed(module: str, target: str, message: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT, module, "cluster", "up", target],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
