@@ -1,7 +1,9 @@
 """A cluster of several nodes on this machine: started, used, killed and cleared away, and closed to strangers."""
 
 import http.client
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,12 +18,10 @@ import psutil
 import pytest
 
 from es_randomized.distributed import local_nodes
-from tests.tools.command import TINY, final_snapshot
-from tests.tools.command import run as run_here
+from tests.tools.command import TINY, generations_in
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = "cluster_name: tested\nprovider: {type: local-processes}\nnodes: 2\nobject_store_mib: 80\n"
-TOKEN = {"RAY_AUTH_MODE": "token"}
 # In a process of its own: Ray reads the token once, when it is imported.
 VISITOR = """
 import sys
@@ -30,6 +30,22 @@ try:
     print(len(GcsClient(address=sys.argv[1]).get_all_node_info(timeout=20)), "nodes")
 except Exception as error:
     print("refused", error)
+"""
+
+
+CALLS = """
+import contextlib, io, json, sys
+from es_randomized.cli.main import main
+said, commands = [], sys.argv[1:]
+for command in commands:
+    sys.argv = ["es-randomized", "cluster", *command.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        try:
+            main()
+        except SystemExit as stopped:
+            out.write(f"status {stopped.code}")
+    said.append(out.getvalue())
+print(json.dumps(said))
 """
 
 
@@ -48,25 +64,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         local_nodes.stop("tested")
 
 
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`es-randomized cluster ...` in a folder."""
-    command = [sys.executable, "-m", "es_randomized", "cluster", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
-
-
-def told(folder: Path, *arguments: str) -> str:
-    """What a command that must succeed prints."""
-    result = call(folder, *arguments)
+def calls(folder: Path, *commands: str) -> list[str]:
+    """What `es-randomized cluster ...` says to commands one after the other, in a process that imports Ray once."""
+    result = subprocess.run(
+        [sys.executable, "-c", CALLS, *commands], cwd=folder, capture_output=True, text=True, timeout=200
+    )
     assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-def refused(folder: Path, *arguments: str) -> str:
-    """What a command that must fail says."""
-    result = call(folder, *arguments)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def members(session: int) -> list[psutil.Process]:
@@ -80,37 +84,36 @@ def members(session: int) -> list[psutil.Process]:
 
 
 def test_a_cluster_from_up_to_down(project: Path) -> None:
-    assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused(
-        project, "status", "two.yaml"
+    refused, up, submitted = calls(
+        project, "status two.yaml", "up two.yaml", "submit two.yaml train tiny.yaml --no-evaluate --run runs/sent"
     )
-    assert "two.yaml: 2 nodes, 2 CPU; job server and dashboard http://127.0.0.1:" in told(project, "up", "two.yaml")
+    assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused
+    assert refused.endswith("status 1")
+    assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+    assert "two.yaml: 2 nodes, 2 CPU; job server and dashboard http://127.0.0.1:" in up
+    job = re.search(r"^submitted (train-\S+)$", submitted, re.MULTILINE)
+    assert job, submitted
+
     cluster = local_nodes.running("tested")
     assert cluster is not None
-    assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+    strangers_get_nothing(cluster)
+    log, status = calls(project, "logs two.yaml --follow", "status two.yaml")
+    assert "2 workers ready" in log
+    assert log.endswith("status 0"), log
+    assert f"{job[1]}  succeeded" in status
+    assert generations_in(project / "runs" / "sent") == 12
+
     started = members(cluster.session)
     assert sum(process.name() == "raylet" for process in started) == 2
     listening = [each.laddr.ip for process in started for each in process.net_connections() if each.status == "LISTEN"]
-    assert listening
     assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
-
-    submitted = told(project, "submit", "two.yaml", "train", "tiny.yaml", "--no-evaluate", "--run", "runs/sent")
-    job = submitted.split()[1]
-    strangers_get_nothing(cluster)
-    log = told(project, "logs", "two.yaml", "--follow")
-    assert "2 workers ready" in log
-    assert "finished after 12 generations" in log
-    assert f"{job}  succeeded" in told(project, "status", "two.yaml")
-    run_here("train", project / "tiny.yaml", "--local", "--no-evaluate", "--run", project / "here")
-    assert final_snapshot(project / "runs" / "sent") == final_snapshot(project / "here")
-
     os.kill(cluster.session, signal.SIGKILL)
-    assert "two.yaml has died; clear away what is left" in refused(project, "status", "two.yaml")
-    assert "two.yaml is down" in told(project, "down", "two.yaml")
+    died, down, gone = calls(project, "status two.yaml", "down two.yaml", "status two.yaml")
+    assert "two.yaml has died; clear away what is left" in died
+    assert down.startswith("two.yaml is down")
     assert [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
     assert not Path(cluster.scratch).exists()
-    assert "two.yaml is not running; start it with: es-randomized cluster up two" in refused(
-        project, "status", "two.yaml"
-    )
+    assert "two.yaml is not running; start it with: es-randomized cluster up two.yaml" in gone
 
 
 def strangers_get_nothing(cluster: local_nodes.Running) -> None:
@@ -121,13 +124,15 @@ def strangers_get_nothing(cluster: local_nodes.Running) -> None:
                 urllib.request.urlopen(urllib.request.Request(cluster.job_server + path, headers=headers), timeout=20)
             assert answer.value.code in (http.client.UNAUTHORIZED, http.client.FORBIDDEN)
             answer.value.close()
-    answers = [visit(cluster, {"RAY_AUTH_MODE": "disabled"}), visit(cluster, TOKEN | {"RAY_AUTH_TOKEN": "0" * 64})]
-    assert all(answer.startswith("refused") for answer in answers), answers
-    assert visit(cluster, TOKEN) == "2 nodes"
+    visitors = [
+        visitor(cluster, environment) for environment in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token"})
+    ]
+    without, having = (process.communicate(timeout=100)[0].strip() for process in visitors)
+    assert without.startswith("refused"), without
+    assert having == "2 nodes"
 
 
-def visit(cluster: local_nodes.Running, environment: dict[str, str]) -> str:
-    """What the cluster itself answers a process with this environment that asks for its nodes."""
+def visitor(cluster: local_nodes.Running, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """A process with this environment that asks the cluster itself for its nodes."""
     command = [sys.executable, "-c", VISITOR, cluster.gcs]
-    result = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=100)
-    return result.stdout.strip()
+    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
