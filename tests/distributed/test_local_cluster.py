@@ -10,8 +10,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -33,19 +33,18 @@ except Exception as error:
 """
 
 
-CALLS = """
+# `es-randomized cluster ...` for every line that comes, in one process, as importing Ray takes seconds.
+COMMANDS = """
 import contextlib, io, json, sys
 from es_randomized.cli.main import main
-said, commands = [], sys.argv[1:]
-for command in commands:
-    sys.argv = ["es-randomized", "cluster", *command.split()]
+for line in sys.stdin:
+    sys.argv = ["es-randomized", "cluster", *line.split()]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
         try:
             main()
         except SystemExit as stopped:
             out.write(f"status {stopped.code}")
-    said.append(out.getvalue())
-print(json.dumps(said))
+    print(json.dumps(out.getvalue()), flush=True)
 """
 
 
@@ -64,13 +63,20 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         local_nodes.stop("tested")
 
 
-def calls(folder: Path, *commands: str) -> list[str]:
-    """What `es-randomized cluster ...` says to commands one after the other, in a process that imports Ray once."""
-    result = subprocess.run(
-        [sys.executable, "-c", CALLS, *commands], cwd=folder, capture_output=True, text=True, timeout=200
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+@contextmanager
+def prompt(folder: Path) -> Iterator[Callable[[str], str]]:
+    """Give commands to `es-randomized cluster` in a folder and get what it says."""
+    command = [sys.executable, "-c", COMMANDS]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        answers, questions = process.stdout, process.stdin
+        assert answers
+        assert questions
+
+        def say(line: str) -> str:
+            print(line, file=questions, flush=True)
+            return str(json.loads(answers.readline()))
+
+        yield say
 
 
 def members(session: int) -> list[psutil.Process]:
@@ -84,36 +90,41 @@ def members(session: int) -> list[psutil.Process]:
 
 
 def test_a_cluster_from_up_to_down(project: Path) -> None:
-    refused, up, submitted = calls(
-        project, "status two.yaml", "up two.yaml", "submit two.yaml train tiny.yaml --no-evaluate --run runs/sent"
-    )
-    assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused
-    assert refused.endswith("status 1")
-    assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
-    assert "two.yaml: 2 nodes, 2 CPU; job server and dashboard http://127.0.0.1:" in up
-    job = re.search(r"^submitted (train-\S+)$", submitted, re.MULTILINE)
-    assert job, submitted
+    with prompt(project) as say:
+        refused = say("status two.yaml")
+        assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused
+        assert refused.endswith("status 1")
+        assert "two.yaml: 2 nodes, 2 CPU; job server and dashboard http://127.0.0.1:" in say("up two.yaml")
+        assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+        submitted = say("submit two.yaml train tiny.yaml --no-evaluate --run runs/sent")
+        job = re.search(r"^submitted (train-\S+)$", submitted, re.MULTILINE)
+        assert job, submitted
+        cluster = local_nodes.running("tested")
+        assert cluster is not None
+        strangers_get_nothing(cluster)
+        log = say("logs two.yaml --follow")
+        assert "2 workers ready" in log
+        assert log.endswith("status 0"), log
+        assert f"{job[1]}  succeeded" in say("status two.yaml")
+        assert generations_in(project / "runs" / "sent") == 12
 
-    cluster = local_nodes.running("tested")
-    assert cluster is not None
-    strangers_get_nothing(cluster)
-    log, status = calls(project, "logs two.yaml --follow", "status two.yaml")
-    assert "2 workers ready" in log
-    assert log.endswith("status 0"), log
-    assert f"{job[1]}  succeeded" in status
-    assert generations_in(project / "runs" / "sent") == 12
+        started = members(cluster.session)
+        assert sum(process.name() == "raylet" for process in started) == 2
+        assert listening(started) == {"127.0.0.1"}
+        os.kill(cluster.session, signal.SIGKILL)
+        assert "two.yaml has died; clear away what is left" in say("status two.yaml")
+        assert say("down two.yaml").startswith("two.yaml is down")
+        assert [
+            process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ] == []
+        assert not Path(cluster.scratch).exists()
+        assert "two.yaml is not running; start it with: es-randomized cluster up two.yaml" in say("status two.yaml")
 
-    started = members(cluster.session)
-    assert sum(process.name() == "raylet" for process in started) == 2
-    listening = [each.laddr.ip for process in started for each in process.net_connections() if each.status == "LISTEN"]
-    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
-    os.kill(cluster.session, signal.SIGKILL)
-    died, down, gone = calls(project, "status two.yaml", "down two.yaml", "status two.yaml")
-    assert "two.yaml has died; clear away what is left" in died
-    assert down.startswith("two.yaml is down")
-    assert [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
-    assert not Path(cluster.scratch).exists()
-    assert "two.yaml is not running; start it with: es-randomized cluster up two.yaml" in gone
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """Addresses that processes listen on."""
+    connections = [each for process in processes for each in process.net_connections()]
+    return {each.laddr.ip.removeprefix("::ffff:") for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def strangers_get_nothing(cluster: local_nodes.Running) -> None:
