@@ -147,3 +147,27 @@ def visitor(cluster: local_nodes.Running, environment: dict[str, str]) -> subpro
     """A process with this environment that asks the cluster itself for its nodes."""
     command = [sys.executable, "-c", VISITOR, cluster.gcs]
     return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")
+def test_with_tls_a_token_alone_opens_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificates are made as docs/cluster.md says."""
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    recipe = re.search(r"```sh\n(openssl req.*?)```", text, re.DOTALL)
+    assert recipe
+    subprocess.run(["sh", "-e", "-c", recipe[1]], cwd=project, check=True, capture_output=True, timeout=60)
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    for name, file in (("SERVER_CERT", "node.crt"), ("SERVER_KEY", "node.key"), ("CA_CERT", "ca.crt")):
+        monkeypatch.setenv(f"RAY_TLS_{name}", str(project / file))
+    (project / "one.yaml").write_text(CLUSTER.replace("nodes: 2", "nodes: 1"))
+    with prompt(project) as say:
+        assert "one.yaml: 1 nodes, 1 CPU" in say("up one.yaml")
+    cluster = local_nodes.running("tested")
+    assert cluster is not None
+    token, impatient = {"RAY_AUTH_MODE": "token"}, {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+    ways = (token, token | impatient | {"RAY_USE_TLS": "0"}, {"RAY_AUTH_MODE": "disabled"})
+    visitors = [visitor(cluster, environment) for environment in ways]
+    both, token_only, certificate_only = (process.communicate(timeout=100)[0].strip() for process in visitors)
+    assert both == "1 nodes"
+    assert "nodes" not in token_only  # Ray ends a process that gets no answer
+    assert certificate_only.startswith("refused"), certificate_only
