@@ -161,6 +161,9 @@ def strict(schema: Any) -> Any:
 
 def test_roles_on_aws_are_narrow() -> None:
     """No action on everything but those that cannot be narrowed, and machines are ended by the cluster's tag only."""
+    assert not re.search(
+        r"(: |- )[&*]\w", (FOLDER / "aws-iam.yaml").read_text()
+    )  # CloudFormation takes no YAML aliases
     resources = tree("aws-iam")["Resources"]
     statements = [
         each
