@@ -163,7 +163,8 @@ def _print_nodes(target: str, place: Any, console: Console) -> Any:
     totals = {kind: sum(node.resources.get(kind, 0) for node in alive) for kind in ("CPU", "GPU", "TPU")}
     has = ", ".join(f"{total:g} {kind}" for kind, total in totals.items() if total)
     lost = f", {len(nodes) - len(alive)} lost" if len(alive) < len(nodes) else ""
-    console.print(f"{target}: {len(alive)} nodes{lost}, {has}; job server and dashboard {address}", soft_wrap=True)
+    count = f"{len(alive)} node{'s' if len(alive) > 1 else ''}"
+    console.print(f"{target}: {count}{lost}, {has}; job server and dashboard {address}", soft_wrap=True)
     return submitted
 
 

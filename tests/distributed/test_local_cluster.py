@@ -161,7 +161,7 @@ def test_with_tls_a_token_alone_opens_nothing(project: Path, monkeypatch: pytest
         monkeypatch.setenv(f"RAY_TLS_{name}", str(project / file))
     (project / "one.yaml").write_text(CLUSTER.replace("nodes: 2", "nodes: 1"))
     with prompt(project) as say:
-        assert "one.yaml: 1 nodes, 1 CPU" in say("up one.yaml")
+        assert "one.yaml: 1 node, 1 CPU" in say("up one.yaml")
     cluster = local_nodes.running("tested")
     assert cluster is not None
     token, impatient = {"RAY_AUTH_MODE": "token"}, {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
