@@ -152,6 +152,7 @@ def connected(address: str) -> Iterator[Jobs]:
     """
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
+    from ray.util.state.exception import RayStateApiException
 
     logging.disable(logging.WARNING)  # Ray lists every file it does not send
     try:
@@ -161,7 +162,7 @@ def connected(address: str) -> Iterator[Jobs]:
             f"the cluster at {address} does not accept this token; take the one it was started with: its ~/.ray/auth_token, "
             f"or set one of {', '.join(TOKENS)}"
         ) from None
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"the job server at {address}: {str(error).strip().splitlines()[0]}") from error
+    except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
+        raise ClusterError(f"the job server at {address}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
     finally:
         logging.disable(logging.NOTSET)

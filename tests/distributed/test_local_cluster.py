@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from es_randomized.distributed import local_nodes
-from tests.tools.command import TINY, generations_in
+from tests.tools.command import TINY, generations_in, wait_until
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = "cluster_name: tested\nprovider: {type: local-processes}\nnodes: 2\nobject_store_mib: 80\n"
@@ -112,6 +112,7 @@ def test_a_cluster_from_up_to_down(project: Path) -> None:
         assert sum(process.name() == "raylet" for process in started) == 2
         assert listening(started) == {"127.0.0.1"}
         os.kill(cluster.session, signal.SIGKILL)
+        wait_until(lambda: not cluster.alive, "the death of the process that holds the nodes")
         assert "two.yaml has died; clear away what is left" in say("status two.yaml")
         assert say("down two.yaml").startswith("two.yaml is down")
         assert [
