@@ -163,6 +163,7 @@ def connected(address: str) -> Iterator[Jobs]:
             f"or set one of {', '.join(TOKENS)}"
         ) from None
     except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
-        raise ClusterError(f"the job server at {address}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ClusterError(f"the job server at {address}: {reason}") from error
     finally:
         logging.disable(logging.NOTSET)
