@@ -7,8 +7,8 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.branch import branch_command, replay_command
-from es_randomized.cli.compare import compare_command
 from es_randomized.cli.cluster import cluster_command
+from es_randomized.cli.compare import compare_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.report import report_command
