@@ -30,7 +30,7 @@ from es_randomized.strategies.strategy import Draw, Parts
 IN_HAND = 2
 DEATHS_PER_UNIT = 3
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
-SMALL = 2**16  # bytes that go with every call; more of them go once to every machine, into its shared memory
+SMALL = 2**12  # bytes that go with every call; more of them go once to every machine, into its shared memory
 TICK = 0.1  # seconds between looks at who is late
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
 NEWS = 60.0  # seconds without any worker before the log says so again
