@@ -1,6 +1,6 @@
 """Members side by side: low-rank ones that share their matrix products against plain inference and against full-rank ones.
 
-    python -m benchmarks.low_rank [--width 512] [--members 128]
+    python -m benchmarks.low_rank [--width 256] [--members 64]
 
 All evaluate as many cases of one model, one per member, where sharing pays: plain inference has the same weights for all,
 rank-1 members M x + A (B x), full-rank members matrices of their own. Medians of interleaved rounds; noise is drawn inside.
@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.record import record
 
-ROUNDS = 9
+ROUNDS = 7
 
 
 def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
@@ -61,8 +61,8 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--members", type=int, default=128)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--members", type=int, default=64)
     arguments = parser.parse_args()
     from es_randomized import compilation
 
