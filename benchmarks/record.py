@@ -17,3 +17,9 @@ def record(script: str, results: Any) -> Path:
         json.dumps({"hardware": hardware(), "provenance": provenance(), "results": results}, indent=1) + "\n"
     )
     return path
+
+
+def recorded(script: str) -> dict[str, Any]:
+    """The results written last, if any."""
+    path = RESULTS / f"{script}.json"
+    return dict(json.loads(path.read_text())["results"]) if path.exists() else {}
