@@ -59,7 +59,7 @@ class RayEvaluator(Evaluator):
         claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}") if self._kind == "CPU" else None
         self._arguments = (dump(evolution.experiment), claims, devices)
         self._step = 0
-        self._message: Any = None
+        self._sent: tuple[Draw, Any] | None = None  # a generation's update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
@@ -80,10 +80,8 @@ class RayEvaluator(Evaluator):
         return len(self.pool.ready) * self.devices
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        message = self.evolution.strategy.message(draw)
-        self._message = _shared(message, sum(array.nbytes for array in message))
         shape = (self.evolution.chunk_rows, self.evolution.strategy.signs)
-        results = self._all("evaluate", draw.generation, len(self.evolution.chunks))
+        results = self._all("evaluate", draw, len(self.evolution.chunks))
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
@@ -98,15 +96,16 @@ class RayEvaluator(Evaluator):
             self._updated_here = here
         if here:
             return parts.here(draw.sample, shaped)
-        results = self._all("parts", draw.generation, parts.count, _shared(shaped, shaped.nbytes))
+        results = self._all("parts", draw, parts.count, _shared(shaped, shaped.nbytes))
         return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]
 
     def close(self) -> None:
         self.pool.close()
 
-    def _all(self, method: str, generation: int, units: int, *arguments: Any) -> list[bytes]:
-        """Results of all units of one step, in order."""
+    def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
+        """Results of all units of one step of a generation, in order."""
         self._step += 1
+        generation, arguments = draw.generation, (self._message_of(draw), *arguments)
         work, heard = Work(units), time.monotonic()
         while not work.complete:
             now = time.monotonic()
@@ -128,6 +127,13 @@ class RayEvaluator(Evaluator):
             log.info("%d units of generation %d were issued twice because they were late", work.again, generation)
         return [work.results[unit] for unit in range(units)]
 
+    def _message_of(self, draw: Draw) -> Any:
+        """What workers need to make the sample of a draw; put into shared memory once, if it is large."""
+        if self._sent is None or self._sent[0] is not draw:
+            message = self.evolution.strategy.message(draw)
+            self._sent = draw, _shared(message, sum(array.nbytes for array in message))
+        return self._sent[1]
+
     def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
         for depth in range(IN_HAND):
             for remote in self.pool.ready:
@@ -135,7 +141,7 @@ class RayEvaluator(Evaluator):
                     now = time.monotonic()
                     units = work.take(self._portion(method, work), now, idle=depth == 0)
                     if units:
-                        reference = getattr(remote.actor, method).remote(generation, self._message, *arguments, units)
+                        reference = getattr(remote.actor, method).remote(generation, *arguments, units)
                         remote.calls[reference] = Call(self._step, units, now)
 
     def _portion(self, method: str, work: Work) -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_pa
     assert "2 workers ready" in result.stdout
     assert "computed by workers" in (folder / "run.log").read_text()
     assert (folder / "experiment.yaml").read_text() == (reference / "experiment.yaml").read_text()
+    assert final_snapshot(folder) == final_snapshot(reference)
+    shutil.rmtree(folder / "snapshots")
+    (folder / "snapshots").mkdir()
+    result = run("resume", folder, "--no-evaluate", RAY_OVERRIDE_RESOURCES=accelerators)  # all updates from the journal
+    assert result.returncode == 0, result.stderr
     assert final_snapshot(folder) == final_snapshot(reference)
 
 
