@@ -70,6 +70,14 @@ class Running:
         except psutil.NoSuchProcess:
             return False
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the session's id belongs to another program by now, so that nothing of the cluster is left."""
+        try:
+            return psutil.Process(self.session).create_time() != self.created
+        except psutil.NoSuchProcess:
+            return False
+
 
 def folder_of(name: str) -> Path:
     """Where the cluster `name` keeps its state: the user's state folder, as the XDG base directory specification has it."""
@@ -124,7 +132,8 @@ def stop(name: str) -> None:
     found = running(name)
     if found is None:
         raise ClusterError(f"there is no cluster {name}: nothing to end")
-    _end(found.session)
+    if not found.replaced:
+        _end(found.session)
     shutil.rmtree(found.scratch, ignore_errors=True)
     shutil.rmtree(folder_of(name), ignore_errors=True)
 

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -172,3 +173,20 @@ def test_with_tls_a_token_alone_opens_nothing(project: Path, monkeypatch: pytest
     assert both == "1 nodes"
     assert "nodes" not in token_only  # Ray ends a process that gets no answer
     assert certificate_only.startswith("refused"), certificate_only
+
+
+def test_a_program_that_got_the_old_id_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    began = psutil.Process(stranger.pid).create_time()
+    old = local_nodes.Running(stranger.pid, began - 1000.0, "", "", str(tmp_path / "scratch"))
+    folder = local_nodes.folder_of("old")
+    folder.mkdir(parents=True)
+    (folder / "cluster.json").write_text(json.dumps(asdict(old)))
+    try:
+        local_nodes.stop("old")
+        assert stranger.poll() is None
+        assert not folder.exists()
+    finally:
+        stranger.kill()
+        stranger.wait()
