@@ -46,9 +46,7 @@ def new_run(address: str, seconds: float = SECONDS) -> Iterator[RunFolder]:
         RunFolderError: there is a run already, or something else.
         StorageError: the store cannot be reached or refuses, before the block begins or when all is done.
     """
-    remote, folder = Remote.at(address), copy_of(address)
-    _refuse_existing(remote, folder)
-    with _mirrored(remote, folder, seconds):
+    with _mirrored(address, _refuse_existing, seconds) as folder:
         yield folder
 
 
@@ -60,9 +58,7 @@ def training(address: str, seconds: float = SECONDS) -> Iterator[RunFolder]:
         RunFolderError: there is no run, or another machine trains it.
         StorageError: the store cannot be reached or refuses, before the block begins or when all is done.
     """
-    remote, folder = Remote.at(address), copy_of(address)
-    _check_exists(remote, folder)
-    with _mirrored(remote, folder, seconds):
+    with _mirrored(address, _check_exists, seconds) as folder:
         yield folder
 
 
@@ -90,13 +86,15 @@ def reading(address: str, results: bool = False) -> Iterator[RunFolder]:
 
 
 @contextmanager
-def _mirrored(remote: Remote, folder: RunFolder, seconds: float) -> Iterator[None]:
+def _mirrored(address: str, check: Callable[[Remote, RunFolder], None], seconds: float) -> Iterator[RunFolder]:
+    remote, folder = Remote.at(address), copy_of(address)
+    check(remote, folder)
     with _owned(folder) as copy, Lease(remote, copy, seconds, _thread.interrupt_main) as held:
         _fetch(remote, folder)
         mirror = Mirror(folder, remote)
         try:
             with repeating(_patient(mirror, held), seconds):
-                yield
+                yield folder
         except BaseException as error:
             if held.lost:
                 raise held.lost from None
