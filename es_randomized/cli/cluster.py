@@ -184,8 +184,10 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
     parsed = commands[name].make_context(name, list(rest), parent=context)
     for parameter in commands[name].params:
         value = parsed.params.get(parameter.name)
-        if isinstance(parameter, click.Argument) and isinstance(value, Path) and value.is_absolute():
-            raise ConfigError(f"{value}: commands run in a copy of the current folder; give a path inside it")
+        places = value if isinstance(value, tuple) else (value,)
+        outside = [place for place in places if isinstance(place, Path) and place.is_absolute()]
+        if isinstance(parameter, click.Argument) and outside:
+            raise ConfigError(f"{outside[0]}: commands run in a copy of the current folder; give a path inside it")
     if name == "train":
         from es_randomized.cli.overrides import parse_overrides
 

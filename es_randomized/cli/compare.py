@@ -39,7 +39,7 @@ def _pair(folders: list[Any], console: Console) -> tuple[list[str], Any]:
 
     trained = [newest(folder) for folder in folders]
     console.print("running both on the same instances and seeds ...")
-    return [str(folder.path) for folder in folders], compare_runs(*trained)
+    return [folder.name for folder in folders], compare_runs(*trained)
 
 
 def _groups(folders: list[Any]) -> tuple[list[str], Any]:

@@ -59,12 +59,12 @@ def _refuse_other(group: Group, first: Group, folder: RunFolder, experiment: Exp
     """Refuse what would count one training twice, or compare numbers of different meaning."""
     if experiment.seed in group.runs:
         raise ConfigError(
-            f"{group.runs[experiment.seed].path} and {folder.path} are the same experiment with the same seed "
+            f"{group.runs[experiment.seed].name} and {folder.name} are the same experiment with the same seed "
             f"{experiment.seed}, so they are one run; leave one of them out"
         )
     if experiment.task != first.experiment.task:
         raise ConfigError(
-            f"{folder.path} has another task than {next(iter(first.runs.values())).path}, so their numbers mean different "
+            f"{folder.name} has another task than {next(iter(first.runs.values())).name}, so their numbers mean different "
             "things; name runs of one task"
         )
 

@@ -40,14 +40,14 @@ def stored(folder: RunFolder) -> Stored | None:
         instances = pq.read_table(folder.evaluation_table) if folder.evaluation_table.exists() else None
     except (ValueError, pa.ArrowInvalid) as error:
         raise RunFolderError(
-            f"the evaluation in {folder.path} is damaged ({error}); write it again: {command(folder)}"
+            f"the evaluation in {folder.name} is damaged ({error}); write it again: {command(folder)}"
         ) from None
     return Stored(summary, instances)
 
 
 def command(folder: RunFolder) -> str:
     """What makes an evaluation that is missing."""
-    return f"es-randomized evaluate {folder.path}"
+    return f"es-randomized evaluate {folder.name}"
 
 
 def score_of(summary: Tree, instances: pa.Table) -> Score:
