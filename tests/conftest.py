@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Half of the suite's time is LLVM's optimisation of small programs that run once. Without it they compute the same: the golden
-# traces, made with it, agree to the last digit. Commands that tests run inherit this.
+# Three tenths of the suite's time is LLVM's optimisation of small programs that run once. Without it they compute the same:
+# the golden traces, made with it, agree to the last digit. Commands that tests run inherit this.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 import hypothesis
