@@ -1,5 +1,6 @@
 """One machine trains what is at an address, and whoever is too late or too slow is told so."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_what_a_crash_left_is_taken(store: FaultyStore) -> None:
 def test_a_crash_of_this_copy_needs_no_waiting(store: FaultyStore) -> None:
     lease(store, "here", seconds=1e6)._write()
     with lease(store, "here", seconds=1e6):
-        pass
+        assert json.loads(store.remote().read(NAME))["copy"] == "here"
 
 
 @pytest.mark.parametrize("how", ["taken over", "deleted"])
