@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from es_randomized import rng
+from es_randomized.strategies.threefry import WORD, threefry
 
-WORD = 32  # random bits in one draw of threefry
 HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
 
 
@@ -141,11 +140,8 @@ def _bits(
     column = jnp.asarray(first, jnp.uint32) + jnp.arange(width, dtype=jnp.uint32)
     counter = low[:, None] + column[None]
     carry = (counter < low[:, None]).astype(jnp.uint32)
-    one, two = jax.random.key_data(key)
-    first_half, second_half = threefry2x32_p.bind(
-        jnp.broadcast_to(one, counter.shape), jnp.broadcast_to(two, counter.shape), high[:, None] + carry, counter
-    )
-    return first_half ^ second_half
+    one, two = threefry(jax.random.key_data(key), high[:, None] + carry, counter)
+    return one ^ two
 
 
 def _product(a: UInt32[Array, " row"], b: np.uint32) -> tuple[UInt32[Array, " row"], UInt32[Array, " row"]]:
