@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int, Key, Shaped, UInt32
 
 from es_randomized import rng
 from es_randomized.strategies.threefry import WORD, threefry
@@ -87,7 +87,7 @@ class Normal(Noise):
     def block(
         self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
     ) -> Float[Array, "row width"]:
-        return _normal(_bits(key, rows, self.columns, first, width))
+        return _halves(lambda start, size: _normal(_bits(key, rows, self.columns, start, size)), first, width)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,13 @@ class Signs(Noise):
     def block(
         self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
     ) -> Float[Array, "row width"]:
-        words = _bits(key, rows, -(-self.columns // WORD), first // WORD, -(-width // WORD))
-        bits = (words[:, :, None] >> np.arange(WORD, dtype=np.uint32)[None, None]) & np.uint32(1)
+        words_of_a_row = -(-self.columns // WORD)
+
+        def words(start: Any, size: int) -> UInt32[Array, "row word"]:
+            return _bits(key, rows, words_of_a_row, start, size)
+
+        drawn = _halves(words, first // WORD, -(-width // WORD))
+        bits = (drawn[:, :, None] >> np.arange(WORD, dtype=np.uint32)[None, None]) & np.uint32(1)
         return (2.0 * bits.astype(jnp.float32) - 1.0).reshape(len(rows), -1)[:, :width]
 
 
@@ -130,6 +135,14 @@ class Table(Noise):
 
 
 NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "signs": Signs, "table": Table}
+
+
+def _halves(draw: Callable[[Any, int], Array], first: Any, width: int) -> Shaped[Array, "row width"]:
+    """`draw(first, width)`, half of it at a time: XLA vectorises such a loop for CPUs only where it fills a part of an array."""
+    half = -(-width // 2)
+    starts = jnp.asarray(first, jnp.int32) + half * jnp.arange(2, dtype=jnp.int32)
+    parts = jax.lax.map(lambda start: draw(start, half), starts)
+    return jnp.concatenate([parts[0], parts[1]], axis=1)[:, :width]
 
 
 def _bits(
