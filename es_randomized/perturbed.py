@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -52,5 +53,14 @@ class Perturbed:
         """The matrices of a stack."""
         return (Perturbed(*parts) for parts in zip(self.mean, self.left, self.right, strict=True))
 
+    def centred(self) -> "Perturbed":
+        """One matrix, no stack, without the mean over its outputs."""
+        return Perturbed(centred(self.mean), centred(self.left), self.right)
+
 
 Matrix = Any  # an array or a `Perturbed`
+
+
+def centred(weight: Matrix) -> Matrix:
+    """A matrix [out, in], or a vector [out], without the mean over its outputs: what it gives has zero mean."""
+    return weight.centred() if isinstance(weight, Perturbed) else weight - jnp.mean(weight, axis=0, keepdims=True)

@@ -1,4 +1,7 @@
-"""Attention patterns: which nodes a node may look at. Arrays are `[feature, node, case]`.
+"""Attention patterns: which nodes a node may look at.
+
+Arrays are `[feature, column]` with a column for every token, node by node: column = node · cases + case. Long rows are what
+makes the vector operations of a CPU fast: with nodes and cases as axes of their own the same ones take three times as long.
 
 A pattern takes one head's `Head` and the normalised tokens and returns what attention adds to each of them. `ring` takes
 the products KᵀQ and OV, formed once per member, so that it costs two matrix products per token instead of four; for
@@ -34,14 +37,9 @@ class Head(NamedTuple):
     output: Matrix  # [width, key]
 
 
-def contract(matrix: Matrix, x: Float[Array, "in *rest"]) -> Float[Array, "out *rest"]:
-    """`matrix @ x` over the feature axis."""
-    return (matrix @ x.reshape(x.shape[0], -1)).reshape(matrix.shape[0], *x.shape[1:])
-
-
-def project(matrix: Matrix | None, x: Float[Array, "in *rest"]) -> Array:
+def project(matrix: Matrix | None, x: Float[Array, "in column"]) -> Array:
     """`matrix @ x`, with None as the identity."""
-    return x if matrix is None else contract(matrix, x)
+    return x if matrix is None else matrix @ x
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -81,32 +79,29 @@ def _like(target: Array, spread: Array, other: Array) -> Array:
 multiply_sum.defvjp(_forward, _backward)
 
 
-def ring(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float[Array, "width node case"]:
+def ring(head: Head, x: Float[Array, "width column"], cases: int, softmax: bool) -> Float[Array, "width column"]:
     """Each node attends to its two neighbours on a cycle, not to itself.
 
     Softmax over two is a sigmoid of the difference of their scores.
     """
     score = head.query if head.key is None else head.key.mT @ head.query
     message = head.output if head.value is None else head.output @ head.value
-    around = jnp.concatenate([x[:, -1:], x, x[:, :1]], axis=1)
-    query = contract(score, x)
+    around = jnp.concatenate([x[:, -cases:], x, x[:, :cases]], axis=1)
+    before, after, query = around[:, : -2 * cases], around[:, 2 * cases :], score @ x
     if not softmax:
-        before, after = around[:, :-2], around[:, 2:]
-        weighted = before * _dot(query, before) + after * _dot(query, after)
-        return contract(message, weighted)
-    before, step = around[:, :-2], around[:, 2:] - around[:, :-2]
-    gate = jax.nn.sigmoid(_dot(query, step))
-    return contract(message, before + gate * step)
+        return message @ (before * _dot(query, before) + after * _dot(query, after))
+    gate = jax.nn.sigmoid(_dot(query, after - before))
+    return message @ (before + gate * (after - before))
 
 
-def causal(head: Head, x: Float[Array, "width node case"], softmax: bool) -> Float[Array, "width node case"]:
+def causal(head: Head, x: Float[Array, "width column"], cases: int, softmax: bool) -> Float[Array, "width column"]:
     """Each node attends to itself and all nodes before it."""
-    return _masked(head, x, x, np.tri(x.shape[1], dtype=bool), softmax)
+    return _masked(head, x, x, cases, np.tri(x.shape[1] // cases, dtype=bool), softmax)
 
 
 def store(
-    head: Head, x: Float[Array, "width node case"], softmax: bool, stored: int, silent: int
-) -> Float[Array, "width read case"]:
+    head: Head, x: Float[Array, "width column"], cases: int, softmax: bool, stored: int, silent: int
+) -> Float[Array, "width read"]:
     """The first `stored` nodes are a causal sequence; each of the others attends to all of them and to itself.
 
     So every reader gets what it would get as the last token of the sequence, at the price of one sequence for all.
@@ -114,37 +109,44 @@ def store(
     Args:
         silent: leading nodes whose result nobody reads; 0 or `stored`.
     """
-    readers = x.shape[1] - stored
+    readers = x.shape[1] // cases - stored
     sees = np.concatenate([np.tri(stored, dtype=bool), np.ones((readers, stored), bool)])
     own = np.concatenate([np.zeros(stored, bool), np.ones(readers, bool)])
-    return _masked(head, x[:, silent:], x[:, :stored], sees[silent:], softmax, own[silent:])
+    read, sources = x[:, silent * cases :], x[:, : stored * cases]
+    return _masked(head, read, sources, cases, sees[silent:], softmax, own[silent:])
 
 
 def _masked(
     head: Head,
-    x: Float[Array, "width query case"],
-    source: Float[Array, "width source case"],
+    x: Float[Array, "width column"],
+    source: Float[Array, "width other"],
+    cases: int,
     sees: Bool[np.ndarray, "query source"],
     softmax: bool,
     own: Bool[np.ndarray, " query"] | None = None,
-) -> Float[Array, "width query case"]:
+) -> Float[Array, "width column"]:
     """Attention of x to the sources it sees and, where `own` says so, to itself."""
-    query, key, value = project(head.query, x), project(head.key, source), project(head.value, source)
+
+    def nodes(y: Float[Array, "key column"]) -> Float[Array, "key node case"]:
+        return y.reshape(y.shape[0], -1, cases)
+
+    query, key = nodes(project(head.query, x)), nodes(project(head.key, source))
+    value = nodes(project(head.value, source))
     scores = multiply_sum(query[:, :, None], key[:, None], axis=0)
     if own is not None:
-        own_score = jnp.sum(query * project(head.key, x), axis=0)
+        own_score = jnp.sum(query * nodes(project(head.key, x)), axis=0)
         scores = jnp.concatenate([scores, own_score[:, None]], axis=1)
         sees = np.concatenate([sees, own[:, None]], axis=1)
     weights = _normalised(scores, sees) if softmax else jnp.where(sees[..., None], scores, 0.0)
     attended = multiply_sum(value[:, None], weights[None, :, : value.shape[1]], axis=2)
     if own is not None:
-        attended += project(head.value, x) * weights[None, :, -1]
-    return contract(head.output, attended)
+        attended += nodes(project(head.value, x)) * weights[None, :, -1]
+    return head.output @ attended.reshape(attended.shape[0], -1)
 
 
 def _normalised(scores: Float[Array, "query source case"], sees: Bool[np.ndarray, "query source"]) -> Array:
     return jax.nn.softmax(jnp.where(sees[..., None], scores, -jnp.inf), axis=1)
 
 
-def _dot(a: Float[Array, "width node case"], b: Float[Array, "width node case"]) -> Float[Array, "1 node case"]:
+def _dot(a: Float[Array, "width column"], b: Float[Array, "width column"]) -> Float[Array, "1 column"]:
     return jnp.sum(a * b, axis=0, keepdims=True)

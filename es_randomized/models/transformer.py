@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
-from es_randomized.models.attention import Head, causal, contract, project, ring, store
+from es_randomized.models.attention import Head, causal, project, ring, store
 from es_randomized.models.memory import MEMORIES
+from es_randomized.perturbed import centred
 from es_randomized.policy import Interface, Memory, Policy, Weights
 from es_randomized.settings import settings
 
@@ -115,21 +116,27 @@ class Transformer:
 
 @dataclass(frozen=True)
 class TransformerPolicy(Policy):
-    """A transformer with its weights."""
+    """A transformer with its weights.
+
+    The tokens between blocks are read through layer norms alone, which take their mean away. So whatever writes into them is
+    centred beforehand, a small matrix once per member, and a norm is one factor per column, applied after the next product.
+    """
 
     model: Transformer
     weights: Weights
     interface: Interface
 
     def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
-        x = self._embedded(tokens)
+        cases = tokens.shape[-1]
+        x = self._embedded(tokens.reshape(tokens.shape[0], -1))
         for index, block in enumerate(self.weights["blocks"]):
             last = index == self.model.blocks - 1
             silent = self.interface.stored if last else 0
-            normed = _norm(x)
-            x = x[:, silent:] + sum(self._attend(head, normed, silent) for head in self.model.heads_of(block))
+            normed = x * _scale(x)
+            added = sum(self._attend(head, normed, cases, silent) for head in self._heads(block))
+            x = x[:, silent * cases :] + added
             x = x + self._mlp(block, x)
-        return self._read(x)
+        return self._read(x).reshape(self.interface.outputs, -1, cases)
 
     def empty(self, cases: int) -> Memory:
         size = self.model.key or self.model.width
@@ -141,7 +148,7 @@ class TransformerPolicy(Policy):
     ) -> tuple[Float[Array, "output case"], Memory]:
         x, layers = self._embedded(token), []
         for block, layer in zip(self.weights["blocks"], memory, strict=True):
-            added, layer = self._remember(self.model.heads_of(block), layer, _norm(x), slot, active)
+            added, layer = self._remember(self._heads(block), layer, x * _scale(x), slot, active)
             x = x + added
             x = x + self._mlp(block, x)
             layers.append(layer)
@@ -153,11 +160,14 @@ class TransformerPolicy(Policy):
     def branch(self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> Memory:
         return [layer.branch(trace, slots, parents) for layer, trace in zip(memory, traces, strict=True)]
 
-    def _attend(self, head: Head, x: Float[Array, "width node case"], silent: int) -> Array:
+    def _heads(self, block: Weights) -> list[Head]:
+        return [head._replace(output=centred(head.output)) for head in self.model.heads_of(block)]
+
+    def _attend(self, head: Head, x: Float[Array, "width column"], cases: int, silent: int) -> Array:
         softmax = self.model.attention == "softmax"
         if self.interface.pattern == "store":
-            return store(head, x, softmax, self.interface.stored, silent)
-        return {"ring": ring, "causal": causal}[self.interface.pattern](head, x, softmax)
+            return store(head, x, cases, softmax, self.interface.stored, silent)
+        return {"ring": ring, "causal": causal}[self.interface.pattern](head, x, cases, softmax)
 
     def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
         """What attention adds to the tokens, and the layer's memory with them."""
@@ -165,19 +175,19 @@ class TransformerPolicy(Policy):
             jnp.stack([project(matrix, x) for matrix in matrices]) for matrices in list(zip(*heads, strict=True))[:3]
         )
         layer = layer.write(key, value, slot, active)
-        return sum(contract(h.output, read) for h, read in zip(heads, layer.read(query), strict=True)), layer
+        return sum(head.output @ read for head, read in zip(heads, layer.read(query), strict=True)), layer
 
-    def _embedded(self, tokens: Float[Array, "feature *rest"]) -> Float[Array, "width *rest"]:
-        x = contract(self.weights["embed"], tokens)
+    def _embedded(self, tokens: Float[Array, "feature column"]) -> Float[Array, "width column"]:
+        x = centred(self.weights["embed"]) @ tokens
         return x + self._mlp(self.weights["stem"], x) if self.model.stem else x
 
-    def _mlp(self, weights: Weights, x: Float[Array, "width *rest"]) -> Float[Array, "width *rest"]:
+    def _mlp(self, weights: Weights, x: Float[Array, "width column"]) -> Float[Array, "width column"]:
         activate: Callable[[Array], Array] = getattr(jax.nn, self.model.activation)
-        hidden = activate(contract(weights["up"], _norm(x)) + _column(weights["up_bias"], x))
-        return contract(weights["down"], hidden) + _column(weights["down_bias"], x)
+        hidden = activate(weights["up"] @ x * _scale(x) + weights["up_bias"][:, None])
+        return centred(weights["down"]) @ hidden + centred(weights["down_bias"])[:, None]
 
-    def _read(self, x: Float[Array, "width *rest"]) -> Float[Array, "output *rest"]:
-        return contract(self.weights["readout"], _norm(x)) + _column(self.weights["readout_bias"], x)
+    def _read(self, x: Float[Array, "width column"]) -> Float[Array, "output column"]:
+        return self.weights["readout"] @ x * _scale(x) + self.weights["readout_bias"][:, None]
 
 
 def _matrix(draw: Float[Array, " entry"], shape: tuple[int, ...], scale: float = 1.0) -> Array:
@@ -186,10 +196,6 @@ def _matrix(draw: Float[Array, " entry"], shape: tuple[int, ...], scale: float =
     return spread * draw[: math.prod(shape)].reshape(shape)
 
 
-def _norm(x: Float[Array, "width *rest"]) -> Float[Array, "width *rest"]:
-    centred = x - jnp.mean(x, axis=0, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.mean(centred * centred, axis=0, keepdims=True) + EPSILON)
-
-
-def _column(bias: Float[Array, " out"], like: Float[Array, "in *rest"]) -> Float[Array, "out *ones"]:
-    return bias.reshape(-1, *[1] * (like.ndim - 1))
+def _scale(x: Float[Array, "width column"]) -> Float[Array, "1 column"]:
+    """What layer norm multiplies columns by that have zero mean."""
+    return jax.lax.rsqrt(jnp.mean(x * x, axis=0, keepdims=True) + EPSILON)

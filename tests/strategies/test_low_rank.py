@@ -11,7 +11,7 @@ from es_randomized import Evolution, Experiment, rng
 from es_randomized.experiment import Budget
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
-from es_randomized.perturbed import Perturbed
+from es_randomized.perturbed import Perturbed, centred
 from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.low_rank import LowRank
@@ -123,6 +123,7 @@ def test_a_perturbed_matrix_behaves_as_the_matrix_it_stands_for():
         np.testing.assert_allclose(matrix @ x, dense @ x, atol=1e-5)
         np.testing.assert_allclose((matrix * 0.5) @ x, 0.5 * dense @ x, atol=1e-5)
         np.testing.assert_allclose(matrix.mT @ matrix, dense.T @ dense, atol=1e-5)
+        np.testing.assert_allclose(centred(matrix) @ x, (dense - dense.mean(axis=0)) @ x, atol=1e-5)
         assert matrix.shape == dense.shape
 
 
