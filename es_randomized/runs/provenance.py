@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import psutil
 
+from es_randomized.compilation import options
+
 PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarrow", "ray")
 
 
@@ -27,6 +29,7 @@ def provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
+        "compiler_options": options(),
     }
 
 
