@@ -4,12 +4,13 @@ Where members are evaluated side by side, M x is one product for all of them and
 case instead of in · out (arXiv:2511.16652). It behaves as far as models use a matrix, so they do not know which they hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -64,3 +65,11 @@ Matrix = Any  # an array or a `Perturbed`
 def centred(weight: Matrix) -> Matrix:
     """A matrix [out, in], or a vector [out], without the mean over its outputs: what it gives has zero mean."""
     return weight.centred() if isinstance(weight, Perturbed) else weight - jnp.mean(weight, axis=0, keepdims=True)
+
+
+def products_of(matrices: Sequence[Matrix], x: Float[Array, "in column"]) -> list[Float[Array, "out column"]]:
+    """`matrix @ x` for every matrix: one product where they are arrays, since small ones cost mostly their beginning."""
+    if not matrices or any(isinstance(matrix, Perturbed) for matrix in matrices):
+        return [matrix @ x for matrix in matrices]
+    heights = [matrix.shape[0] for matrix in matrices]
+    return jnp.split(jnp.concatenate(matrices) @ x, np.cumsum(heights[:-1]))

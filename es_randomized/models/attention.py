@@ -10,7 +10,7 @@ rolls would be computed again in every fusion that reads them, which halves the 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from es_randomized.perturbed import Matrix
+from es_randomized.perturbed import Matrix, products_of
 
 Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 
@@ -37,9 +37,10 @@ class Head(NamedTuple):
     output: Matrix  # [width, key]
 
 
-def project(matrix: Matrix | None, x: Float[Array, "in column"]) -> Array:
-    """`matrix @ x`, with None as the identity."""
-    return x if matrix is None else matrix @ x
+def project(matrices: Sequence[Matrix | None], x: Float[Array, "in column"]) -> list[Array]:
+    """`matrix @ x` for every matrix, with None as the identity."""
+    products = iter(products_of([matrix for matrix in matrices if matrix is not None], x))
+    return [x if matrix is None else next(products) for matrix in matrices]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -130,17 +131,17 @@ def _masked(
     def nodes(y: Float[Array, "key column"]) -> Float[Array, "key node case"]:
         return y.reshape(y.shape[0], -1, cases)
 
-    query, key = nodes(project(head.query, x)), nodes(project(head.key, source))
-    value = nodes(project(head.value, source))
+    query, own_key, own_value = map(nodes, project((head.query, head.key, head.value), x))
+    key, value = (own_key, own_value) if own is None else map(nodes, project((head.key, head.value), source))
     scores = multiply_sum(query[:, :, None], key[:, None], axis=0)
     if own is not None:
-        own_score = jnp.sum(query * nodes(project(head.key, x)), axis=0)
+        own_score = jnp.sum(query * own_key, axis=0)
         scores = jnp.concatenate([scores, own_score[:, None]], axis=1)
         sees = np.concatenate([sees, own[:, None]], axis=1)
     weights = _normalised(scores, sees) if softmax else jnp.where(sees[..., None], scores, 0.0)
     attended = multiply_sum(value[:, None], weights[None, :, : value.shape[1]], axis=2)
     if own is not None:
-        attended += nodes(project(head.value, x)) * weights[None, :, -1]
+        attended += own_value * weights[None, :, -1]
     return head.output @ attended.reshape(attended.shape[0], -1)
 
 

@@ -171,9 +171,8 @@ class TransformerPolicy(Policy):
 
     def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
         """What attention adds to the tokens, and the layer's memory with them."""
-        query, key, value = (
-            jnp.stack([project(matrix, x) for matrix in matrices]) for matrices in list(zip(*heads, strict=True))[:3]
-        )
+        projected = project([matrix for head in heads for matrix in head[:3]], x)
+        query, key, value = (jnp.stack(projected[which::3]) for which in range(3))
         layer = layer.write(key, value, slot, active)
         return sum(head.output @ read for head, read in zip(heads, layer.read(query), strict=True)), layer
 
