@@ -25,7 +25,7 @@ from es_randomized.strategies.strategy import Draw, Member, Parts, PartsOf, Stat
 
 PARTS = 16  # enough to share among workers; few enough that messages cost nothing
 ALIGN = 32
-WIDEST = 2**16
+NARROWEST, WIDEST = 2**11, 2**16  # columns of a part: a row of fewer costs as much, a row of more leaves the cache
 CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and added even where nothing is drawn
 
 
@@ -57,7 +57,7 @@ class Streamed(Strategy):
         self.kept = self.noise.prepare(seed)
         self._shape = jit(partial(_shaped, algorithm.fitness_shaping_fn, params))
         self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
-        self._width = parameters if rank else min(WIDEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
+        self._width = parameters if rank else _width(parameters)
         self.parts = Parts(
             count=-(-parameters // self._width),
             shape=(1 + self.rule.seconds, self._width),
@@ -142,3 +142,8 @@ def _sample(mean: Any, scale: Any, generation: Any, kept: Any) -> dict[str, Any]
 
 def _shaped(shaping: Any, params: Any, losses: Float[Array, " member"]) -> Float[Array, " member"]:
     return shaping(None, losses, None, params)
+
+
+def _width(parameters: int) -> int:
+    """Columns of a part."""
+    return min(WIDEST, max(NARROWEST, -(-parameters // (PARTS * ALIGN)) * ALIGN))
