@@ -133,30 +133,10 @@ def evolution():
     return Evolution.of(experiment)
 
 
-def test_one_program_per_device_serves_every_generation(evolution):
-    evaluator, state = LocalEvaluator(evolution), evolution.init()
-    assert len(evaluator.devices) == 2
-    for generation in range(3):
-        draw = evolution.strategy.draw(state, generation)
-        state = evolution.tell(draw, evaluator.evaluate(draw))
-    assert evolution.chunk_losses._cache_size() == 2
-
-
 def test_the_evaluator_returns_the_losses_of_the_members_in_order(evolution):
     draw = evolution.strategy.draw(evolution.init(), 3)
     found = LocalEvaluator(evolution).evaluate(draw)
     np.testing.assert_allclose(found, looped(np.asarray(evolution.strategy.everyone(draw.sample))), rtol=1e-6)
-
-
-def test_a_chunk_moves_nothing_between_host_and_device(evolution):
-    draw = evolution.strategy.draw(evolution.init(), 0)
-    device = jax.local_devices()[0]
-    arguments = jax.device_put((draw.sample, evolution.chunks[0], np.uint32(0)), device)
-    evolution.chunk_losses(*arguments)
-    with jax.transfer_guard("disallow"):
-        evolution.chunk_losses(*arguments).block_until_ready()
-        with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
-            evolution.chunk_losses(arguments[0], evolution.chunks[0], np.uint32(0))
 
 
 def test_a_tile_that_does_not_divide_the_cases_is_refused(evolution):
