@@ -1,7 +1,7 @@
 """Attention patterns: which nodes a node may look at.
 
-Arrays are `[feature, column]` with a column for every token, node by node: column = node · cases + case. Long rows are what
-makes the vector operations of a CPU fast: with nodes and cases as axes of their own the same ones take three times as long.
+Arrays are `[feature, column]` with a column for every token, node by node: column = node · cases + case. Long rows keep the
+vector loops of a CPU long, which they are not with nodes and cases as axes of their own.
 
 A pattern takes one head's `Head` and the normalised tokens and returns what attention adds to each of them. `ring` takes
 the products KᵀQ and OV, formed once per member, so that it costs two matrix products per token instead of four; for
