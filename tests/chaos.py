@@ -3,7 +3,8 @@
     python -m tests.chaos --schedules 200
 
 A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, the coordinator
-killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json.
+killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json after every schedule, so a soak that is
+stopped keeps what it found.
 """
 
 import argparse
@@ -171,10 +172,12 @@ def same(folder: Path, other: Path) -> bool:
     return journals[0] == journals[1] and final_snapshot(folder) == final_snapshot(other)
 
 
-def soak(numbers: range) -> dict[str, Any]:
-    """Run the schedules and count."""
+def soak(numbers: range) -> Iterator[dict[str, Any]]:
+    """Run the schedules; the counts after each of them."""
     by_kind: Counter[str] = Counter()
-    diverged, failed, seconds = [], [], []
+    diverged: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    seconds: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         expected = reference(Path(temporary) / "reference")
         with cluster() as nodes:
@@ -190,14 +193,14 @@ def soak(numbers: range) -> dict[str, Any]:
                     diverged.append({"schedule": number, "events": schedule(number)})
                 ending = wrong or ("same bits" if same(folder, expected) else "OTHER BITS")
                 print(f"{number:4d}  {seconds[-1]:5.1f} s  {ending}  {schedule(number)}", flush=True)
-    return {
-        "schedules": len(numbers),
-        "diverged": len(diverged),
-        "failed": len(failed),
-        "by kind": dict(by_kind),
-        "details": diverged + failed,
-        "seconds per schedule": sum(seconds) / len(seconds),
-    }
+                yield {
+                    "schedules": len(seconds),
+                    "diverged": len(diverged),
+                    "failed": len(failed),
+                    "by kind": dict(by_kind),
+                    "details": diverged + failed,
+                    "seconds per schedule": sum(seconds) / len(seconds),
+                }
 
 
 if __name__ == "__main__":
@@ -205,9 +208,9 @@ if __name__ == "__main__":
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
-    results = soak(range(arguments.first, arguments.first + arguments.schedules))
     from benchmarks.record import record
 
-    record("chaos", results)
+    for results in soak(range(arguments.first, arguments.first + arguments.schedules)):
+        record("chaos", results)
     print(json.dumps(results, indent=2))
     raise SystemExit(bool(results["diverged"] or results["failed"]))
