@@ -4,10 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
 
+from es_randomized.distributed.work import Call
 from es_randomized.distributed.worker import Hello
 from es_randomized.errors import ClusterError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
@@ -16,14 +17,6 @@ FAILED_STARTS = 3
 SECONDS_BETWEEN_LOOKS = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class Call(NamedTuple):
-    """Units a worker has in hand: which step of the run they belong to, and since when."""
-
-    step: int
-    units: list[int]
-    since: float
 
 
 @dataclass(eq=False)

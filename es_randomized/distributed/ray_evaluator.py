@@ -8,6 +8,7 @@ again would only raise it again.
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,9 +18,9 @@ from jaxtyping import Float
 
 from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
-from es_randomized.distributed.pool import Call, Pool, Remote, first_ready
+from es_randomized.distributed.pool import Pool, Remote, first_ready
 from es_randomized.distributed.resolution import demands
-from es_randomized.distributed.work import Work
+from es_randomized.distributed.work import Work, hand_out, portion
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
@@ -27,9 +28,7 @@ from es_randomized.errors import WorkerError
 from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Draw, Parts
 
-IN_HAND = 2
 DEATHS_PER_UNIT = 3
-QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 SMALL = 2**12  # bytes that go with every call; more of them go once to every machine, into its shared memory
 TICK = 0.1  # seconds between looks at who is late
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
@@ -55,9 +54,7 @@ class RayEvaluator(Evaluator):
         self._fixed = workers
         self._kind, options = demands(devices)
         self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **options)(WorkerOnNode)
-        context = ray.get_runtime_context()
-        claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}") if self._kind == "CPU" else None
-        self._arguments = (dump(evolution.experiment), claims, devices)
+        self._arguments = (dump(evolution.experiment), self._claims() if self._kind == "CPU" else None, devices)
         self._step = 0
         self._sent: tuple[Draw, Any] | None = None  # a generation's update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
@@ -85,8 +82,7 @@ class RayEvaluator(Evaluator):
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        # Bits agree within one platform only, so an update never moves between two of them.
-        here = updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
+        here = self._updates_here(parts)
         if here is not self._updated_here:
             log.info(
                 "updates are computed by %s from generation %d on",
@@ -102,11 +98,15 @@ class RayEvaluator(Evaluator):
     def close(self) -> None:
         self.pool.close()
 
+    def _updates_here(self, parts: Parts) -> bool:
+        # Bits agree within one platform only, so an update never moves between two of them.
+        return updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
+
     def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
         """Results of all units of one step of a generation, in order."""
         self._step += 1
         generation, arguments = draw.generation, (self._message_of(draw), *arguments)
-        work, heard = Work(units), time.monotonic()
+        work, heard = Work(units, self._step), time.monotonic()
         while not work.complete:
             now = time.monotonic()
             self.pool.look(now)
@@ -135,23 +135,14 @@ class RayEvaluator(Evaluator):
         return self._sent[1]
 
     def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
-        for depth in range(IN_HAND):
-            for remote in self.pool.ready:
-                if len(remote.calls) == depth and not remote.leaving:
-                    now = time.monotonic()
-                    units = work.take(self._portion(method, work), now, idle=depth == 0)
-                    if units:
-                        reference = getattr(remote.actor, method).remote(generation, *arguments, units)
-                        remote.calls[reference] = Call(self._step, units, now)
+        workers = len(self.pool.ready)
 
-    def _portion(self, method: str, work: Work) -> int:
-        """Units of the next call: one per device, or more of them while they are quick and everybody still gets a share."""
-        workers = max(1, len(self.pool.ready))
-        quick = int(QUICK / self._pace[method]) if method in self._pace else 0
-        share = -(-work.units // workers)
-        if quick < share:  # whoever is late must leave some to the others
-            share = min(quick, -(-work.waiting // (IN_HAND * workers)))
-        return max(self.devices, share)
+        def share() -> int:
+            return portion(work, workers, self._pace.get(method), self.devices)
+
+        for remote, call in hand_out(work, self.pool.ready, share, time.monotonic):
+            reference = getattr(remote.actor, method).remote(generation, *arguments, call.units)
+            remote.calls[reference] = call
 
     def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
         """Take a finished call's results, or bury its worker."""
@@ -201,6 +192,10 @@ class RayEvaluator(Evaluator):
         if method == "evaluate":
             return f"the evaluation of {self.evolution.address(unit, generation)}"
         return f"part {unit} of the update of generation {generation}"
+
+    def _claims(self) -> Path:
+        context = ray.get_runtime_context()
+        return claims_folder(f"{context.gcs_address}-{context.get_job_id()}")
 
     def _start(self) -> tuple[Any, Any]:
         actor = self._actor.remote(*self._arguments)

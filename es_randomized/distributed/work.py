@@ -1,20 +1,44 @@
 """The work of one generation step: which units wait, which are under way and since when, and which must be issued again.
 
-Plain bookkeeping with the time as an argument, so that a test or a simulator can drive it as the evaluator does. A unit may
+Plain bookkeeping with the time as an argument, so that tests and the simulator drive it as the evaluator does. A unit may
 be under way several times; its first result counts, and all results are the same bits.
 """
 
-import statistics
+from bisect import insort
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+IN_HAND = 2  # calls a worker has at most: one under way and one that follows without waiting for a message
+QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 SLOW = 4.0  # times the median of its peers: issue again
 PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
 COPIES = 2
 
 
+class Call(NamedTuple):
+    """Units a worker has in hand: which step of the run they belong to, and since when."""
+
+    step: int
+    units: list[int]
+    since: float
+
+
+class Hand(Protocol):
+    """A worker, as far as handing out is concerned: what it has in hand, and whether it gets anything more."""
+
+    calls: dict[Any, Call]
+    leaving: bool
+
+
+AnyHand = TypeVar("AnyHand", bound=Hand)
+
+
 class Work:
     """Units 0, 1, ..., each wanted once.
+
+    Args:
+        step: of the run, to tell its calls from those of other steps.
 
     Attributes:
         results: bytes by unit, as far as they have come.
@@ -22,14 +46,14 @@ class Work:
         deaths: workers that died while a unit was first in their hands.
     """
 
-    def __init__(self, units: int) -> None:
-        self.units = units
+    def __init__(self, units: int, step: int = 0) -> None:
+        self.units, self.step = units, step
         self.results: dict[int, bytes] = {}
         self.again = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
         self._begun: dict[int, list[float]] = {}
-        self._took: list[float] = []
+        self._took: list[float] = []  # sorted: its median is asked for at every turn, and there may be 100,000 of them
 
     @property
     def complete(self) -> bool:
@@ -62,7 +86,7 @@ class Work:
     def done(self, unit: int, result: bytes, now: float) -> None:
         """A result has come; another copy's result is not needed any more."""
         if unit not in self.results:
-            self._took.append(now - self._begun.pop(unit, [now])[0])
+            insort(self._took, now - self._begun.pop(unit, [now])[0])
             self.results[unit] = result
 
     def lost(self, units: Iterable[int]) -> None:
@@ -82,7 +106,7 @@ class Work:
 
     def usual(self) -> float:
         """Median seconds from handing a unit out to its result; 0 before the first."""
-        return statistics.median(self._took) if self._took else 0.0
+        return self._took[len(self._took) // 2] if self._took else 0.0
 
     def _slow(self, now: float) -> list[int]:
         """Units under way far longer than those that have come, the oldest first."""
@@ -91,3 +115,38 @@ class Work:
         limit = max(PATIENT, SLOW * self.usual())
         late = [unit for unit, begun in self._begun.items() if now - begun[-1] > limit and len(begun) < COPIES]
         return sorted(late, key=lambda unit: self._begun[unit][0])
+
+
+def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
+    """Units of the next call: one per device, or more of them while they are quick and everybody still gets a share.
+
+    Args:
+        workers: how many share the work.
+        pace: seconds of computing per unit as last seen, if any were.
+        devices: of each worker.
+    """
+    workers = max(1, workers)
+    quick = int(QUICK / pace) if pace else 0
+    share = -(-work.units // workers)
+    if quick < share:  # whoever is late must leave some to the others
+        share = min(quick, -(-work.waiting // (IN_HAND * workers)))
+    return max(devices, share)
+
+
+def hand_out(
+    work: Work, hands: Sequence[AnyHand], share: Callable[[], int], clock: Callable[[], float]
+) -> Iterator[tuple[AnyHand, Call]]:
+    """Who begins which units: first those who have nothing in hand, then those who have one call, and so on.
+
+    Args:
+        share: units of the next call.
+        clock: the time now; whoever iterates lets it go on and puts the call into the hand.
+    """
+    for depth in range(IN_HAND):
+        for hand in hands:
+            if len(hand.calls) == depth and not hand.leaving:
+                now = clock()
+                units = work.take(share(), now, idle=depth == 0)
+                if not units:
+                    break  # and nobody else would get any: with 10,000 idle workers, asking for each takes seconds
+                yield hand, Call(work.step, units, now)

@@ -1,0 +1,57 @@
+"""Simulated workers and the machines they are on: they compute what they are sent in order, and come, go and die."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from es_randomized.distributed.simulation.clock import Clock, Cores
+from es_randomized.distributed.work import Call
+
+
+@dataclass(eq=False)
+class Machine:
+    """Workers that share a copy of every message and a fate.
+
+    Attributes:
+        received: when the messages of a step are there, by step.
+    """
+
+    workers: list["Worker"] = field(default_factory=list)
+    alive: bool = True
+    received: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker as `work.hand_out` sees it, and what it has received and not begun."""
+
+    machine: Machine
+    cores: Cores
+    clock: Clock
+    calls: dict[Any, Call] = field(default_factory=dict)
+    leaving: bool = False
+    computed: float = 0.0
+    _queue: deque[tuple[float, Callable[[float], None]]] = field(default_factory=deque)
+    _busy: bool = False
+
+    def compute(self, seconds: float, then: Callable[[float], None]) -> None:
+        """Compute for so many seconds after all that came before, then call `then` with the time it took on the clock."""
+        self._queue.append((seconds, then))
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._busy or not self._queue:
+            return
+        self._busy = True
+        seconds, then = self._queue.popleft()
+        began = self.clock.now
+
+        def end() -> None:
+            self._busy = False
+            if self.machine.alive:
+                self.computed += seconds
+                then(self.clock.now - began)
+                self._begin()
+
+        self.cores.run(seconds, end)
