@@ -6,6 +6,7 @@ import sys
 import click
 from rich.console import Console
 
+from es_randomized.cli.bench import bench_command
 from es_randomized.cli.branch import branch_command, replay_command
 from es_randomized.cli.cluster import cluster_command
 from es_randomized.cli.compare import compare_command
@@ -40,6 +41,7 @@ def cli() -> None:
       es-randomized strategies                      what can be named under driver.kind
       es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
       es-randomized cluster up local                a cluster, to which commands are submitted
+      es-randomized bench                           how fast a cluster is, and what more workers would do
     """
 
 
@@ -56,6 +58,7 @@ COMMANDS = (
     branch_command,
     replay_command,
     cluster_command,
+    bench_command,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -111,7 +111,8 @@ class Accounts(RayEvaluator):
 
     def generations(self, seconds: float, least: int = 3) -> list[Generation]:
         """Run generations from the first state on for so many seconds, and at least so many of them."""
-        state, found = self.evolution.init(), []
+        state = self.evolution.init()
+        found: list[Generation] = []
         for number in range(WARM_UP):
             _, state = self.generation(state, number)
         until = time.monotonic() + seconds
@@ -184,7 +185,8 @@ class Accounts(RayEvaluator):
 @contextmanager
 def crowded(evaluator: Accounts, others: int) -> Iterator[None]:
     """Let the evaluator look after so many others, who have their hands full and never finish: what does a turn cost?"""
-    plug = ray.remote(num_cpus=0)(_Plug).remote()
+    remote: Any = ray.remote(num_cpus=0)(_Plug)
+    plug = remote.remote()
     hello, known = evaluator.pool.ready[0].hello, list(evaluator.pool.ready)
     busy = Call(0, [0], float("inf"))
     crowd = [Remote(plug, hello, {plug.block.remote(): busy for _ in range(IN_HAND)}) for _ in range(others)]

@@ -7,7 +7,7 @@ be under way several times; its first result counts, and all results are the sam
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 IN_HAND = 2  # calls a worker has at most: one under way and one that follows without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
@@ -24,6 +24,7 @@ class Call(NamedTuple):
     since: float
 
 
+@runtime_checkable
 class Hand(Protocol):
     """A worker, as far as handing out is concerned: what it has in hand, and whether it gets anything more."""
 

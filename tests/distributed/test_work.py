@@ -1,8 +1,9 @@
 """The bookkeeping of units, driven with invented times: each counts once, late ones are issued again, lost ones come back."""
 
 import random
+from dataclasses import dataclass, field
 
-from es_randomized.distributed.work import COPIES, PATIENT, SLOW, Work
+from es_randomized.distributed.work import COPIES, IN_HAND, PATIENT, QUICK, SLOW, Work, hand_out, portion
 
 
 def test_units_are_taken_in_order_and_each_once():
@@ -79,3 +80,55 @@ def test_any_order_of_events_ends_with_every_result():
                         work.done(unit, bytes([unit]), now)
             assert now < 1e4, "the work does not end"
         assert work.results == {unit: bytes([unit]) for unit in range(units)}
+
+
+@dataclass
+class Hand:
+    calls: dict = field(default_factory=dict)
+    leaving: bool = False
+
+
+def handed(work, hands, share=1, now=0.0):
+    """Hand out, and put the calls into the hands as the evaluator does: which hand got which units."""
+    got = []
+    for hand, call in hand_out(work, hands, lambda: share, lambda: now):
+        hand.calls[len(hand.calls)] = call
+        got.append((hands.index(hand), call.units))
+    return got
+
+
+def test_everybody_gets_a_first_call_before_anybody_gets_a_second():
+    hands = [Hand({7: "call"}), Hand(), Hand(leaving=True), Hand()]
+    assert handed(Work(9), hands, share=2) == [(1, [0, 1]), (3, [2, 3]), (0, [4, 5]), (1, [6, 7]), (3, [8])]
+    assert IN_HAND == 2
+
+
+def test_only_the_idle_are_asked_for_what_is_late_and_only_as_many_as_it_takes():
+    work, hands = Work(3, step=5), [Hand(), Hand(), Hand()]
+    assert handed(work, hands) == [(0, [0]), (1, [1]), (2, [2])]
+    assert hands[0].calls[0].step == 5
+    for unit in (1, 2):
+        work.done(unit, b"", 1.0)
+        hands[unit].calls.clear()
+    assert handed(work, hands, now=100.0) == [(1, [0])]
+    assert work.again == 1
+
+
+def test_quick_units_go_several_to_a_call_and_everybody_gets_a_share():
+    work = Work(100)
+    assert portion(work, 4, None) == 1
+    assert portion(work, 4, pace=1.0) == 1
+    assert portion(work, 4, pace=QUICK / 5.5) == 5
+    assert portion(work, 4, pace=QUICK / 1e6) == 25
+    assert portion(work, 0, pace=QUICK / 1e6) == 100
+    assert portion(work, 4, pace=1.0, devices=3) == 3
+    work.take(92, 0.0, idle=True)
+    assert portion(work, 4, pace=QUICK / 5.5) == 1  # whoever is late must leave some to the others
+
+
+def test_the_usual_time_is_the_median():
+    work = Work(5)
+    for unit, seconds in enumerate((5.0, 1.0, 4.0, 2.0, 3.0)):
+        work.take(1, 0.0, idle=False)
+        work.done(unit, b"", seconds)
+    assert work.usual() == 3.0

@@ -1,4 +1,4 @@
-"""What a simulation is told: measured costs of one experiment, and what is assumed of machines, network, failures and prices."""
+"""What a simulation is told: measured costs, and what is assumed of machines, network, failures and prices."""
 
 import math
 from dataclasses import dataclass, replace

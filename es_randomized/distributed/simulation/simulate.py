@@ -8,6 +8,7 @@ take their time. The coordinator is a generator that yields the seconds it compu
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
@@ -236,7 +237,7 @@ class _Run:
         for index in range(machines):
             workers = min(self.cluster.per_machine, self.cluster.workers - index * self.cluster.per_machine)
             if index and self.chance.random() < hazards.absent:
-                self.clock.after(self.chance.uniform(0, hazards.replacement), lambda w=workers: self._join(w))
+                self.clock.after(self.chance.uniform(0, hazards.replacement), partial(self._join, workers))
             else:
                 self.ready += self._machine(workers).workers
 
