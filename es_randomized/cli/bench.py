@@ -14,7 +14,7 @@ from es_randomized.cli.overrides import parse_overrides
 from es_randomized.errors import ConfigError, StorageError
 
 DEMO = Path("configs/demo.yaml")
-MORE = 10_000  # workers, at most, that are simulated
+MORE = (4, 16, 64, 256, 1_024)  # workers that are simulated
 CALLS = 10_000  # simulated for a row, about: a second
 
 
@@ -157,15 +157,14 @@ def _simulated(found: dict[str, Any]) -> list[Table]:
     from es_randomized.distributed.simulation.predict import predict
 
     costs, chunks = found["costs"], found["chunks"]
-    workers = [count for count in (4**power for power in range(1, 7)) if count < MORE] + [MORE]
     kinds = {
         f"the same population, {chunks * costs.members}": (
             lambda count: chunks,
-            [c for c in workers if c <= 4 * chunks],
+            [count for count in MORE if count <= 4 * chunks],
         ),
         f"{chunks * costs.members} members a worker": (
             lambda count: chunks * count,
-            [c for c in workers if c <= 1_024],
+            list(MORE),
         ),
     }
     tables, found["simulated"] = [], []

@@ -76,6 +76,8 @@ class Accounts(RayEvaluator):
     Attributes:
         here: whether the coordinator computes updates; None: as the evaluator decides.
         everyone: all workers, those with cores of their own first.
+        pinned: how many have cores of their own.
+        message_bytes: of a generation's distribution, once one was sent.
     """
 
     def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1) -> None:
@@ -86,7 +88,7 @@ class Accounts(RayEvaluator):
         self.everyone = [self.pool.ready[place] for place in order]
         self.pinned = sum(count == min(cores) for count in cores) if min(cores) < max(cores) else len(cores)
         self._now = Generation()
-        self._message_bytes: int | None = None
+        self.message_bytes: int = 0
         self._ended: dict[int, float] = {}
         self._steps: list[tuple[float, float]] = []
 
@@ -129,8 +131,8 @@ class Accounts(RayEvaluator):
         return super()._updates_here(parts) if self.here is None else self.here
 
     def evaluate(self, draw: Any) -> Any:
-        if self._message_bytes is None:
-            self._message_bytes = sum(array.nbytes for array in self.evolution.strategy.message(draw))
+        if not self.message_bytes:
+            self.message_bytes = sum(array.nbytes for array in self.evolution.strategy.message(draw))
         return super().evaluate(draw)
 
     def _all(self, method: str, generation: int, units: int, *arguments: Any) -> list[bytes]:
@@ -143,10 +145,9 @@ class Accounts(RayEvaluator):
         now.turn += thread - (now.issue + now.collect - spent)
         now.background += process - thread
         self._steps.append((began, time.perf_counter()))
-        assert self._message_bytes is not None
-        sizes = [self._message_bytes] if method == "evaluate" else [4 * self.evolution.strategy.population]
-        if method != "evaluate" and self._message_bytes <= SMALL:
-            sizes.append(self._message_bytes)
+        sizes = [self.message_bytes] if method == "evaluate" else [4 * self.evolution.strategy.population]
+        if method != "evaluate" and self.message_bytes <= SMALL:
+            sizes.append(self.message_bytes)
         machines = len({remote.hello.node for remote in self.pool.ready})
         now.down += sum(size * (machines if size > SMALL else now.calls - calls) for size in sizes)
         now.up += sum(map(len, results))

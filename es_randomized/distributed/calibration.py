@@ -15,7 +15,7 @@ class Alone:
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, bool], list[Generation]] = {}
-        self._growth = 0.0
+        self._growth, self._message = 0.0, 0
 
     def observe(self, evaluator: Accounts, seconds: float) -> None:
         """Add generations of the first worker alone, some seconds for each placement."""
@@ -24,7 +24,7 @@ class Alone:
         for here in (True, False) if strategy.parts else (True,):
             evaluator.here = here
             self._found.setdefault((strategy.population, here), []).extend(evaluator.generations(seconds))
-        evaluator.here = None
+        evaluator.here, self._message = None, evaluator.message_bytes
 
     def observe_crowd(self, evaluator: Accounts, seconds: float) -> None:
         """Find how much longer a turn takes for every worker."""
@@ -58,7 +58,7 @@ class Alone:
             receive=receive,
             background=max(0.0, _per_call(alone, "background")),
             latency=max(0.0, median(_each(alone, "first")) - issue - receive),
-            message=round(median(each.down for each in alone)),
+            message=self._message,
             sums=4 * parts.shape[0] * parts.shape[1] if parts and there else 0,
         )
 
