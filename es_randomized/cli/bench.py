@@ -157,15 +157,10 @@ def _simulated(found: dict[str, Any]) -> list[Table]:
     from es_randomized.distributed.simulation.predict import predict
 
     costs, chunks = found["costs"], found["chunks"]
+    members = chunks * costs.members
     kinds = {
-        f"the same population, {chunks * costs.members}": (
-            lambda count: chunks,
-            [count for count in MORE if count <= 4 * chunks],
-        ),
-        f"{chunks * costs.members} members a worker": (
-            lambda count: chunks * count,
-            list(MORE),
-        ),
+        f"the same population, {members}": (lambda _: chunks, [count for count in MORE if count <= 4 * chunks]),
+        f"{members} members a worker": (lambda count: chunks * count, list(MORE)),
     }
     tables, found["simulated"] = [], []
     for title, (chunks_of, counts) in kinds.items():

@@ -63,9 +63,8 @@ def account(population: int, here: bool) -> Generation:
 def evaluator(population: int) -> SimpleNamespace:
     """As far as calibration looks at one: its generations are made up."""
     strategy = SimpleNamespace(population=population, signs=2, parts=SimpleNamespace(count=16, shape=(1, 224)))
-    found = SimpleNamespace(
-        evolution=SimpleNamespace(strategy=strategy, chunk_rows=8), everyone=[None], here=None, message_bytes=20_000
-    )
+    evolution = SimpleNamespace(strategy=strategy, chunk_rows=8)
+    found = SimpleNamespace(evolution=evolution, everyone=[None], here=None, message_bytes=TRUTH.message)
     found.using = lambda workers: None
     found.generations = lambda seconds: [account(population, found.here)] * 3
     return found
