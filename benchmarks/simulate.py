@@ -88,7 +88,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = partial(parser.add_argument, type=float)
     add("--workers", type=int, default=WORKERS[-1], help="at most")
-    add("--calls", type=int, default=40_000, help="to simulate for a row, about")
+    add("--calls", type=int, default=20_000, help="to simulate for a row, about")
     add("--per-machine", type=int, default=16, help="workers of a machine, one core each")
     add("--latency", default=5e-4, help="seconds of the network, both ways")
     add("--bandwidth", default=1.25e9, help="bytes a second each way at the coordinator")

@@ -7,8 +7,8 @@ from typing import Any
 from es_randomized.distributed.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Prices
 from es_randomized.distributed.simulation.simulate import simulate
 
-CALLS = 40_000  # to simulate for a row, about; some three seconds
-GENERATIONS = (2, 100)  # at least and at most
+CALLS = 20_000  # to simulate for a row, about; a second or two
+GENERATIONS = (1, 100)  # at least and at most
 
 
 def predict(
