@@ -211,7 +211,7 @@ class _Run:
 
         def done(elapsed: float) -> None:
             self._computed += seconds
-            self._back(worker, number, results, elapsed)
+            self._back(worker, number, results, max(0.0, elapsed - costs.receive))
 
         self.clock.at(there, lambda: worker.compute(costs.receive + seconds, done))
 
