@@ -26,7 +26,7 @@ def test_free_messages_make_whole_rounds_of_chunks(workers):
     assert seconds(FREE, workers, 16) == pytest.approx(math.ceil(16 / workers) * CHUNK)
 
 
-@pytest.mark.parametrize("workers", [1, 10, 1_000, 10_000])
+@pytest.mark.parametrize("workers", [1, 10, 1_000])
 def test_without_overhead_efficiency_is_one_for_any_number_of_workers(workers):
     outcome = simulate(FREE, Cluster(workers), workers, 1, True)
     assert outcome.members_per_second == pytest.approx(workers * 16 / CHUNK)
@@ -49,9 +49,9 @@ def test_parts_of_an_update_are_divided_among_workers_as_far_as_they_go():
 
 def test_a_coordinator_that_is_busy_all_the_time_sets_the_pace():
     costs = replace(FREE, issue=1e-3, collect=1e-3)
-    outcome = simulate(costs, Cluster(200), 2_000, 2, True)
-    assert outcome.seconds[0] == pytest.approx(2_000 * 2e-3, rel=0.02)
-    assert outcome.busy > 0.98
+    outcome = simulate(costs, Cluster(100), 500, 1, True)
+    assert outcome.seconds[0] == pytest.approx(500 * 2e-3, rel=0.05)
+    assert outcome.busy > 0.95
 
 
 def test_two_calls_in_hand_hide_a_latency_shorter_than_a_chunk():
@@ -92,28 +92,28 @@ def test_more_workers_than_cores_are_as_fast_as_the_cores():
 
 
 def test_failures_cost_what_was_in_hand_and_the_time_without_the_worker():
-    hazards = Hazards(failures_per_hour=600, detection=0.0, replacement=3.0)
-    workers, chunks = 50, 50 * 100
-    outcome = simulate(FREE, Cluster(workers), chunks, 6, True, hazards, seed=1)
+    hazards = Hazards(failures_per_hour=3_600, detection=0.0, replacement=0.5)
+    workers, chunks = 50, 50 * 80
+    outcome = simulate(FREE, Cluster(workers), chunks, 1, True, hazards, seed=1)
     present = 1 - hazards.absent
     assert present == pytest.approx(2 / 3)
     elapsed = sum(outcome.seconds)
-    assert outcome.lost / elapsed == pytest.approx(2 * present * workers / 6, rel=0.1)  # two chunks in hand
+    assert outcome.lost / elapsed == pytest.approx(2 * present * workers, rel=0.15)  # two chunks in hand
     wasted = outcome.lost / 2 * CHUNK / 2  # of which one was under way, half done on average
-    useful = 6 * chunks * CHUNK
+    useful = chunks * CHUNK
     assert elapsed * workers * present == pytest.approx(useful + wasted, rel=0.05)
 
 
 def test_notice_saves_the_work():
-    preempted = Hazards(preemptions_per_hour=600, notice=2.0, replacement=0.0)
-    outcome = simulate(FREE, Cluster(50), 50 * 100, 4, True, preempted, seed=1)
+    preempted = Hazards(preemptions_per_hour=3_600, notice=2.0, replacement=0.0)
+    outcome = simulate(FREE, Cluster(50), 50 * 60, 1, True, preempted, seed=1)
     assert outcome.lost == 0
-    assert sum(outcome.seconds) == pytest.approx(4 * 100 * CHUNK, rel=0.05)
+    assert sum(outcome.seconds) == pytest.approx(60 * CHUNK, rel=0.1)
 
 
 def test_what_a_silent_worker_had_is_issued_again_before_it_is_missed():
     silent = Hazards(failures_per_hour=200, detection=60.0, replacement=0.0)
-    outcome = simulate(FREE, Cluster(100), 200, 50, True, silent, seed=1)
+    outcome = simulate(FREE, Cluster(100), 200, 20, True, silent, seed=1)
     assert outcome.again > 0
     assert max(outcome.seconds) < 2.0  # half a second late at most, several times at worst
 
