@@ -35,14 +35,15 @@ def bench_command(context: click.Context, config: Path | None, **options: Any) -
     """
     from es_randomized.configuration import load
 
-    if config is None and context.args and not context.args[0].startswith("--"):
-        raise click.UsageError(f"{context.args[0]}: no such option")
+    arguments = list(context.args)
+    if config and str(config).startswith("--"):  # an override: the experiment was left out
+        arguments, config = [str(config), *arguments], None
     if config is None and not DEMO.exists():
         raise ConfigError(f"{DEMO} is not here; name an experiment: es-randomized bench CONFIG")
     file = options["file"]
     if file and not file.parent.is_dir():
         raise StorageError(f"--json {file}: there is no folder {file.parent}; make it first")
-    experiment = load(config or DEMO, parse_overrides(context.args))
+    experiment = load(config or DEMO, parse_overrides(arguments))
     if not experiment.driver.distributed:
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members to hand out to workers; bench takes an evolution strategy"

@@ -23,8 +23,13 @@ class Alone:
         strategy = evaluator.evolution.strategy
         for here in (True, False) if strategy.parts else (True,):
             evaluator.here = here
-            self._found.setdefault((strategy.population, here), []).extend(evaluator.generations(seconds))
-        evaluator.here, self._message = None, evaluator.message_bytes
+            self.add(strategy.population, here, evaluator.generations(seconds), evaluator.message_bytes)
+        evaluator.here = None
+
+    def add(self, population: int, here: bool, found: list[Generation], message: int) -> None:
+        """Add generations of one worker alone, whose distribution had so many bytes."""
+        self._found.setdefault((population, here), []).extend(found)
+        self._message = message
 
     def observe_crowd(self, evaluator: Accounts, seconds: float) -> None:
         """Find how much longer a turn takes for every worker."""

@@ -8,6 +8,7 @@ again would only raise it again.
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,7 @@ class RayEvaluator(Evaluator):
         return self._sent[1]
 
     def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
-        workers = len(self.pool.ready)
-
-        def share() -> int:
-            return portion(work, workers, self._pace.get(method), self.devices)
-
+        share = partial(portion, work, len(self.pool.ready), self._pace.get(method), self.devices)
         for remote, call in hand_out(work, self.pool.ready, share, time.monotonic):
             reference = getattr(remote.actor, method).remote(generation, *arguments, call.units)
             remote.calls[reference] = call

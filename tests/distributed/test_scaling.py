@@ -1,6 +1,7 @@
 """Accounts of generations become rows, efficiencies and the simulator's costs; the command prints and writes them."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,21 +61,22 @@ def account(population: int, here: bool) -> Generation:
     )
 
 
-def evaluator(population: int) -> SimpleNamespace:
-    """As far as calibration looks at one: its generations are made up."""
-    strategy = SimpleNamespace(population=population, signs=2, parts=SimpleNamespace(count=16, shape=(1, 224)))
-    evolution = SimpleNamespace(strategy=strategy, chunk_rows=8)
-    found = SimpleNamespace(evolution=evolution, everyone=[None], here=None, message_bytes=TRUTH.message)
-    found.using = lambda workers: None
-    found.generations = lambda seconds: [account(population, found.here)] * 3
-    return found
+EVOLUTION = SimpleNamespace(
+    strategy=SimpleNamespace(population=256, signs=2, parts=SimpleNamespace(count=16, shape=(1, 224))), chunk_rows=8
+)
+
+
+def observed(*populations: int) -> Alone:
+    """What calibration knows after a look at that machine."""
+    alone = Alone()
+    for population in populations:
+        for here in (True, False):
+            alone.add(population, here, [account(population, here)] * 3, TRUTH.message)
+    return alone
 
 
 def test_calibration_finds_the_costs_of_a_made_up_machine() -> None:
-    alone = Alone()
-    for population in (256, 1_024):
-        alone.observe(evaluator(population), 1.0)
-    found = alone.costs(evaluator(256).evolution)
+    found = observed(256, 1_024).costs(EVOLUTION)
     assert set(found.chunk) == set(TRUTH.chunk)
     for name in ("part", "here", "told", "turn"):
         assert tuple(getattr(found, name)) == pytest.approx(tuple(getattr(TRUTH, name))), name
@@ -92,20 +94,12 @@ def test_calibration_finds_the_costs_of_a_made_up_machine() -> None:
     ):
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name)), name
     assert simulate(found, Cluster(2), 16, 2, True) == simulate(
-        Costs.of(json.loads(as_json(found))), Cluster(2), 16, 2, True
+        Costs.of(json.loads(json.dumps(asdict(found)))), Cluster(2), 16, 2, True
     )
 
 
-def as_json(costs: Costs) -> str:
-    from dataclasses import asdict
-
-    return json.dumps(asdict(costs))
-
-
 def test_with_one_population_an_update_is_taken_to_grow_in_proportion() -> None:
-    alone = Alone()
-    alone.observe(evaluator(256), 1.0)
-    found = alone.costs(evaluator(256).evolution)
+    found = observed(256).costs(EVOLUTION)
     assert found.here.fixed == 0
     assert found.here.at(512) == pytest.approx(2 * TRUTH.here.at(256))
 
@@ -142,6 +136,7 @@ def test_repetitions_are_interleaved_and_compared_one_by_one() -> None:
         ([str(TINY), "--json", "nowhere/bench.json"], "there is no folder nowhere; make it first"),
         ([str(TINY), "--driver.populatoin", "8"], "did you mean population?"),
         (["--wrkers", "2"], "--wrkers: no such option"),
+        (["--driver.populatoin", "8"], "did you mean population?"),
     ],
 )
 def test_mistakes_are_told_before_a_cluster_starts(arguments: list[str], message: str) -> None:

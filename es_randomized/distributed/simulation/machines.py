@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from es_randomized.distributed.simulation.clock import Clock, Cores
@@ -31,7 +32,6 @@ class Worker:
     clock: Clock
     calls: dict[Any, Call] = field(default_factory=dict)
     leaving: bool = False
-    computed: float = 0.0
     _queue: deque[tuple[float, Callable[[float], None]]] = field(default_factory=deque)
     _busy: bool = False
 
@@ -45,13 +45,10 @@ class Worker:
             return
         self._busy = True
         seconds, then = self._queue.popleft()
-        began = self.clock.now
+        self.cores.run(seconds, partial(self._end, self.clock.now, then))
 
-        def end() -> None:
-            self._busy = False
-            if self.machine.alive:
-                self.computed += seconds
-                then(self.clock.now - began)
-                self._begin()
-
-        self.cores.run(seconds, end)
+    def _end(self, began: float, then: Callable[[float], None]) -> None:
+        self._busy = False
+        if self.machine.alive:
+            then(self.clock.now - began)
+            self._begin()

@@ -178,14 +178,12 @@ class _Run:
     def _wait(self) -> None:
         self._waiting = True
         self._waits += 1
-        number = self._waits
+        self.clock.after(TICK, partial(self._alarm, self._waits))
 
-        def alarm() -> None:
-            if self._waiting and self._waits == number:
-                self._waiting = False
-                self._resume()
-
-        self.clock.after(TICK, alarm)
+    def _alarm(self, number: int) -> None:
+        if self._waiting and self._waits == number:
+            self._waiting = False
+            self._resume()
 
     def _tell(self, what: str, whom: Any, more: Any = None) -> None:
         """Something comes to the coordinator."""
@@ -208,12 +206,8 @@ class _Run:
             results = BYTES_PER_LOSS * costs.members * len(call.units)
         else:
             seconds, results = costs.part.at(population) * len(call.units), costs.sums * len(call.units)
-
-        def done(elapsed: float) -> None:
-            self._computed += seconds
-            self._back(worker, number, results, max(0.0, elapsed - costs.receive))
-
-        self.clock.at(there, lambda: worker.compute(costs.receive + seconds, done))
+        back = partial(self._back, worker, number, seconds, results)
+        self.clock.at(there, partial(worker.compute, costs.receive + seconds, back))
 
     def _at_machine(self, machine: Machine, step: int, size: int) -> float:
         """When the message of a step is at a machine; it is sent once."""
@@ -223,11 +217,12 @@ class _Run:
             machine.received = {step: self._sending}
         return max(self.clock.now, machine.received[step])
 
-    def _back(self, worker: Worker, number: int, size: int, elapsed: float) -> None:
+    def _back(self, worker: Worker, number: int, seconds: float, size: int, elapsed: float) -> None:
+        self._computed += seconds
         self.outcome.up += size
         self._receiving = max(self._receiving, self.clock.now) + size / self.cluster.bandwidth
         there = self._receiving + (self.costs.latency + self.cluster.latency) / 2
-        self.clock.at(there, lambda: self._tell("done", worker, (number, elapsed)))
+        self.clock.at(there, lambda: self._tell("done", worker, (number, max(0.0, elapsed - self.costs.receive))))
 
     # Machines that come and go
 
