@@ -21,17 +21,20 @@ def save(path: Path, results: Tree) -> None:
     _checked(checked, results["validation"])
     found = results["predictions"]
     calm = [each for each in found if each["hazards"] == "none"]
-    _simulated(efficiency, calm, "efficiency", "SIMULATED: efficiency against one worker")
+    by_update = {"workers": "update by workers", "coordinator": "update by the coordinator"}
+    _simulated(efficiency, calm, "efficiency", "SIMULATED: efficiency against one worker", "update", by_update)
     efficiency.set_ylim(0, 1.05)
-    _simulated(rate, calm, "generations per second", "SIMULATED: generations per second")
+    _simulated(rate, calm, "generations per second", "SIMULATED: generations per second", "update", by_update)
     rate.set_yscale("log")
-    risky = [each for each in found if each["update"] == "workers"]
-    _simulated(dollars, risky, "dollars per 1e9 evaluations", "SIMULATED: dollars per 1e9 evaluated members", "hazards")
+    parted = [each for each in found if each["update"] == "workers"]
+    happens = {"none": "on demand, no failures", "failures and preemptions": "preemptible, with failures"}
+    title = "SIMULATED: dollars per 1e9 evaluated members, update by workers"
+    _simulated(dollars, parted, "dollars per 1e9 evaluations", title, "hazards", happens)
     dollars.set_yscale("log")
-    handles = {h.get_label(): h for axes in (efficiency, dollars) for h in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    lines = {line.get_label(): line for line in efficiency.get_lines() if not line.get_label().startswith("_")}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle(
-        "Scaling of configs/demo.yaml: filled marks are measured, hollow marks and dashed boxes are simulated",
+        "Scaling of configs/demo.yaml: filled marks are measured; hollow marks and panels with dashed axes are simulated",
         x=0.01, ha="left", color=INK, fontsize=12,
     )  # fmt: skip
     path.parent.mkdir(exist_ok=True)
@@ -41,9 +44,9 @@ def save(path: Path, results: Tree) -> None:
 def _checked(axes: Any, validation: Tree) -> None:
     """Measured and simulated runs, side by side."""
     rows = validation["rows"]
-    for colour, (kind, marker) in zip(PALETTE, MEASURED.items(), strict=False):
+    for colour, beside, (kind, marker) in zip(PALETTE, (0.95, 1, 1.05), MEASURED.items(), strict=False):
         mine = [row for row in rows if row["kind"] == kind]
-        x, y = [row["workers"] for row in mine], [row["measured"]["median"] for row in mine]
+        x, y = [beside * row["workers"] for row in mine], [row["measured"]["median"] for row in mine]
         below = [row["measured"]["median"] - row["measured"]["low"] for row in mine]
         above = [row["measured"]["high"] - row["measured"]["median"] for row in mine]
         axes.errorbar(
@@ -70,18 +73,21 @@ def _checked(axes: Any, validation: Tree) -> None:
     _dress(axes)
 
 
-def _simulated(axes: Any, found: list[Tree], what: str, title: str, by: str = "update") -> None:
-    """One line for every scenario, in two styles."""
+def _simulated(axes: Any, found: list[Tree], what: str, title: str, by: str, words: dict[str, str]) -> None:
+    """One colour for every scenario, and a line style for what `by` says."""
+    from matplotlib.lines import Line2D
+
     scenarios = list(dict.fromkeys(each["scenario"] for each in found))
-    styles = dict(zip(dict.fromkeys(each[by] for each in found), ("-", ":"), strict=False))
+    styles = dict(zip(words, ("-", ":"), strict=True))
     for each in found:
-        words = {"update": f"update by {each['update']}", "hazards": f"failures: {each['hazards']}"}[by]
-        rows = each["simulated"]
+        rows, style = each["simulated"], styles[each[by]]
         axes.plot(
             [row["workers"] for row in rows], [row[what] for row in rows], marker="o", markersize=4, mfc="white",
-            linewidth=1.2, linestyle=styles[each[by]], color=PALETTE[scenarios.index(each["scenario"])],
-            label=f"{each['scenario']}, {words}",
+            linewidth=1.2, linestyle=style, color=PALETTE[scenarios.index(each["scenario"])],
+            label=each["scenario"] if style == "-" else None,
         )  # fmt: skip
+    shown = [Line2D([], [], color=INK, linestyle=style) for style in styles.values()]
+    axes.legend(shown, words.values(), fontsize=8, frameon=False)
     axes.set_xscale("log")
     axes.set_title(title, loc="left", fontsize=10)
     _dress(axes)
