@@ -108,10 +108,9 @@ def _measure(
 
 def _decided(evaluator: Any, workers: int) -> bool:
     """Whether the coordinator computes updates with so many workers."""
-    from es_randomized.strategies.placement import updates_here
-
+    evaluator.using(evaluator.everyone[:workers])
     parts = evaluator.evolution.strategy.parts
-    return parts is None or updates_here(parts, workers * evaluator.devices)
+    return parts is None or evaluator.updates_here(parts)
 
 
 def _duration(counts: list[int], seconds: float, repetitions: int) -> str:

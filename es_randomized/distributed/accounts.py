@@ -127,8 +127,8 @@ class Accounts(RayEvaluator):
         """Cores are claimed among the workers of one evaluator: several of them take turns."""
         return super()._claims() / str(id(self))
 
-    def _updates_here(self, parts: Parts) -> bool:
-        return super()._updates_here(parts) if self.here is None else self.here
+    def updates_here(self, parts: Parts) -> bool:
+        return super().updates_here(parts) if self.here is None else self.here
 
     def evaluate(self, draw: Any) -> Any:
         if not self.message_bytes:

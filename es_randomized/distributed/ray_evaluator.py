@@ -21,7 +21,7 @@ from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.pool import Pool, Remote, first_ready
 from es_randomized.distributed.resolution import demands
-from es_randomized.distributed.work import Work, hand_out, portion
+from es_randomized.distributed.work import TICK, Work, hand_out, portion
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
@@ -31,7 +31,6 @@ from es_randomized.strategies.strategy import Draw, Parts
 
 DEATHS_PER_UNIT = 3
 SMALL = 2**12  # bytes that go with every call; more of them go once to every machine, into its shared memory
-TICK = 0.1  # seconds between looks at who is late
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
 NEWS = 60.0  # seconds without any worker before the log says so again
 
@@ -83,7 +82,7 @@ class RayEvaluator(Evaluator):
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        here = self._updates_here(parts)
+        here = self.updates_here(parts)
         if here is not self._updated_here:
             log.info(
                 "updates are computed by %s from generation %d on",
@@ -96,12 +95,13 @@ class RayEvaluator(Evaluator):
         results = self._all("parts", draw, parts.count, _shared(shaped, shaped.nbytes))
         return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]
 
-    def close(self) -> None:
-        self.pool.close()
-
-    def _updates_here(self, parts: Parts) -> bool:
+    def updates_here(self, parts: Parts) -> bool:
+        """Whether the coordinator computes the update, given who works now."""
         # Bits agree within one platform only, so an update never moves between two of them.
         return updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
+
+    def close(self) -> None:
+        self.pool.close()
 
     def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
         """Results of all units of one step of a generation, in order."""

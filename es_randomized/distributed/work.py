@@ -14,6 +14,7 @@ QUICK = 0.01  # seconds of work worth a message; units that take less go several
 SLOW = 4.0  # times the median of its peers: issue again
 PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
 COPIES = 2
+TICK = 0.1  # seconds between looks at who is late
 
 
 class Call(NamedTuple):

@@ -16,9 +16,8 @@ from typing import Any
 from es_randomized.distributed.simulation.clock import Clock, Cores
 from es_randomized.distributed.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards
 from es_randomized.distributed.simulation.machines import Machine, Worker
-from es_randomized.distributed.work import Call, Work, hand_out, portion
+from es_randomized.distributed.work import TICK, Call, Work, hand_out, portion
 
-TICK = 0.1  # as the evaluator's
 LOOK = 1.0  # as the pool's
 BYTES_PER_LOSS = 4
 WAIT = math.inf  # yielded by the coordinator: until something comes
