@@ -66,7 +66,7 @@ def test_a_message_goes_once_to_every_machine_through_the_coordinators_network()
         assert found == pytest.approx(machines * 0.01 + CHUNK + (results or 16 * 4 * 2 / 1e5))
 
 
-@pytest.mark.parametrize(("cores", "jobs"), [(1, 3), (2, 3), (2, 8), (4, 2), (math.inf, 9)])
+@pytest.mark.parametrize(("cores", "jobs"), [(1.0, 3), (2.0, 3), (2.0, 8), (4.0, 2), (math.inf, 9)])
 def test_cores_are_shared_fairly(cores, jobs):
     clock, ended = Clock(), []
     shared = Cores(clock, cores)
@@ -79,7 +79,7 @@ def test_cores_are_shared_fairly(cores, jobs):
 
 def test_a_job_that_comes_later_slows_the_others_from_then_on():
     clock, ended = Clock(), {}
-    core = Cores(clock, 1)
+    core = Cores(clock, 1.0)
     core.run(1.0, lambda: ended.update(first=clock.now))
     clock.after(0.5, lambda: core.run(0.25, lambda: ended.update(second=clock.now)))
     while len(ended) < 2:
@@ -88,11 +88,11 @@ def test_a_job_that_comes_later_slows_the_others_from_then_on():
 
 
 def test_more_workers_than_cores_are_as_fast_as_the_cores():
-    assert seconds(FREE, 8, 32, cores=2) == pytest.approx(16 * CHUNK)
+    assert seconds(FREE, 8, 32, cores=2.0) == pytest.approx(16 * CHUNK)
 
 
 def test_failures_cost_what_was_in_hand_and_the_time_without_the_worker():
-    hazards = Hazards(failures_per_hour=3_600, detection=0.0, replacement=0.5)
+    hazards = Hazards(failures_per_hour=3_600.0, detection=0.0, replacement=0.5)
     workers, chunks = 50, 50 * 80
     outcome = simulate(FREE, Cluster(workers), chunks, 1, True, hazards, seed=1)
     present = 1 - hazards.absent
@@ -105,14 +105,14 @@ def test_failures_cost_what_was_in_hand_and_the_time_without_the_worker():
 
 
 def test_notice_saves_the_work():
-    preempted = Hazards(preemptions_per_hour=3_600, notice=2.0, replacement=0.0)
+    preempted = Hazards(preemptions_per_hour=3_600.0, notice=2.0, replacement=0.0)
     outcome = simulate(FREE, Cluster(50), 50 * 60, 1, True, preempted, seed=1)
     assert outcome.lost == 0
     assert sum(outcome.seconds) == pytest.approx(60 * CHUNK, rel=0.1)
 
 
 def test_what_a_silent_worker_had_is_issued_again_before_it_is_missed():
-    silent = Hazards(failures_per_hour=200, detection=60.0, replacement=0.0)
+    silent = Hazards(failures_per_hour=200.0, detection=60.0, replacement=0.0)
     outcome = simulate(FREE, Cluster(100), 200, 20, True, silent, seed=1)
     assert outcome.again > 0
     assert max(outcome.seconds) < 2.0  # half a second late at most, several times at worst
@@ -120,7 +120,7 @@ def test_what_a_silent_worker_had_is_issued_again_before_it_is_missed():
 
 def test_the_same_seed_gives_the_same_run():
     costs = replace(FREE, chunk=(0.02, 0.03, 0.05), issue=1e-3, latency=1e-3)
-    hazards = Hazards(30, 30, notice=1, detection=1, replacement=2)
+    hazards = Hazards(30.0, 30.0, notice=1.0, detection=1.0, replacement=2.0)
     runs = [simulate(costs, Cluster(20), 100, 5, False, hazards, seed) for seed in (0, 0, 1)]
     assert runs[0] == runs[1]
     assert runs[0].seconds != runs[2].seconds
