@@ -19,7 +19,7 @@ from es_randomized.distributed.pool import Remote
 from es_randomized.distributed.ray_evaluator import SMALL, RayEvaluator
 from es_randomized.distributed.work import IN_HAND, Call, Work
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.strategies.strategy import Parts, State
+from es_randomized.strategies.strategy import Draw, Parts, State
 
 WARM_UP = 1  # generations before any is counted
 
@@ -135,12 +135,12 @@ class Accounts(RayEvaluator):
             self.message_bytes = sum(array.nbytes for array in self.evolution.strategy.message(draw))
         return super().evaluate(draw)
 
-    def _all(self, method: str, generation: int, units: int, *arguments: Any) -> list[bytes]:
+    def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
         now, calls = self._now, self._now.calls
         self._ended = {}
         began, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
         spent = now.issue + now.collect
-        results = super()._all(method, generation, units, *arguments)
+        results = super()._all(method, draw, units, *arguments)
         thread, process = time.thread_time() - thread, time.process_time() - process
         now.turn += thread - (now.issue + now.collect - spent)
         now.background += process - thread
