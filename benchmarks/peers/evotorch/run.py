@@ -1,0 +1,77 @@
+"""EvoTorch: its PGPE with a fixed step size and Adam on a vectorised objective.
+
+Variants: `functional`, torch.func.vmap over members; `compiled`, the same through torch.compile; `actors`, two of its Ray
+actors that each draw and evaluate half of the population (`distributed=True`), compiled too.
+"""
+
+import os
+
+import numpy as np
+import plain_torch
+import torch
+from evotorch import Problem
+from evotorch.algorithms import PGPE
+from protocol import serve
+
+
+class Colouring(Problem):
+    """Fresh cycles and seeds for every population it evaluates."""
+
+    def __init__(self, config, parameters):
+        self.config, self._evaluate_all = config, None
+        actors = os.cpu_count() if config.variant == "actors" else None
+        super().__init__(
+            objective_sense="min",
+            solution_length=parameters,
+            initial_bounds=(-1, 1),
+            dtype=torch.float32,
+            num_actors=actors,
+            seed=config.seed,
+        )
+
+    def _evaluate_batch(self, solutions):
+        if self._evaluate_all is None:
+            self._evaluate_all = evaluator(self.config)
+        tokens = plain_torch.tokens_of(*plain_torch.batch(self.config.instances, self.config.seeds))
+        with torch.no_grad():
+            solutions.set_evals(self._evaluate_all(solutions.values, tokens))
+
+
+def evaluator(config):
+    """(members [member, param], tokens) -> objectives [member]."""
+
+    def one(flat, tokens):
+        return plain_torch.objective(flat, tokens, config.seeds, config.q)
+
+    every = torch.func.vmap(one, in_dims=(0, None), chunk_size=None)
+    return every if config.variant == "functional" else torch.compile(every)
+
+
+class Evotorch:
+    def __init__(self, config, centre):
+        self.problem = Colouring(config, len(centre))
+        self.searcher = PGPE(
+            self.problem,
+            popsize=config.population,
+            center_learning_rate=config.learning_rate,
+            stdev_learning_rate=0.0,
+            stdev_init=config.std,
+            optimizer="adam",
+            ranking_method="centered",
+            center_init=torch.as_tensor(centre),
+            distributed=config.variant == "actors",
+        )
+
+    def case_losses(self, weights, cycles, noise):
+        return plain_torch.case_losses(weights, cycles, noise)
+
+    def generation(self):
+        self.searcher.step()
+        return float(self.searcher.status["mean_eval"])
+
+    def centre(self):
+        return np.asarray(self.searcher.status["center"])
+
+
+if __name__ == "__main__":
+    serve(Evotorch, ("evotorch", "torch", "ray"))
