@@ -13,7 +13,8 @@ from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.workload import LEVEL, Judgement, configured, judge
 
 EVERY = 10  # generations between judged weights
-GENERATIONS = 500  # of a race, at most
+GENERATIONS = 500  # of the first race, at most
+SLACK = 1.3  # times the generations that the first one needed: how long the others may run
 
 
 def race(runner: Any, population: int, speeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -21,8 +22,10 @@ def race(runner: Any, population: int, speeds: dict[str, dict[str, Any]]) -> dic
     peers = {name: found["members_per_second"] for name, found in speeds.items() if name not in OURS}
     racers = [name for name in OURS if name in speeds] + ([max(peers, key=lambda name: peers[name])] if peers else [])
     found: dict[str, Any] = {"success": LEVEL, "population": population, "measured": {}, "reckoned": {}}
+    generations = GENERATIONS
     for name in racers:
-        found["measured"][name] = _one(runner, name, population)
+        found["measured"][name] = _one(runner, name, population, generations)
+        generations = min(generations, int(SLACK * (found["measured"][name]["generation"] or generations)))
         print(f"to {LEVEL:.1%}: {name}: {found['measured'][name]['generation']} generations", flush=True)
     ours = found["measured"].get(OURS[0], {}).get("generation")
     if ours:
@@ -48,10 +51,10 @@ def crossing(
     return None, curve
 
 
-def _one(runner: Any, name: str, population: int) -> dict[str, Any]:
+def _one(runner: Any, name: str, population: int, generations: int) -> dict[str, Any]:
     """One race: measured time up to the crossing, which is confirmed on all cycles."""
-    watched, centres = runner(name, population, float("inf"), GENERATIONS)
-    config = configured("", population, GENERATIONS, 0.0, runner.seed, runner.folder)
+    watched, centres = runner(name, population, float("inf"), generations)
+    config = configured("", population, generations, 0.0, runner.seed, runner.folder)
     generation, curve = crossing(centres, lambda weights: judge(config, weights))
     seconds = watched.report.generation_seconds
     confirmed = judge(config, centres[generation - 1], everything=True)._asdict() if generation else None

@@ -17,7 +17,7 @@ from es_randomized.fitness import by_instance, pair, unraveller
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 STD, LEARNING_RATE, Q, INSTANCES, SEEDS = 0.05, 0.02, 4.0, 64, 8
 LEVEL = 0.735  # success of the cycle at the worst 5 %, the paper's figure for 10 vertices
-JUDGED = 4_096  # cycles of the success curve
+JUDGED = 2_048  # cycles of the success curve
 JUDGED_SEEDS = 200
 ALL_SEEDS = 100  # of the confirmation on all 181,440 cycles
 

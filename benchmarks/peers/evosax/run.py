@@ -29,7 +29,7 @@ class Evosax:
         params = strategy.default_params
         self.state = strategy.init(self.key, centre, params)
 
-        @functools.partial(jax.jit, donate_argnums=1)
+        @jax.jit
         def generation(key, state):
             ask, evaluate, tell = jax.random.split(key, 3)
             population, state = strategy.ask(ask, state, params)

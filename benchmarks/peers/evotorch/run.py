@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import plain_torch
+import ray
 import torch
 from evotorch import Problem
 from evotorch.algorithms import PGPE
@@ -34,21 +35,25 @@ class Colouring(Problem):
             self._evaluate_all = evaluator(self.config)
         tokens = plain_torch.tokens_of(*plain_torch.batch(self.config.instances, self.config.seeds))
         with torch.no_grad():
-            solutions.set_evals(self._evaluate_all(solutions.values, tokens))
+            solutions.set_evals(self._evaluate_all(solutions.values.as_subclass(torch.Tensor), tokens))
 
 
 def evaluator(config):
     """(members [member, param], tokens) -> objectives [member]."""
+    torch.manual_seed(config.seed)
 
     def one(flat, tokens):
         return plain_torch.objective(flat, tokens, config.seeds, config.q)
 
-    every = torch.func.vmap(one, in_dims=(0, None), chunk_size=None)
+    every = torch.func.vmap(one, in_dims=(0, None))
     return every if config.variant == "functional" else torch.compile(every)
 
 
 class Evotorch:
     def __init__(self, config, centre):
+        if config.variant == "actors":
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only
+            ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, object_store_memory=2**28)
         self.problem = Colouring(config, len(centre))
         self.searcher = PGPE(
             self.problem,

@@ -28,7 +28,7 @@ class Worker:
         mine = slice(core * pairs // workers, (core + 1) * pairs // workers)
         adam = optax.adam(config.learning_rate)
         self.centre, self.moments = jnp.asarray(centre), adam.init(jnp.asarray(centre))
-        self.generation, self.table = 0, jnp.asarray(table)
+        self.generation, self.table = 0, jax.device_put(table)
 
         def indices(generation):
             key = jax.random.fold_in(jax.random.key(config.seed), generation)
