@@ -53,6 +53,14 @@ class Runner:
             raise UnavailableError(f"its losses differ from es_randomized's by {self.agreement[name]:.1g}")
         return watched, centres
 
+    def install(self, names: list[str]) -> None:
+        """Make all environments before anything is timed."""
+        for name in names:
+            try:
+                python_of(PEERS[name].folder, PEERS[name].python)
+            except UnavailableError as error:
+                self.unavailable[name] = str(error)
+
     def all_once(self, names: list[str], population: int, seconds: float, runs: dict[str, list[Watched]]) -> None:
         """One more run of every peer that can."""
         for name in names:
@@ -67,8 +75,8 @@ class Runner:
 
 @click.command()
 @click.option("--population", "populations", multiple=True, type=int, default=(256, 1024), help="Members; repeatable.")
-@click.option("--seconds", default=10.0, help="Training time of a run, after compilation.")
-@click.option("--repeats", default=2, help="Runs of each peer, interleaved.")
+@click.option("--seconds", default=6.0, help="Training time of a run, after compilation.")
+@click.option("--repeats", default=1, help="Runs of each peer, interleaved.")
 @click.option("--only", multiple=True, type=click.Choice(list(PEERS)), help="These only; other results stay.")
 @click.option("--seed", default=0, help="Of all random numbers.")
 @click.option("--level/--no-level", default=True, help="Also race the fastest peer to the level of success.")
@@ -82,6 +90,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(Path(folder), seed)
         results["unavailable"] = {k: v for k, v in results.get("unavailable", {}).items() if k not in names}
+        runner.install(names)
         runs: dict[int, dict[str, list[Watched]]] = {population: {} for population in populations}
         for repeat in range(repeats):
             order = names if repeat % 2 == 0 else names[::-1]

@@ -19,7 +19,7 @@ class Colouring(Problem):
     """Fresh cycles and seeds for every population it evaluates."""
 
     def __init__(self, config, parameters):
-        self.config, self._evaluate_all = config, None
+        self.config, self._members = config, None
         actors = os.cpu_count() if config.variant == "actors" else None
         super().__init__(
             objective_sense="min",
@@ -27,20 +27,18 @@ class Colouring(Problem):
             initial_bounds=(-1, 1),
             dtype=torch.float32,
             num_actors=actors,
-            seed=config.seed,
         )
 
     def _evaluate_batch(self, solutions):
-        if self._evaluate_all is None:
-            self._evaluate_all = evaluator(self.config)
+        if self._members is None:
+            self._members = evaluator(self.config)
         tokens = plain_torch.tokens_of(*plain_torch.batch(self.config.instances, self.config.seeds))
         with torch.no_grad():
-            solutions.set_evals(self._evaluate_all(solutions.values.as_subclass(torch.Tensor), tokens))
+            solutions.set_evals(self._members(solutions.values.as_subclass(torch.Tensor), tokens))
 
 
 def evaluator(config):
     """(members [member, param], tokens) -> objectives [member]."""
-    torch.manual_seed(config.seed)
 
     def one(flat, tokens):
         return plain_torch.objective(flat, tokens, config.seeds, config.q)
@@ -51,6 +49,9 @@ def evaluator(config):
 
 class Evotorch:
     def __init__(self, config, centre):
+        torch.manual_seed(
+            config.seed
+        )  # its actors draw their seeds from here; with a seed of its own they fail in 0.6.1
         if config.variant == "actors":
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only
             ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, object_store_memory=2**28)
