@@ -4,6 +4,7 @@ python -m benchmarks.peers                                 everything
 python -m benchmarks.peers --only evosax --repeats 1       one peer; the other results stay as they are
 """
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class Runner:
             if name in self.unavailable:
                 continue
             try:
-                runs.setdefault(name, []).append(self(name, population, seconds)[0])
+                watched, _ = self(name, population, seconds)
+                runs.setdefault(name, []).append(watched)
             except UnavailableError as error:
                 self.unavailable[name] = str(error)
             print(f"population {population:,}, {name}: {self.unavailable.get(name, 'done')}", flush=True)
@@ -98,12 +100,14 @@ def main(
                 runner.all_once(order, population, seconds, runs[population])
         for population in populations:
             _add(results, population, {name: runs[population][name] for name in names if name in runs[population]})
+        results |= {"seconds": seconds, "repeats": repeats, "workload": _workload(seed, Path(folder))}
+        results["how"] = {name: entry._asdict() for name, entry in PEERS.items()}
         results["unavailable"] |= runner.unavailable
+        results["agreement"] = results.get("agreement", {}) | runner.agreement
+        record("peers", results)  # the race is long
         if level:
             results["level"] = race(runner, min(populations), results["speed"][str(min(populations))])
-        results["agreement"] = results.get("agreement", {}) | runner.agreement
-    results |= {"seconds": seconds, "repeats": repeats, "workload": _workload(seed, Path(folder))}
-    results["how"] = {name: entry.how for name, entry in PEERS.items()}
+            print(json.dumps(results["level"], indent=1))
     print("written:", record("peers", results))
 
 
