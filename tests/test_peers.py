@@ -69,7 +69,7 @@ def test_a_run_ends_at_the_first_limit(tmp_path, generations, limit, expected):
 
 
 def test_speed_leaves_compilation_out_and_compilation_is_what_the_first_took_longer():
-    report = Report(1.0, [5.0, *[0.5] * 11], [1.0] * 12, {"a": "1"})
+    report = Report(1.0, [5.0, *[0.5] * 12], [1.0] * 13, {"a": "1"})
     found = summary([Watched(report, 3 * MIB), Watched(report, 5 * MIB)], population=100)
     assert found["members_per_second"] == 200
     assert found["compile_seconds"] == 4.5

@@ -41,6 +41,8 @@ def run_peer(python: Path, peer: str, config: Config, flags: str = "") -> Watche
     command = [str(python), str(FOLDER / peer / "run.py")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
     environment |= {"XLA_FLAGS": flags} if flags else {}
+    cache = str(Path(config.found).with_name("cache"))  # so that nobody meets programs compiled before this benchmark
+    environment |= {"XDG_CACHE_HOME": cache, "TORCHINDUCTOR_CACHE_DIR": cache}
     peaks: list[int] = [0]
     with tempfile.TemporaryFile("w+") as errors:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-FIRST = 2  # generations that may compile something: they are not timed, and the time limit starts after them
+FIRST = 3  # generations that may compile something: they are not timed, and the time limit starts after them
 FEWEST = 3  # generations that are timed whatever the limit says
 
 
