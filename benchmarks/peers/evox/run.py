@@ -1,7 +1,8 @@
 """EvoX: its OpenES in its StdWorkflow, through its documented interface.
 
 Variants: `eager`, and `compiled`: torch.compile(workflow.step), as its documentation recommends. It has no ranks, so they
-are the workflow's fitness transform.
+are the workflow's fitness transform. Its Adam does not correct the bias of its moments (its first steps are 3 to 6 times the
+learning rate), so the correction goes into the learning rate, where its state has one.
 """
 
 import plain_torch
@@ -35,6 +36,11 @@ class CentredRanks(torch.nn.Module):
         return losses.argsort().argsort().to(torch.float32) / (len(losses) - 1) - 0.5
 
 
+def bias_correction(steps):
+    """What Adam multiplies its learning rate by (Kingma & Ba 2015, section 2)."""
+    return (1 - 0.999**steps) ** 0.5 / (1 - 0.9**steps)
+
+
 class Evox:
     def __init__(self, config, centre):
         torch.manual_seed(config.seed)
@@ -48,13 +54,21 @@ class Evox:
         )
         self.problem = Colouring(config)
         self.workflow = StdWorkflow(self.algorithm, self.problem, fitness_transform=CentredRanks())
+        state = self.algorithm.state_dict().values()
+        self.rate = next(
+            (one for one in state if one.numel() == 1 and abs(float(one) - config.learning_rate) < 1e-8), None
+        )
+        self.config, self.done = config, 0
         self._step = torch.compile(self.workflow.step) if config.variant == "compiled" else self.workflow.step
 
     def case_losses(self, weights, cycles, noise):
         return plain_torch.case_losses(weights, cycles, noise)
 
     def generation(self):
+        self.done += 1
         with torch.no_grad():
+            if self.rate is not None:
+                self.rate.fill_(self.config.learning_rate * bias_correction(self.done))
             self._step()
         return float(self.problem.mean)
 
