@@ -31,20 +31,10 @@ class Colouring(Problem):
 
     def _evaluate_batch(self, solutions):
         if self._members is None:
-            self._members = evaluator(self.config)
+            self._members = plain_torch.members(self.config.seeds, self.config.q, self.config.variant != "functional")
         tokens = plain_torch.tokens_of(*plain_torch.batch(self.config.instances, self.config.seeds))
         with torch.no_grad():
             solutions.set_evals(self._members(solutions.values.as_subclass(torch.Tensor), tokens))
-
-
-def evaluator(config):
-    """(members [member, param], tokens) -> objectives [member]."""
-
-    def one(flat, tokens):
-        return plain_torch.objective(flat, tokens, config.seeds, config.q)
-
-    every = torch.func.vmap(one, in_dims=(0, None))
-    return every if config.variant == "functional" else torch.compile(every)
 
 
 class Evotorch:

@@ -78,3 +78,16 @@ def case_losses(weights, cycles, noise):
     """Losses [instance, seed] of one member, NumPy in and out."""
     tokens = tokens_of(torch.as_tensor(cycles).long(), torch.as_tensor(noise))
     return losses_of(torch.as_tensor(weights), tokens).view(len(cycles), len(noise)).numpy()
+
+
+def members(seeds, q, compiled):
+    """(members [member, param], tokens) -> objectives [member], compiled or not.
+
+    Here and not in a script: actors unpickle what a script defines without its imports.
+    """
+
+    def one(flat, tokens):
+        return objective(flat, tokens, seeds, q)
+
+    every = torch.func.vmap(one, in_dims=(0, None))
+    return torch.compile(every) if compiled else every
