@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,54 @@ class Session(NamedTuple):
     reason: str  # finished, interrupted or out of time
 
 
+class Training:
+    """A run that goes on from wherever its folder says it is, one generation at a time, inside a `with` block.
+
+    A block that ends without an exception saves the state; after any other end the journal still has everything.
+
+    Attributes:
+        generation: the next one.
+        state: before it.
+    """
+
+    def __init__(self, folder: RunFolder, driver: Driver, evaluator: Evaluator) -> None:
+        self._folder, self._driver, self._evaluator = folder, driver, evaluator
+
+    def __enter__(self) -> "Training":
+        with ExitStack() as held:
+            held.enter_context(self._folder.lock())
+            self.generation, self.state = self._folder.restore(self._driver, self._evaluator.parts_of)
+            self._journal = self._folder.open_journal(self._driver.losses_per_generation)
+            held.callback(self._journal.close)
+            self._metrics = Metrics(
+                self._folder.metrics, self._folder.losses(), self._driver.cost(), self._evaluator.size
+            )
+            self._held = held.pop_all()
+        return self
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Train: the metrics row of every generation that is left, once the journal has it."""
+        check = HeldOut(self._driver.experiment)
+        began = saved = time.monotonic()
+        for step in train(self._driver, self._evaluator, self.state, self.generation):
+            self._journal.append(step.generation, step.losses)
+            self.generation, self.state = step.generation + 1, step.state
+            found = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
+            yield self._metrics.add(step.generation, step.losses, time.monotonic() - began, found)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self._save()
+                saved = time.monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        with self._held:
+            if kind is None:
+                self._save()
+
+    def _save(self) -> None:
+        self._folder.save_snapshot(self.generation, self.state)
+        self._metrics.flush()
+
+
 def run_session(
     folder: RunFolder,
     driver: Driver,
@@ -45,35 +93,19 @@ def run_session(
         seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    generations = driver.experiment.budget.generations
-    with folder.lock(), stopping_gently() as stop:
-        generation, state = folder.restore(driver, evaluator.parts_of)
-        journal = folder.open_journal(driver.losses_per_generation)
-        metrics = Metrics(folder.metrics, folder.losses(), driver.cost(), evaluator.size)
-        check = HeldOut(driver.experiment)
-        began = saved = time.monotonic()
-        reason = "finished"
-        try:
-            for step in train(driver, evaluator, state, generation):
-                journal.append(step.generation, step.losses)
-                generation, state = step.generation + 1, step.state
-                found = check(driver.centre(state)) if check.due(step.generation) else {}
-                row = metrics.add(step.generation, step.losses, time.monotonic() - began, found)
-                on_row(row)
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    _save(folder, metrics, generation, state)
-                    saved = time.monotonic()
-                if stop:
-                    reason = "interrupted"
-                    break
-                if seconds and time.monotonic() - began > seconds and generation < generations:
-                    reason = "out of time"
-                    break
-        finally:
-            journal.close()
-        _save(folder, metrics, generation, state)
-    log.info("%s before generation %d", reason, generation)
-    return Session(generation, state, reason)
+    generations, reason = driver.experiment.budget.generations, "finished"
+    with stopping_gently() as stop, Training(folder, driver, evaluator) as training:
+        began = time.monotonic()
+        for row in training.rows():
+            on_row(row)
+            if stop:
+                reason = "interrupted"
+                break
+            if seconds and time.monotonic() - began > seconds and training.generation < generations:
+                reason = "out of time"
+                break
+    log.info("%s before generation %d", reason, training.generation)
+    return Session(training.generation, training.state, reason)
 
 
 @contextmanager
@@ -111,8 +143,3 @@ def stopping_gently() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _save(folder: RunFolder, metrics: Metrics, generation: int, state: State) -> None:
-    folder.save_snapshot(generation, state)
-    metrics.flush()
