@@ -1,62 +1,92 @@
-"""Progress while training: a live bar on a terminal, a line every ten seconds elsewhere."""
+"""Progress while training: a live view on a terminal, a line every ten seconds elsewhere; who joined and who was lost."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.live import Live
+
+from es_randomized.cli.view import REFRESHES, View
+from es_randomized.cli.view_text import Row, held_out, not_finite
+from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.experiment import Budget
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at the workers
 
-Row = dict[str, Any]
+Workers = Callable[[], list[WorkerStatus]]
 
 
 @contextmanager
-def showing(console: Console, generations: int) -> Iterator[Callable[[Row], None]]:
-    """A function that shows a metrics row."""
+def showing(
+    console: Console, budget: Budget, seconds: float | None, workers: Workers
+) -> Iterator[Callable[[Row], None]]:
+    """A function that shows a metrics row.
+
+    Args:
+        seconds: after which training stops, if it is not done.
+        workers: who works now and who has gone.
+    """
+    changes = Changes(console, workers)
     if not console.is_terminal:
-        yield _printer(console, generations)
+        yield _both(changes, Lines(console, budget.generations))
         return
-    columns = (
-        TextColumn("generation"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("training", total=generations, numbers="")
-        numbers = Numbers()
-        yield lambda row: progress.update(bar, completed=row["generation"] + 1, numbers=numbers(row))
+    view = View(budget.generations, seconds, workers)
+    with Live(view, console=console, refresh_per_second=REFRESHES):
+        yield _both(changes, view.update)
 
 
-class Numbers:
-    """The figures of the latest row, with the latest check of the centre."""
+def _both(changes: Callable[[], None], show: Callable[[Row], None]) -> Callable[[Row], None]:
+    def each(row: Row) -> None:
+        changes()
+        show(row)
 
-    def __init__(self) -> None:
-        self.held_out = ""
-
-    def __call__(self, row: Row) -> str:
-        if "held_out_average" in row:
-            shown = [f"{name} {row['held_out_' + name]:.3g}" for name in ("average", "p95", "worst")]
-            self.held_out = f"  held out: {', '.join(shown)}"
-        failed = f"  {row['non_finite']} not finite" if row["non_finite"] else ""
-        return f"loss {row['loss_mean']:.3f}{self.held_out}{failed}"
+    return each
 
 
-def _printer(console: Console, generations: int) -> Callable[[Row], None]:
-    numbers, last = Numbers(), [float("-inf")]
+class Lines:
+    """A line now and then, for logs."""
 
-    def show(row: Row) -> None:
-        text = numbers(row)
-        final = row["generation"] + 1 == generations
-        if final or time.monotonic() - last[0] > SECONDS_BETWEEN_LINES:
-            line = f"generation {row['generation'] + 1}/{generations}  {row['seconds']:.0f} s  {text}"
-            console.print(line, soft_wrap=True)
-            last[0] = time.monotonic()
+    def __init__(self, console: Console, generations: int) -> None:
+        self._console, self._generations = console, generations
+        self._held_out, self._last = "", float("-inf")
 
-    return show
+    def __call__(self, row: Row) -> None:
+        """Print a row, unless there was one a moment ago."""
+        if found := held_out(row):
+            self._held_out = f"  held out: {', '.join(found)}"
+        final = row["generation"] + 1 == self._generations
+        if final or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            failed = f"  {not_finite(row)}" if row["non_finite"] else ""
+            where = f"generation {row['generation'] + 1}/{self._generations}  {row['seconds']:.0f} s"
+            self._console.print(f"{where}  loss {row['loss_mean']:.3f}{self._held_out}{failed}", soft_wrap=True)
+            self._last = time.monotonic()
+
+
+class Changes:
+    """Prints a line for every worker that comes or goes after the first look."""
+
+    def __init__(self, console: Console, workers: Workers) -> None:
+        self._console, self._workers = console, workers
+        self._there = {each.number for each in workers() if each.gone is None}
+        self._gone = {each.number for each in workers() if each.gone is not None}
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        """Look, unless there was a look a moment ago."""
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_LOOKS:
+            return
+        self._last = now
+        for each in self._workers():
+            if each.number not in self._there | self._gone:
+                self._there.add(each.number)
+                self._say(f"worker {each.number} joined: {each.place}")
+            if each.gone is not None and each.number not in self._gone:
+                self._gone.add(each.number)
+                fate = f"was lost with {each.in_hand} units in hand" if each.lost else "left"
+                self._say(f"worker {each.number} {fate}; it had done {each.units:,}: {each.place}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)

@@ -123,7 +123,7 @@ def _train_with(
         folder.create(driver.experiment)
     with logging_to(folder.log_file), _evaluator(driver, pool, local, console) as evaluator:
         console.print(f"run folder: {folder.name}", soft_wrap=True)
-        with showing(console, driver.experiment.budget.generations) as show:
+        with showing(console, driver.experiment.budget, seconds, evaluator.workers) as show:
             session = run_session(folder, driver, evaluator, show, seconds)
     console.print(f"{session.reason} after {session.generation} generations")
     return session.reason

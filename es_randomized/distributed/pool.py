@@ -10,6 +10,7 @@ import ray
 
 from es_randomized.distributed.work import Call
 from es_randomized.distributed.worker import Hello
+from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import ClusterError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
 
@@ -26,12 +27,32 @@ class Remote:
     Attributes:
         calls: what it has in hand, in the order it was handed out.
         leaving: its machine is about to go: it finishes what it has and gets nothing more.
+        number, joined, units, busy, late: see `WorkerStatus`.
     """
 
     actor: Any
     hello: Hello
     calls: dict[Any, Call] = field(default_factory=dict)
     leaving: bool = False
+    number: int = 0
+    joined: float = field(default_factory=time.monotonic)
+    units: int = 0
+    busy: float = 0.0
+    late: int = 0
+
+    def finished(self, call: Call, seconds: float) -> None:
+        """Count a call that came back."""
+        self.units += len(call.units)
+        self.busy += seconds
+
+    def status(self, gone: float | None = None, lost: bool = False) -> WorkerStatus:
+        """How it is doing, or did until it went."""
+        calls = list(self.calls.values())  # a copy in one step: whoever watches is another thread
+        in_hand, since = sum(len(call.units) for call in calls), min((call.since for call in calls), default=None)
+        return WorkerStatus(
+            self.number, self.hello.node, self.hello.pid, self.hello.device, self.joined, in_hand, since,
+            self.units, self.busy, self.late, gone, lost,
+        )  # fmt: skip
 
 
 class Pool:
@@ -47,6 +68,8 @@ class Pool:
         self.ready: list[Remote] = []
         self.starting: dict[Any, Any] = {}
         self.replaced = 0
+        self._gone: list[WorkerStatus] = []
+        self._joined = 0
         self._start, self._wanted, self._mixed = start, wanted, mixed
         self._versions = deciding_versions()
         self._failed_starts = 0
@@ -55,6 +78,17 @@ class Pool:
     def calls(self) -> dict[Any, Remote]:
         """Every call under way and who has it."""
         return {reference: remote for remote in self.ready for reference in remote.calls}
+
+    def workers(self) -> list[WorkerStatus]:
+        """Everybody who is ready, and before them everybody who has gone."""
+        return [*self._gone, *(remote.status() for remote in list(self.ready))]
+
+    def late(self, step: int, units: list[int]) -> None:
+        """Count units that are issued again with those who have them."""
+        for remote in self.ready:
+            for call in remote.calls.values():
+                if call.step == step:
+                    remote.late += len(set(call.units) & set(units))
 
     def look(self, now: float) -> None:
         """Notice machines that have come or are about to go; at most once a second."""
@@ -67,7 +101,7 @@ class Pool:
                 remote.leaving = True
                 log.warning("machine %s is about to go; its worker finishes what it has", remote.hello.node[:8])
         for remote in [each for each in self.ready if each.leaving and not each.calls]:
-            self.ready.remove(remote)
+            self._remove(remote, lost=False)
             ray.kill(remote.actor)
         self.fill()
 
@@ -98,19 +132,24 @@ class Pool:
             return
         self._check(hello)
         self._failed_starts = 0
-        self.ready.append(Remote(actor, hello))
+        self.ready.append(Remote(actor, hello, number=self._joined))
+        self._joined += 1
 
     def bury(self, remote: Remote) -> list[Call]:
         """Forget a worker that died or was given up, start another, and return what it had in hand."""
         calls = list(remote.calls.values())
-        remote.calls.clear()
         if remote in self.ready:
-            self.ready.remove(remote)
+            self._remove(remote, lost=True)
             self.replaced += 1
             log.warning("a worker died; starting another (%d replaced so far)", self.replaced)
             ray.kill(remote.actor)
             self.fill()
+        remote.calls.clear()
         return calls
+
+    def _remove(self, remote: Remote, lost: bool) -> None:
+        self._gone.append(remote.status(time.monotonic(), lost))
+        self.ready.remove(remote)
 
     def close(self) -> None:
         """End all workers."""

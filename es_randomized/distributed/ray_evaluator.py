@@ -25,6 +25,7 @@ from es_randomized.distributed.work import TICK, Work, hand_out, portion
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import WorkerError
 from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Draw, Parts
@@ -100,6 +101,9 @@ class RayEvaluator(Evaluator):
         # Bits agree within one platform only, so an update never moves between two of them.
         return updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
 
+    def workers(self) -> list[WorkerStatus]:
+        return self.pool.workers()
+
     def close(self) -> None:
         self.pool.close()
 
@@ -137,7 +141,11 @@ class RayEvaluator(Evaluator):
 
     def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
         share = partial(portion, work, len(self.pool.ready), self._pace.get(method), self.devices)
+        again = work.again
         for remote, call in hand_out(work, self.pool.ready, share, time.monotonic):
+            if work.again > again:
+                again = work.again
+                self.pool.late(self._step, call.units)
             reference = getattr(remote.actor, method).remote(generation, *arguments, call.units)
             remote.calls[reference] = call
 
@@ -155,6 +163,7 @@ class RayEvaluator(Evaluator):
             self._lost(remote, work, method, generation)
             return
         call = remote.calls.pop(reference)
+        remote.finished(call, done.seconds)
         if call.step == self._step:
             now = time.monotonic()
             self._pace[method] = done.seconds / len(call.units)

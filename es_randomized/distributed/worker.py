@@ -1,5 +1,6 @@
 """The worker: computes chunks and update parts of the generation it was last told about. A plain class, testable without Ray."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ class Hello(NamedTuple):
         device: kind of its accelerator or processor.
         platform: cpu, gpu or tpu; bits agree within one, not between them.
         versions: of the packages that decide about bits, and of this package's source.
+        pid: of its process.
     """
 
     node: str
     device: str
     platform: str
     versions: dict[str, str | None]
+    pid: int
 
 
 class Done(NamedTuple):
@@ -70,7 +73,7 @@ class Worker:
             several = list(range(min(len(self._devices), strategy.parts.count)))
             self.parts(0, message, np.zeros(strategy.population, np.float32), several)
         device = self._devices[0]
-        return Hello(node, device.device_kind, device.platform, deciding_versions())
+        return Hello(node, device.device_kind, device.platform, deciding_versions(), os.getpid())
 
     def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
         """Losses of some chunks, one after the other on every device: [row, sign] each.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.experiment import Experiment
 from es_randomized.ledger import Cost
 from es_randomized.strategies.strategy import Draw, Parts, PartsOf, State
@@ -27,6 +28,10 @@ class Evaluator(ABC):
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         """All parts of a draw's update for shaped losses, in order."""
         raise NotImplementedError("this evaluator computes no updates")
+
+    def workers(self) -> list[WorkerStatus]:
+        """Who works for it and who has gone; nobody where everything is computed in this process."""
+        return []
 
     def close(self) -> None:
         """Free what the evaluator holds."""

@@ -13,7 +13,7 @@ def pool(mixed=False):
 
 
 def hello(device="cpu", **versions):
-    return Hello("0123456789abcdef", device, "cpu", deciding_versions() | versions)
+    return Hello("0123456789abcdef", device, "cpu", deciding_versions() | versions, 4711)
 
 
 def test_a_worker_like_this_process_is_welcome():

@@ -1,0 +1,66 @@
+"""The table of workers in the live view: as many lines as there is room for, and the columns that fit."""
+
+from rich.text import Text
+
+from es_randomized.cli.view_text import quantity
+from es_randomized.drivers.workers import WorkerStatus
+
+LEAVING = ("pid", "late", "for", "done", "machine")  # columns that go first where it is narrow
+GAP = 2
+
+
+def workers_table(
+    workers: list[WorkerStatus],
+    before: dict[int, WorkerStatus],
+    seconds: float,
+    now: float,
+    width: int,
+    most: int,
+) -> Text:
+    """A line for every worker, and one with the names of the columns.
+
+    Args:
+        before: workers by number, `seconds` ago.
+        now: on the clock of `WorkerStatus`.
+        most: lines.
+    """
+    shown = workers if len(workers) < most else workers[: max(1, most - 2)]
+    cells = [_cells(each, before.get(each.number), seconds, now) for each in shown]
+    widths = {name: max(len(name), *(len(each[name]) for each in cells)) for name in cells[0]}
+    for name in LEAVING:
+        if sum(widths.values()) + GAP * (len(widths) - 1) > width:
+            del widths[name]
+    heads = _line({name: name for name in widths}, widths)
+    text = Text.assemble((heads, "dim"), no_wrap=True, overflow="crop")
+    for each, status in zip(cells, shown, strict=True):
+        text.append("\n" + _line(each, widths), style="yellow" if status.late else None)
+    if rest := len(workers) - len(shown):
+        text.append(f"\nand {rest} more", style="dim")
+    return text
+
+
+def _line(cells: dict[str, str], widths: dict[str, int]) -> str:
+    return (" " * GAP).join(cells[name].rjust(width) for name, width in widths.items())
+
+
+def busy_share(each: WorkerStatus, before: WorkerStatus | None, seconds: float) -> float | None:
+    """The share of the last seconds that a worker computed; None where it brought nothing back in them."""
+    if not before or seconds <= 0 or each.units == before.units:
+        return None
+    return min(1.0, (each.busy - before.busy) / seconds)
+
+
+def _cells(each: WorkerStatus, before: WorkerStatus | None, seconds: float, now: float) -> dict[str, str]:
+    busy = busy_share(each, before, seconds)
+    pace = (each.units - before.units) / seconds if before and seconds > 0 else 0.0
+    return {
+        "worker": str(each.number),
+        "machine": each.node[:8],
+        "pid": str(each.pid),
+        "in hand": str(each.in_hand),
+        "for": "–" if each.since is None else f"{max(0.0, now - each.since):.1f} s",
+        "done": f"{each.units:,}",
+        "units/s": quantity(pace) if pace else "–",
+        "busy": "–" if busy is None else f"{busy:.0%}",
+        "late": f"{each.late:,}",
+    }

@@ -1,0 +1,40 @@
+"""What an evaluator says of its workers, for those who watch a run. No bit of a run depends on it."""
+
+from typing import NamedTuple
+
+
+class WorkerStatus(NamedTuple):
+    """One worker, now or when it went; counts and sums are since it joined.
+
+    Attributes:
+        number: in the order of joining, from 0; a number is never used again.
+        node: id of its machine.
+        pid: of its process.
+        device: kind of its accelerator or processor.
+        joined: when, in seconds of the monotonic clock.
+        in_hand: units it was given and has not brought back.
+        since: when it was given the oldest of them; None with empty hands.
+        units: brought back.
+        busy: seconds of computing them, as it says itself.
+        late: units that were given to somebody else as well because it took so long.
+        gone: when it went; None while it is there.
+        lost: whether it died or was given up, with what it had in hand, instead of leaving.
+    """
+
+    number: int
+    node: str
+    pid: int
+    device: str
+    joined: float
+    in_hand: int
+    since: float | None
+    units: int
+    busy: float
+    late: int
+    gone: float | None
+    lost: bool
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"machine {self.node[:8]}, pid {self.pid}, {self.device}"
