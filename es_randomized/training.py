@@ -16,6 +16,7 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics
+from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
 from es_randomized.train import train
 
@@ -54,6 +55,9 @@ class Training:
             self._metrics = Metrics(
                 self._folder.metrics, self._folder.losses(), self._driver.cost(), self._evaluator.size
             )
+            self._timeline = Timeline(
+                self._folder.workers, self._evaluator.workers, self.generation, self._metrics.seconds
+            )
             self._held = held.pop_all()
         return self
 
@@ -65,6 +69,7 @@ class Training:
             self._journal.append(step.generation, step.losses)
             self.generation, self.state = step.generation + 1, step.state
             found = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
+            self._timeline.add(step.generation)
             yield self._metrics.add(step.generation, step.losses, time.monotonic() - began, found)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
@@ -73,11 +78,13 @@ class Training:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         with self._held:
             if kind is None:
+                self._timeline.close(self.generation - 1)
                 self._save()
 
     def _save(self) -> None:
         self._folder.save_snapshot(self.generation, self.state)
         self._metrics.flush()
+        self._timeline.flush()
 
 
 def run_session(

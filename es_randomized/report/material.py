@@ -14,6 +14,7 @@ from es_randomized.evaluation.stored import Tree, score_of, stored
 from es_randomized.experiment import Experiment
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.timeline import read_timeline
 
 CONFIDENCE = 0.95  # of intervals over training seeds
 
@@ -28,6 +29,7 @@ class Run:
         summary: evaluation.json; None before it is evaluated.
         score: the same with every instance; None where the table of instances was not kept.
         origin: provenance.json; empty where it is missing.
+        timeline: who computed when; empty where there were no workers.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Run:
     summary: Tree | None
     score: Score | None
     origin: Tree
+    timeline: pa.Table
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,10 @@ def _runs(group: Group) -> Runs:
 def _run(name: str, seed: int, folder: RunFolder) -> Run:
     found = stored(folder)
     score = score_of(*found) if found and found.instances is not None else None
-    return Run(name, seed, folder, metrics_of(folder), found and found.summary, score, _origin(folder))
+    metrics = metrics_of(folder)
+    return Run(
+        name, seed, folder, metrics, found and found.summary, score, _origin(folder), read_timeline(folder.workers)
+    )
 
 
 def _origin(folder: RunFolder) -> Tree:

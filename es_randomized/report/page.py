@@ -21,6 +21,7 @@ from es_randomized.report.material import Run, Runs, read
 from es_randomized.report.seeds import look_figure, usage
 from es_randomized.report.tables import Table
 from es_randomized.report.task_figures import task_figures
+from es_randomized.report.timeline import timeline, workers
 from es_randomized.runs.folder import RunFolder
 
 PAGE = "index.html"
@@ -147,6 +148,16 @@ def _costs(groups: list[Runs]) -> list[Section]:
     return [Section("costs", "Cost of training", tables=[tables.costs(groups)])]
 
 
+def _cluster(groups: list[Runs]) -> list[Section]:
+    """The workers of one run of every group, for the same reason as its inputs."""
+    shown = [next((run for run in group.members if len(run.timeline)), None) for group in groups]
+    return [
+        Section(f"cluster-{index}", f"Cluster: {run.name}", tables=[workers(run)], figures=[figure])
+        for index, run in enumerate(shown)
+        if run and (figure := timeline(f"cluster-{index}", run))
+    ]
+
+
 def _origins(groups: list[Runs]) -> list[Section]:
     different = tables.settings(groups)
     found = [different] if different else []
@@ -154,7 +165,7 @@ def _origins(groups: list[Runs]) -> list[Section]:
     return [Section("origins", "Settings and origin", [], [*found, tables.origins(groups)], [], listings)]
 
 
-# In the order of the page. What a sweep or a cluster has to show becomes another entry.
+# In the order of the page. What a sweep has to show becomes another entry.
 SECTIONS: tuple[Callable[[list[Runs]], list[Section]], ...] = (
     _results,
     _learning,
@@ -163,5 +174,6 @@ SECTIONS: tuple[Callable[[list[Runs]], list[Section]], ...] = (
     _seeds,
     _inputs,
     _costs,
+    _cluster,
     _origins,
 )

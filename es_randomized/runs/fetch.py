@@ -20,7 +20,7 @@ TRIES = 5
 AT_ONCE = 8
 INCOMING = ".incoming"
 # What a run consists of; whatever else somebody may have put there stays there.
-KNOWN = re.compile(r"snapshots/\d+\.safetensors|metrics/\d+\.parquet|journal/\d+-\d+|[a-z][\w-]*\.[a-z]+")
+KNOWN = re.compile(r"snapshots/\d+\.safetensors|(?:metrics|workers)/\d+\.parquet|journal/\d+-\d+|[a-z][\w-]*\.[a-z]+")
 
 
 def fetch(remote: Remote, folder: RunFolder) -> None:
@@ -57,7 +57,7 @@ def _download_as_listed(remote: Remote, target: Path) -> bool:
     journal = {name.removeprefix("journal/"): size for name, size in others.items() if name.startswith("journal/")}
     pieces = chain(pieces_in(journal))
     rest = [name for name in (*snapshots, *others) if KNOWN.fullmatch(name) and not name.startswith("journal/")]
-    for folder in ("snapshots", "metrics"):
+    for folder in ("snapshots", "metrics", "workers"):
         (target / folder).mkdir(parents=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, content in zip(rest, pool.map(remote.read, rest), strict=True):
@@ -98,7 +98,7 @@ def _losses(folder: RunFolder) -> np.ndarray:
 
 def _replace(folder: RunFolder, incoming: RunFolder) -> None:
     """Put everything in its place. Until the journal, which comes last but one, is there, the next fetch begins anew."""
-    for part in (folder.snapshots, folder.metrics):
+    for part in (folder.snapshots, folder.metrics, folder.workers):
         shutil.rmtree(part, ignore_errors=True)
     last = [incoming.journal_file, incoming.experiment_file]
     _move([path for path in incoming.path.iterdir() if path not in last], incoming, folder)

@@ -2,7 +2,8 @@
 
 experiment.yaml   the resolved experiment          snapshots/   states, newest two
 provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
-journal.bin       losses of every generation       run.log      what happened
+journal.bin       losses of every generation       workers/     who computed when, Parquet
+run.log           what happened
 evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
 evaluation-<source>.json                           the same weights under another source of randomness
 """
@@ -44,6 +45,7 @@ class RunFolder:
         self.journal_file = self.path / "journal.bin"
         self.snapshots = self.path / "snapshots"
         self.metrics = self.path / "metrics"
+        self.workers = self.path / "workers"
         self.log_file = self.path / "run.log"
         self.evaluation_file = self.path / "evaluation.json"
         self.evaluation_table = self.path / "evaluation.parquet"

@@ -38,7 +38,8 @@ class Mirror:
         self._put_journal()
         if snapshot:
             self._put_snapshot(*snapshot)
-        self._put_metrics()
+        for parts in (folder.metrics, folder.workers):
+            self._put_parts(parts)
         self._put(folder.log_file)
         self.push_results()
         self._put(folder.experiment_file)
@@ -91,12 +92,12 @@ class Mirror:
         self._write(f"snapshots/{name}", content)
         self._delete(f"snapshots/{old}" for old in self._below("snapshots/") if old != name)
 
-    def _put_metrics(self) -> None:
-        parts = sorted(self._folder.metrics.glob("[0-9]*.parquet"))
+    def _put_parts(self, folder: Path) -> None:
+        parts = sorted(folder.glob("[0-9]*.parquet"))
         for part in parts:
             self._put(part)
         names = {part.name for part in parts}
-        self._delete(f"metrics/{old}" for old in self._below("metrics/") if old not in names)
+        self._delete(f"{folder.name}/{old}" for old in self._below(f"{folder.name}/") if old not in names)
 
     def _below(self, folder: str) -> dict[str, int]:
         sizes = self._there.items()

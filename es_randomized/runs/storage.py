@@ -41,4 +41,4 @@ def saying_what_failed(path: Path) -> Iterator[None]:
 
 
 def _run_of(path: Path) -> Path:
-    return path.parent.parent if path.parent.name in ("snapshots", "metrics") else path.parent
+    return path.parent.parent if path.parent.name in ("snapshots", "metrics", "workers") else path.parent
