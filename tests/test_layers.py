@@ -37,6 +37,7 @@ LEVELS = {
     "train": 4,
     "training": 4,
     "runs": 4,
+    "tracking": 4,
     "evaluation": 4,
     "distributed": 5,
     "report": 6,

@@ -17,13 +17,18 @@ from es_randomized.cli.places import PLACE, Place, reading
 def report_command(runs: tuple[Place, ...], out: Path) -> None:
     """Write one page about RUN, or about several runs of one task: OUT/index.html, and its figures as PNG files.
 
+    The folder of a sweep may be named as well, or alone: its trials become a table and a figure.
+
     Runs that differ only in their seed are one group and are shown as one curve with its interval. The page needs no
     network and no script. It shows what `evaluate` has found, and says what was not evaluated.
     """
     from es_randomized import compilation
     from es_randomized.report.page import write_page
+    from es_randomized.report.sweep import is_sweep
 
     compilation.configure()
+    sweeps = [place for place in runs if isinstance(place, Path) and is_sweep(place)]
     with ExitStack() as stack:
-        page = write_page([stack.enter_context(reading(run)) for run in runs], out)
+        folders = [stack.enter_context(reading(place)) for place in runs if place not in sweeps]
+        page = write_page(folders, out, sweeps)
     Console().print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MB)", highlight=False, soft_wrap=True)

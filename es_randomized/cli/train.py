@@ -19,6 +19,9 @@ CLUSTER_OPTIONS = [
     click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
     click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
+    click.option(
+        "--track", type=click.Choice(["wandb", "mlflow"]), multiple=True, help="Send curves there, besides TensorBoard."
+    ),
     click.option("--evaluate/--no-evaluate", default=True, help="Evaluate and draw when training ends."),
 ]
 
@@ -71,6 +74,7 @@ def _train(
     dashboard_port: int | None,
     evaluate: bool,
     devices: int | None,
+    track: tuple[str, ...],
 ) -> None:
     from es_randomized.cli.evaluate import evaluate_run
 
@@ -82,7 +86,7 @@ def _train(
 
             console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
             stack.enter_context(connect(workers and workers * (devices or 1), address, dashboard_port))
-        reason = _train_with(folder, experiment, seconds, (workers, devices or 1), local, console)
+        reason = _train_with(folder, experiment, seconds, (workers, devices or 1), local, track, console)
     if evaluate and reason != "interrupted":
         evaluate_run(folder, console)
     elif reason != "finished":
@@ -104,7 +108,13 @@ def _stays_here(experiment: Any, *cluster: Any) -> bool:
 
 
 def _train_with(
-    folder: Any, experiment: Any, seconds: float | None, pool: tuple[int | None, int], local: bool, console: Console
+    folder: Any,
+    experiment: Any,
+    seconds: float | None,
+    pool: tuple[int | None, int],
+    local: bool,
+    track: tuple[str, ...],
+    console: Console,
 ) -> str:
     """Train in the current Ray session or in this process; returns why training stopped."""
     from es_randomized import compilation
@@ -123,10 +133,27 @@ def _train_with(
         folder.create(driver.experiment)
     with logging_to(folder.log_file), _evaluator(driver, pool, local, console) as evaluator:
         console.print(f"run folder: {folder.name}", soft_wrap=True)
-        with showing(console, driver.experiment.budget, seconds, evaluator.workers) as show:
-            session = run_session(folder, driver, evaluator, show, seconds)
+        budget, workers = driver.experiment.budget, evaluator.workers
+        with (
+            _trackers(folder, track, None if local else workers, console) as curves,
+            showing(console, budget, seconds, workers) as show,
+        ):
+            session = run_session(folder, driver, evaluator, lambda row: (show(row), curves(row)), seconds)
     console.print(f"{session.reason} after {session.generation} generations")
     return session.reason
+
+
+def _trackers(folder: Any, names: tuple[str, ...], workers: Any, console: Console) -> Any:
+    """TensorBoard, Ray's metrics where there are `workers`, and what was asked for."""
+    from es_randomized.tracking.kinds import trackers
+
+    def gauges() -> Any:
+        from es_randomized.distributed.gauges import Gauges
+
+        return Gauges(folder.path.name, workers)
+
+    more = {"Prometheus": gauges} if workers else {}
+    return trackers(folder, names, lambda text: console.print(f"warning: {text}", soft_wrap=True), more)
 
 
 def _evaluator(driver: Any, pool: tuple[int | None, int], local: bool, console: Console) -> Any:

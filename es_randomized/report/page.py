@@ -2,7 +2,7 @@
 
 import base64
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,7 @@ from es_randomized.report.figures import Figure
 from es_randomized.report.histograms import histograms
 from es_randomized.report.material import Run, Runs, read
 from es_randomized.report.seeds import look_figure, usage
+from es_randomized.report.sweep import Trials, parallel_coordinates, read_trials, trials_table
 from es_randomized.report.tables import Table
 from es_randomized.report.task_figures import task_figures
 from es_randomized.report.timeline import timeline, workers
@@ -50,17 +51,21 @@ class Section:
         return not (self.text or self.tables or self.figures or self.listings)
 
 
-def write_page(folders: list[RunFolder], out: Path) -> Path:
+def write_page(folders: list[RunFolder], out: Path, sweeps: Sequence[Path] = ()) -> Path:
     """Write `index.html` and a PNG for every figure on it into the folder `out`; returns the page.
+
+    Args:
+        sweeps: folders of sweeps, shown before the runs.
 
     Raises:
         RunFolderError: a folder holds no run, or is damaged.
         ConfigError: the runs do not belong on one page.
         StorageError: it cannot be written.
     """
-    groups = read(folders)
-    sections = [section for make in SECTIONS for section in make(groups) if not section.empty]
-    page = html(groups, sections)
+    groups = read(folders) if folders else []
+    sections = [_sweep(f"sweep-{index}", read_trials(folder)) for index, folder in enumerate(sweeps)]
+    sections += [section for make in SECTIONS if groups for section in make(groups) if not section.empty]
+    page = html(groups, sections, [folder.resolve().name for folder in sweeps])
     try:
         out.mkdir(parents=True, exist_ok=True)
         for figure in (figure for section in sections for figure in section.figures):
@@ -71,7 +76,7 @@ def write_page(folders: list[RunFolder], out: Path) -> Path:
     return out / PAGE
 
 
-def html(groups: list[Runs], sections: list[Section]) -> str:
+def html(groups: list[Runs], sections: list[Section], sweeps: list[str]) -> str:
     """The page itself; everything on it is escaped by the template."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -84,13 +89,20 @@ def html(groups: list[Runs], sections: list[Section]) -> str:
     )
     environment.filters["data"] = lambda png: base64.b64encode(png).decode()
     return environment.get_template("page.html").render(
-        title=", ".join(group.name for group in groups),
-        task=type(groups[0].experiment.task).__name__,
-        runs=sum(len(group.members) for group in groups),
+        title=", ".join([*sweeps, *(group.name for group in groups)]),
+        about=_about(groups, len(sweeps)),
         written=datetime.datetime.now(datetime.UTC),
         missing=[text for group in groups for run in group.members if (text := _missing(run))],
         sections=sections,
     )
+
+
+def _about(groups: list[Runs], sweeps: int) -> str:
+    runs = sum(len(group.members) for group in groups)
+    counts = [
+        f"{count} {what}{'s' if count > 1 else ''}" for count, what in ((sweeps, "sweep"), (runs, "run")) if count
+    ]
+    return ", ".join([*(type(group.experiment.task).__name__ for group in groups[:1]), *counts])
 
 
 def _missing(run: Run) -> str | None:
@@ -103,6 +115,11 @@ def _missing(run: Run) -> str | None:
             f"To make it again: {command(run.folder)}"
         )
     return None
+
+
+def _sweep(name: str, trials: Trials) -> Section:
+    figure = parallel_coordinates(name, trials)
+    return Section(name, f"Sweep: {trials.name}", tables=[trials_table(trials)], figures=[figure] if figure else [])
 
 
 def _results(groups: list[Runs]) -> list[Section]:
@@ -165,7 +182,7 @@ def _origins(groups: list[Runs]) -> list[Section]:
     return [Section("origins", "Settings and origin", [], [*found, tables.origins(groups)], [], listings)]
 
 
-# In the order of the page. What a sweep has to show becomes another entry.
+# In the order of the page.
 SECTIONS: tuple[Callable[[list[Runs]], list[Section]], ...] = (
     _results,
     _learning,

@@ -1,4 +1,4 @@
-"""The cluster while a run trained: one lane per worker, how much of the time it computed, who was late, and who was lost."""
+"""The cluster while a run trained: a lane per worker, how much of its time it computed, who was late, who was lost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,12 +78,12 @@ def timeline(name: str, run: Run) -> Figure | None:
         axes.set_yticks(range(len(shown)), [lane.name for lane in shown])
         axes.tick_params(axis="y", length=0, labelsize=8 if len(shown) > 12 else 10)
         axes.set_xlabel("training time (s)")
-        figure.colorbar(image, ax=axes, label="computing (% of the time)", pad=0.02, aspect=12)
+        figure.colorbar(image, ax=axes, label="computing (%)", pad=0.02, aspect=12)
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside lower left", ncols=2)
         return f"Workers of {run.name} over {last:.0f} seconds of training. {' '.join(map(_said, shown))}"
 
-    return drawn(f"{name}-timeline", _caption(found, shown), (WIDE, 1.6 + 0.26 * max(3, len(shown))), draw)
+    return drawn(f"{name}-timeline", _caption(found, shown), (WIDE, 1.9 + 0.26 * max(3, len(shown))), draw)
 
 
 def workers(run: Run) -> Table:

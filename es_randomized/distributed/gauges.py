@@ -1,0 +1,50 @@
+"""The run in Ray's own metrics, which Prometheus reads from every machine of the cluster."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.tracking.tracker import Row, named
+
+PREFIX = "es_randomized"
+
+
+class Gauges:
+    """A tracker; Ray puts `ray_` before the names and sends them on every few seconds.
+
+    Args:
+        run: the label `run` of all of them.
+        workers: who works now and who has gone.
+    """
+
+    def __init__(self, run: str, workers: Callable[[], list[WorkerStatus]]) -> None:
+        self._run, self._workers = run, workers
+        self._gauges: dict[str, Any] = {}
+
+    def log(self, generation: int, row: Row) -> None:
+        everybody = self._workers()
+        there = [each for each in everybody if each.gone is None]
+        values = {
+            "generation": generation,
+            "workers": len(there),
+            "workers/lost": sum(each.lost for each in everybody),
+            "workers/busy_seconds": sum(each.busy for each in everybody),
+            "units": sum(each.units for each in everybody),
+            "units/late": sum(each.late for each in everybody),
+            "units/in_hand": sum(each.in_hand for each in there),
+        }
+        for name, value in (values | named(row)).items():
+            self._gauge(name).set(float(value))
+
+    def close(self) -> None:
+        for name in ("workers", "units/in_hand"):
+            self._gauge(name).set(0.0)
+
+    def _gauge(self, name: str) -> Any:
+        if name not in self._gauges:
+            gauge = Gauge(f"{PREFIX}_{name.replace('/', '_')}", f"es-randomized: {name}", ("run",))
+            gauge.set_default_tags({"run": self._run})
+            self._gauges[name] = gauge
+        return self._gauges[name]
