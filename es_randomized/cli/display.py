@@ -29,12 +29,13 @@ def showing(
         workers: who works now and who has gone.
     """
     changes = Changes(console, workers)
-    if not console.is_terminal:
-        yield _both(changes, Lines(console, budget.generations))
-        return
-    view = View(budget.generations, seconds, workers)
-    with Live(view, console=console, refresh_per_second=REFRESHES):
-        yield _both(changes, view.update)
+    if console.is_terminal:
+        view = View(budget.generations, seconds, workers)
+        with Live(view, console=console, refresh_per_second=REFRESHES):
+            yield _both(changes.now_and_then, view.update)
+    else:
+        yield _both(changes.now_and_then, Lines(console, budget.generations))
+    changes.look()
 
 
 def _both(changes: Callable[[], None], show: Callable[[Row], None]) -> Callable[[Row], None]:
@@ -73,12 +74,14 @@ class Changes:
         self._gone = {each.number for each in workers() if each.gone is not None}
         self._last = time.monotonic()
 
-    def __call__(self) -> None:
+    def now_and_then(self) -> None:
         """Look, unless there was a look a moment ago."""
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_LOOKS:
-            return
-        self._last = now
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_LOOKS:
+            self.look()
+
+    def look(self) -> None:
+        """Print what changed since the last look."""
+        self._last = time.monotonic()
         for each in self._workers():
             if each.number not in self._there | self._gone:
                 self._there.add(each.number)

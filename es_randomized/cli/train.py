@@ -77,7 +77,9 @@ def _train(
     track: tuple[str, ...],
 ) -> None:
     from es_randomized.cli.evaluate import evaluate_run
+    from es_randomized.tracking.kinds import check_installed
 
+    check_installed(track)
     console = Console()
     local = local or _stays_here(experiment, workers, address, dashboard_port, devices)
     with ExitStack() as stack:
@@ -138,7 +140,12 @@ def _train_with(
             _trackers(folder, track, None if local else workers, console) as curves,
             showing(console, budget, seconds, workers) as show,
         ):
-            session = run_session(folder, driver, evaluator, lambda row: (show(row), curves(row)), seconds)
+
+            def take(row: dict[str, Any]) -> None:
+                show(row)
+                curves(row)
+
+            session = run_session(folder, driver, evaluator, take, seconds)
     console.print(f"{session.reason} after {session.generation} generations")
     return session.reason
 

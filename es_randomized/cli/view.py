@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -65,7 +65,7 @@ class View:
         for name, lowest in self._lowest.items():
             self._lowest[name] = min(lowest, row[name])
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         now, everybody, width = self._clock(), self._workers(), options.max_width
         there = {each.number: each for each in everybody if each.gone is None}
         look = Look(now, *self._newest, there) if self._newest else None

@@ -2,12 +2,19 @@
 
 import importlib
 from collections.abc import Callable, Iterable
+from types import ModuleType
 
 from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Tracker, Trackers
 
 EXTRAS = {"wandb": "WeightsAndBiases", "mlflow": "MLflow"}  # by the name of package, extra and module here
+
+
+def check_installed(extras: Iterable[str]) -> None:
+    """Raises ConfigError where the package of an extra is missing."""
+    for name in extras:
+        _module(name)
 
 
 def trackers(
@@ -37,8 +44,12 @@ def _tensorboard(folder: RunFolder) -> Callable[[], Tracker]:
 
 
 def _extra(name: str, folder: RunFolder) -> Callable[[], Tracker]:
+    module = _module(name)
+    return lambda: getattr(module, EXTRAS[name])(folder)
+
+
+def _module(name: str) -> ModuleType:
     try:
-        module = importlib.import_module(f"es_randomized.tracking.{name}")
+        return importlib.import_module(f"es_randomized.tracking.{name}")
     except ModuleNotFoundError as error:
         raise ConfigError(f"--track {name} needs a package more: pip install 'es-randomized[{name}]'") from error
-    return lambda: getattr(module, EXTRAS[name])(folder)

@@ -3,16 +3,19 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from es_randomized.runs.timeline import read_timeline
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started, wait_until, workers_of
 
 # Slow enough that a signal meets a generation in progress.
 SLOW = ["--batch.instances", 32, "--batch.seeds", 32, "--budget.generations", 24, "--plan.tile", 4]
+CHUNKS = 3
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +67,15 @@ def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -
     with started("train", TINY, *SLOW, "--workers", 2, "--no-evaluate", "--run", folder) as process:
         wait_until(lambda: generations_in(folder) >= 3, "three generations")
         workers_of(process)[0].send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "a worker died" in (folder / "run.log").read_text()
+    assert re.search(r"worker [01] was lost with \d+ units in hand; it had done \d+: machine \w+, pid \d+, cpu", output)
+    stretches = read_timeline(folder / "workers").to_pylist()
+    assert [row["fate"] for row in stretches].count("lost") == 1
+    assert sum(row["units"] for row in stretches) >= 24 * CHUNKS
+    assert {row["last_generation"] for row in stretches} >= {23}
+    assert all(row["busy"] >= 0 and row["begin"] <= row["end"] for row in stretches)
     assert final_snapshot(folder) == final_snapshot(slow_reference)
 
 

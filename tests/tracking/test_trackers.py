@@ -16,7 +16,7 @@ from es_randomized.ledger import Cost
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics
 from es_randomized.tracking import tracker
-from es_randomized.tracking.kinds import trackers
+from es_randomized.tracking.kinds import check_installed
 from es_randomized.tracking.tensorboard import MOST_PAST, TensorBoard, thinned
 from es_randomized.tracking.tracker import Trackers, named
 from tests.tools.command import TINY_GRADIENT, run
@@ -73,8 +73,10 @@ def test_a_run_that_goes_on_has_one_file_without_what_a_crash_took_back(tmp_path
     metrics, board = opened(folder, 0), TensorBoard(folder)
     for generation in range(5):
         board.log(generation, metrics.add(generation, LOSSES[generation], 1.0, {}))
+    board.close()
     opened(folder, 3)  # the journal has three
     board = TensorBoard(folder)
+    board.close()
     assert list(points(folder)) == [0, 1, 2]
     (path,) = folder.path.glob("events.out.tfevents.*")
     (first, begin, *_), (last, *_) = events(path), reversed(events(path))
@@ -152,11 +154,11 @@ def test_names_of_curves_come_in_groups() -> None:
     assert named(row) == {"cost/seconds": 1.0, "loss/mean": 2.0, "loss/non_finite": 0.0, "held_out/p95": 0.5}
 
 
-def test_a_package_that_is_missing_is_said_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing_is_said_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     monkeypatch.delitem(sys.modules, "es_randomized.tracking.mlflow", raising=False)
     with pytest.raises(ConfigError, match=r"--track mlflow needs .*pip install 'es-randomized\[mlflow\]'"):
-        trackers(RunFolder(tmp_path), ["mlflow"], print, {})
+        check_installed(["mlflow"])
 
 
 def test_every_run_has_curves_in_tensorboard_without_an_option(tmp_path: Path) -> None:
