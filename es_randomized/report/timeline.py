@@ -145,7 +145,7 @@ def _said(lane: Lane) -> str:
 
 
 def _caption(found: list[Lane], shown: list[Lane]) -> str:
-    what = "A lane is a worker and whoever took its place" if len(found[0].name) > 8 else "A lane is a machine"
+    what = "A lane is a worker and whoever took its place" if " on " in found[0].name else "A lane is a machine"
     rest = f"; {len(found) - len(shown)} more are in the table" if len(found) > len(shown) else ""
     return (
         f"{what}{rest}. Blue is computing, grey is waiting: for the coordinator's update, for slower workers, for messages. "
