@@ -140,6 +140,7 @@ class View:
             shares = [
                 busy_share(each, before.workers.get(each.number), look.time - before.time)
                 for each in look.workers.values()
+                if each.number in before.workers
             ]
             known = [share for share in shares if share is not None]
             if known:

@@ -45,14 +45,15 @@ def _line(cells: dict[str, str], widths: dict[str, int]) -> str:
 
 def busy_share(each: WorkerStatus, before: WorkerStatus | None, seconds: float) -> float | None:
     """The share of the last seconds that a worker computed; None where it brought nothing back in them."""
-    if not before or seconds <= 0 or each.units == before.units:
+    if seconds <= 0 or each.units == (before.units if before else 0):
         return None
-    return min(1.0, (each.busy - before.busy) / seconds)
+    return min(1.0, (each.busy - (before.busy if before else 0.0)) / seconds)
 
 
 def _cells(each: WorkerStatus, before: WorkerStatus | None, seconds: float, now: float) -> dict[str, str]:
+    seconds = seconds if before else now - each.joined
     busy = busy_share(each, before, seconds)
-    pace = (each.units - before.units) / seconds if before and seconds > 0 else 0.0
+    pace = (each.units - (before.units if before else 0)) / seconds if seconds > 0 else 0.0
     return {
         "worker": str(each.number),
         "machine": each.node[:8],
