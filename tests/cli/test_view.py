@@ -84,7 +84,7 @@ def test_whichever_ends_the_run_first_is_counted_down():
     assert "about 1:00 left" in watched.shown()[1]
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
 def test_no_line_is_wider_than_the_terminal_nor_the_table_longer(width):
     watched = Watched(workers=64)
     watched.trains(40)

@@ -59,7 +59,7 @@ def test_a_sweep_is_a_page(sweep, tmp_path, monkeypatch):
 def test_numbers_are_by_size_or_by_logarithm_and_words_in_order():
     np.testing.assert_allclose(scale([1, 3, 2]).at, [0, 1, 0.5])
     np.testing.assert_allclose(scale([0.001, 0.1, 0.01]).at, [0, 1, 0.5])
-    assert scale([0.001, 0.1, 0.01]).ticks == pytest.approx({0.0: "0.001", 0.5: "0.01", 1.0: "0.1"})
+    assert list(scale([0.001, 0.1, 0.01]).ticks.values()) == ["0.001", "0.01", "0.1"]
     np.testing.assert_allclose(scale(["b", "a", "b"]).at, [0.75, 0.25, 0.75])
     np.testing.assert_allclose(scale([4, 4]).at, [0.5, 0.5])
     assert list(scale([True, False]).ticks.values()) == ["False", "True"]

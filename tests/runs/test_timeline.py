@@ -31,7 +31,7 @@ def test_stretches_are_whole_generations_of_at_least_a_second(tmp_path: Path) ->
     timeline = opened(tmp_path, crew)
     for generation in range(25):
         crew[:] = [worker(0, 4 * (generation + 1), 0.09 * (generation + 1))]
-        crew.time = 0.1 * (generation + 1) + 1e-9
+        crew.time = 0.1001 * (generation + 1)
         timeline.add(generation)
     timeline.close(24)
     timeline.flush()

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,7 +135,7 @@ def test_a_tracker_that_fails_is_given_up_with_one_warning(monkeypatch: pytest.M
 
 def test_quick_generations_are_skipped_but_not_their_checks_nor_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(np.arange(0.0, 10.0, 0.25))
-    monkeypatch.setattr(tracker.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(tracker, "time", SimpleNamespace(monotonic=lambda: next(now)))
     listing = Listing()
     with Trackers({"listing": lambda: listing}, print) as curves:
         for generation in range(11):
