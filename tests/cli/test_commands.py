@@ -52,6 +52,8 @@ def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> No
     rows = read_metrics(folder / "metrics").to_pylist()
     assert (rows[-1]["rollouts"], rows[-1]["tokens"]) == (12 * 8, 12 * 40)
     assert rows[-1]["device_seconds"] == rows[-1]["seconds"] > 0
+    (curves,) = folder.glob("events.out.tfevents.*")
+    assert b"held_out/worst" in curves.read_bytes()
 
     for snapshot in (folder / "snapshots").iterdir():
         snapshot.unlink()
@@ -60,6 +62,7 @@ def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> No
     assert result.returncode == 0, result.stderr
     assert final_snapshot(folder) == finished
     assert (folder / "journal.bin").read_bytes() == losses
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
 
 
 def test_show_says_what_a_change_would_cost() -> None:

@@ -139,6 +139,6 @@ def test_lines_come_now_and_then():
 
 
 def test_words_for_numbers():
-    assert [duration(seconds) for seconds in (0.4, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
-    shown = [quantity(value) for value in (0.01234, 1.5, 123.4, 9876, 12_345, 262_144, 3.2e7, 4.56e10)]
+    assert [duration(seconds) for seconds in (0.4, 59.6, 61.0, 3725.0)] == ["0:00", "1:00", "1:01", "1:02:05"]
+    shown = [quantity(value) for value in (0.01234, 1.5, 123.4, 9876.0, 12_345.0, 262_144.0, 3.2e7, 4.56e10)]
     assert shown == ["0.0123", "1.5", "123", "9,876", "12.3 k", "262 k", "32 M", "45.6 G"]

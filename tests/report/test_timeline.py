@@ -1,12 +1,15 @@
 """Lanes of the cluster: who stands where, how busy they were, and that page and table say the same."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from es_randomized.report.material import Run
 from es_randomized.report.timeline import MOST_LANES, lanes, timeline, workers
+from es_randomized.runs import metrics
+from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.timeline import SCHEMA
 
 
@@ -23,6 +26,10 @@ def stretches(node, pid, begin, end, busy=0.5, **last):
 
 def table(*rows):
     return pa.Table.from_pylist(sorted((row for each in rows for row in each), key=lambda row: row["begin"]), SCHEMA)
+
+
+def run_with(stretches):
+    return Run("demo", 0, RunFolder(Path("demo")), metrics.SCHEMA.empty_table(), None, None, {}, stretches)
 
 
 FOUR = table(
@@ -50,7 +57,7 @@ def test_shares_are_of_the_time_somebody_was_there():
 
 def test_figure_and_table_say_who_was_late_and_who_was_lost(monkeypatch):
     monkeypatch.setattr("es_randomized.report.figures.DOTS_PER_INCH", 40)
-    run = SimpleNamespace(name="demo", timeline=FOUR)
+    run = run_with(FOUR)
     figure = timeline("cluster-0", run)
     assert figure.png.startswith(b"\x89PNG")
     assert "1 on alpha: computed 72% of its time, 180 units, 4 of them late, 1 lost." in figure.alt
@@ -70,4 +77,4 @@ def test_many_workers_are_shown_by_machine():
 
 
 def test_a_run_without_workers_has_no_lanes():
-    assert timeline("cluster-0", SimpleNamespace(name="demo", timeline=SCHEMA.empty_table())) is None
+    assert timeline("cluster-0", run_with(SCHEMA.empty_table())) is None

@@ -162,16 +162,6 @@ def test_a_package_that_is_missing_is_said_before_training(monkeypatch: pytest.M
         check_installed(["mlflow"])
 
 
-def test_every_run_has_curves_in_tensorboard_without_an_option(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    result = run("train", TINY_GRADIENT, "--no-evaluate", "--run", folder.path)
-    assert result.returncode == 0, result.stderr
-    found = points(folder)
-    assert min(found) == 0
-    assert max(found) == 11
-    assert set(found[11]) >= NAMES
-
-
 def test_mlflow_has_one_run_that_is_resumed(tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     environment = {"MLFLOW_TRACKING_URI": (tmp_path / "store").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
