@@ -156,6 +156,4 @@ def _caption(found: list[Lane], shown: list[Lane]) -> str:
 def _shades() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    shades = LinearSegmentedColormap.from_list("busy", [PALE, PALETTE[0]])
-    shades.set_bad("white")
-    return shades
+    return LinearSegmentedColormap.from_list("busy", [PALE, PALETTE[0]]).with_extremes(bad="white")
