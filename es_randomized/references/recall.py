@@ -31,6 +31,6 @@ def one_bit_majority(n: int) -> float:
 def linear_readout_error(d: int, n: int) -> float:
     """Smallest worst-query mean squared error of reading n unit-variance values back linearly from d numbers: 1 - d/n.
 
-    A rank-d linear map from n values to n answers has trace at most d, so some query's own coefficient is at most d/n.
+    The map R from n values to n answers has rank d, and the errors of all queries sum to |I - R|² >= n - d (Eckart, Young).
     """
     return max(0.0, 1 - d / n)

@@ -1,0 +1,41 @@
+"""The pages in docs/ point to what exists: files, and in the mathematics the code and the test of every statement."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+MATHEMATICS = (ROOT / "docs" / "mathematics.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@cache
+def names(path):
+    """Classes, functions and methods that a file defines."""
+    tree = ast.parse(path.read_text())
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    own = {node.name for node in tree.body if isinstance(node, kinds)}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return own | {f"{each.name}.{part.name}" for each in classes for part in each.body if isinstance(part, kinds)}
+
+
+def statements():
+    return dict(re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", MATHEMATICS, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("title", statements())
+def test_every_statement_has_its_code_and_its_test(title):
+    links = re.findall(r"\[`(\S+?)::(\S+?)`\]\(\.\./(\S+?)\)", statements()[title])
+    assert {path.split("/")[0] for _, _, path in links} == {"es_randomized", "tests"}
+    for file, name, path in links:
+        assert Path(path).name == file
+        assert name in names(ROOT / path), f"{path} defines no {name}"
