@@ -4,7 +4,6 @@ import dataclasses
 import io
 from collections.abc import Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -18,6 +17,7 @@ from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.settings import Evaluation
 from es_randomized.experiment import Budget, Experiment
+from es_randomized.extensions import WHERE, is_module, only_class
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import OBJECTIVES
@@ -115,42 +115,43 @@ def tasks() -> list[str]:
 
 
 def task_class(kind: str) -> type[Task]:
-    """The task class defined in es_randomized/tasks/<kind>.py, or in the importable module <kind> if it has a dot."""
-    try:
-        module = import_module(kind if "." in kind else f"es_randomized.tasks.{kind}")
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"task.kind: cannot import {kind}: {error}; is its folder on PYTHONPATH?") from None
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
-    ]
-    if len(found) != 1:
-        raise ConfigError(f"task.kind: {module.__file__} should define one Task class, but it defines {len(found)}")
-    return found[0]
+    """The task class of es_randomized/tasks/<kind>.py, or of the module <kind>, a task of your own.
+
+    Raises:
+        ConfigError: the module cannot be imported or does not define one whole task.
+    """
+    module = f"es_randomized.tasks.{kind}" if kind in tasks() else kind
+    found: type[Task] = only_class(module, Task, "task.kind")  # type: ignore[type-abstract]
+    if not dataclasses.is_dataclass(found):
+        raise ConfigError(
+            f"task.kind: {found.__name__} has no settings; write @settings above it (es_randomized.settings)"
+        )
+    return found
 
 
 def _task(tree: Any) -> Any:
     kind = tree.get("kind") if isinstance(tree, dict) else None
-    own = [kind] if isinstance(kind, str) and "." in kind else []
-    return _one_of("task", tree, [*tasks(), *own], task_class)
+    own = [kind] if isinstance(kind, str) and is_module(kind) else []
+    return _one_of("task", tree, [*tasks(), *own], task_class, f"; or {WHERE}")
 
 
 def _driver(tree: Any) -> Any:
-    kind = tree.get("kind") if isinstance(tree, dict) else None
+    kind = str(tree.get("kind")) if isinstance(tree, dict) else ""
     if kind == "gradient":
         return settings_of("driver", GradientSettings, tree)
-    if get_close_matches(str(kind), ["gradient", *CATALOGUE], 1) == ["gradient"]:
+    if get_close_matches(kind, ["gradient", *CATALOGUE], 1) == ["gradient"] and not is_module(kind):
         raise ConfigError(f"driver.kind: no driver is called {kind!r}; did you mean gradient?")
     return settings_of("driver", EvolutionSettings, tree)
 
 
-def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any) -> Any:
+def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any, otherwise: str = "") -> Any:
     if not isinstance(tree, dict) or "kind" not in tree:
         raise ConfigError(f"{section}: expected a mapping with a kind, one of {', '.join(kinds)}; got {_shown(tree)}")
     kind = tree["kind"]
     if kind not in kinds:
-        raise ConfigError(f"{section}.kind: no {section} is called {_shown(kind)}; {suggest(str(kind), kinds)}")
+        raise ConfigError(
+            f"{section}.kind: no {section} is called {_shown(kind)}; {suggest(str(kind), kinds, otherwise)}"
+        )
     return settings_of(section, class_of(kind), {key: value for key, value in tree.items() if key != "kind"})
 
 
@@ -200,10 +201,10 @@ def _alternatives(hint: Any) -> list[Any]:
     return [hint, *(nested for part in getattr(hint, "__args__", ()) for nested in _alternatives(part))]
 
 
-def suggest(name: str, known: list[str]) -> str:
-    """What a message about an unknown name should say: the nearest known one, or all of them."""
+def suggest(name: str, known: list[str], otherwise: str = "") -> str:
+    """What a message about an unknown name should say: the nearest known one, or all of them, and what else it may be."""
     near = get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}{otherwise}"
 
 
 def _shown(value: Any) -> str:

@@ -14,6 +14,7 @@ ROOT = Path(es_randomized.__file__).parent
 # The longest prefix counts. Sections of an experiment are plain data, so they sit below what uses them.
 LEVELS = {
     "errors": 0,
+    "extensions": 0,
     "settings": 0,
     "rng": 0,
     "policy": 0,

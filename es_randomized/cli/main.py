@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -69,6 +70,7 @@ def main() -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[console])
+    sys.path.append(str(Path.cwd()))  # tasks and strategies of your own; last, so that they hide no installed module
     try:
         cli(standalone_mode=True)
     except UserError as error:

@@ -77,7 +77,10 @@ def strategies_command() -> None:
     from es_randomized.strategies.catalogue import CATALOGUE
 
     table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
-    table.caption = "driver.kind can be `gradient` as well: gradient descent on the same objective and data"
+    table.caption = (
+        "driver.kind can be `gradient` as well: gradient descent on the same objective and data; or the name of a module with a "
+        "strategy of your own, in the current folder or on PYTHONPATH"
+    )
     for column in ("driver.kind", "what", "streamed", "needs"):
         table.add_column(column)
     for kind, entry in CATALOGUE.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossEr
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness, Members, parameters, weight_shapes
 from es_randomized.ledger import Cost, batch_cost
-from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.catalogue import CATALOGUE, own_strategy
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.past_directions import PastDirections
@@ -167,13 +167,14 @@ class Evolution(Driver):
 
 def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
     size, generations = parameters(experiment.model, experiment.task), experiment.budget.generations
-    if CATALOGUE[settings.kind].streamed:
+    if settings.entry.streamed:
         shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
         return Streamed(settings, size, experiment.seed, generations, shapes, side_by_side)
     _check_population_memory(settings.population, size, experiment.plan.memory_mib)
-    if CATALOGUE[settings.kind].own:
-        return PastDirections(settings, size, experiment.seed, generations)
-    return EvosaxStrategy(settings, size, experiment.seed, generations)
+    kind: Any = EvosaxStrategy
+    if settings.entry.own:
+        kind = PastDirections if settings.kind in CATALOGUE else own_strategy(settings.kind)
+    return cast(Strategy, kind(settings, size, experiment.seed, generations))
 
 
 def _with_block(experiment: Experiment) -> Experiment:

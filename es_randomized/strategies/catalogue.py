@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from es_randomized.extensions import is_module, only_class
+from es_randomized.strategies.strategy import Strategy
+
 
 class Entry(NamedTuple):
     """What is known of one algorithm.
@@ -13,7 +16,7 @@ class Entry(NamedTuple):
         quadratic: memory grows with the square of the number of parameters.
         population_based: keeps a population instead of a distribution; its centre is the best member it holds.
         streamed: its population never exists as a matrix; see streamed.py.
-        own: written here, not in evosax; see past_directions.py.
+        own: not evosax's: past_directions.py, or a strategy of the user's.
         scheduled: takes a schedule of its step size; the others adapt it from a start or do without.
         refused: why it is not offered.
     """
@@ -97,3 +100,20 @@ CATALOGUE: dict[str, Entry] = {
     "SV_CMA_ES": _refused("it evolves several populations, which one run does not hold; run a sweep over seeds"),
     "SV_Open_ES": _refused("it evolves several populations, which one run does not hold; run a sweep over seeds"),
 }
+
+
+def entry_of(kind: str) -> Entry | None:
+    """What is known of an algorithm, also of one in a module of the user's; None for what is neither.
+
+    Raises:
+        ConfigError: the module cannot be imported or does not define one whole strategy.
+    """
+    if kind in CATALOGUE or not is_module(kind):
+        return CATALOGUE.get(kind)
+    pairs = own_strategy(kind).signs == 2
+    return Entry("a strategy of your own", pairs=pairs, optimizer=True, scheduled=True, own=True)
+
+
+def own_strategy(module: str) -> type[Strategy]:
+    """The strategy that a module of the user's defines; see `entry_of`."""
+    return only_class(module, Strategy, "driver.kind")  # type: ignore[type-abstract]

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from es_randomized.extensions import WHERE
 from es_randomized.schedules import Rate, Schedule
 from es_randomized.settings import settings
-from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.catalogue import CATALOGUE, Entry, entry_of
 from es_randomized.strategies.optimizers import Optimizer
 
 
@@ -16,7 +17,7 @@ class EvolutionSettings:
     """An evolution strategy.
 
     Attributes:
-        kind: name of the algorithm; `es-randomized strategies` lists them.
+        kind: name of the algorithm; `es-randomized strategies` lists them. Or the module of a strategy of your own.
         population: members per generation.
         std: step size, the standard deviation of a member around the centre: a number, or a schedule for algorithms
             that take one. Algorithms that adapt it themselves start from it.
@@ -45,25 +46,32 @@ class EvolutionSettings:
     @field_validator("kind")
     @classmethod
     def _offered(cls, kind: str) -> str:
-        entry = CATALOGUE.get(kind)
+        entry = entry_of(kind)
         if entry is None:
             near = get_close_matches(kind, CATALOGUE, 1)
-            hint = f"did you mean {near[0]}?" if near else "`es-randomized strategies` lists them"
+            hint = f"did you mean {near[0]}?" if near else f"`es-randomized strategies` lists them; or {WHERE}"
             raise ValueError(f"no strategy is called {kind!r}; {hint}")
         if entry.refused:
             raise ValueError(f"{kind} is not offered: {entry.refused}")
         return kind
 
+    @property
+    def entry(self) -> Entry:
+        """What is known of the algorithm."""
+        entry = entry_of(self.kind)
+        assert entry is not None
+        return entry
+
     def __post_init__(self) -> None:
-        if CATALOGUE[self.kind].pairs and self.population % 2:
+        if self.entry.pairs and self.population % 2:
             raise ValueError(
                 f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
                 f"use {self.population + 1}"
             )
         special = "noise" if self.noise != "normal" else "rank" if self.rank else None
-        if special and not CATALOGUE[self.kind].streamed:
+        if special and not self.entry.streamed:
             raise ValueError(f"driver.{special} needs a streamed algorithm, which {self.kind} is not; leave it out")
         if self.noise != "normal" and self.rank:
             raise ValueError(f"driver.rank draws normal factors, so driver.noise cannot be {self.noise}; leave one out")
-        if isinstance(self.std, Schedule) and not CATALOGUE[self.kind].scheduled:
+        if isinstance(self.std, Schedule) and not self.entry.scheduled:
             raise ValueError(f"{self.kind} takes no schedule of its step size; give std as one number, its start")

@@ -23,8 +23,6 @@ from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Stra
 class EvosaxStrategy(Strategy):
     """One evosax algorithm, with the population of a generation held as a matrix [member, param]."""
 
-    signs, parts = 1, None
-
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.entry: Entry = CATALOGUE[settings.kind]

@@ -30,7 +30,7 @@ class PastDirections(Strategy):
         ConfigError: losses are to be shaped, or there are more pairs than parameters.
     """
 
-    signs, parts = 2, None
+    signs = 2
 
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         if settings.shaping not in ("default", "identity"):

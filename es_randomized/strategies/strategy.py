@@ -66,6 +66,8 @@ PartsOf = Callable[[Parts, Draw, Float[np.ndarray, " member"]], list[np.ndarray]
 class Strategy(ABC):
     """A search distribution, bound to a population size, a number of parameters and a seed.
 
+    Made with (settings: EvolutionSettings, parameters: int, seed: int, generations: int).
+
     Attributes:
         population: members per generation.
         signs: members made of one row of noise: 2 where they come as antithetic pairs, else 1. Row r makes the members
@@ -75,8 +77,8 @@ class Strategy(ABC):
 
     population: int
     parameters: int
-    signs: int
-    parts: Parts | None
+    signs: int = 1
+    parts: Parts | None = None
 
     @property
     def rows(self) -> int:

@@ -44,7 +44,7 @@ class Reference(NamedTuple):
 
 
 class Task(ABC):
-    """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their file's name."""
+    """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their module's name."""
 
     version: ClassVar[int]  # raised only when behaviour changes
     headline: ClassVar[Literal["success", "loss"]] = "success"  # what its tables and references are about
