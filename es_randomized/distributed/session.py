@@ -61,7 +61,7 @@ def _start(options: dict[str, Any]) -> Any:
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except Exception as error:  # Ray raises a plain Exception where its processes start too slowly
         local = options["address"] == "local"
         what = "start a local Ray cluster" if local else f"join the Ray cluster at {options['address']}"
         advice = "check free memory and disk, or train without Ray: --local" if local else JOINING
