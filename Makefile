@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
@@ -14,6 +14,11 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The reference of all modules from their docstrings; open docs/reference/index.html. What is ignored is pydantic's own.
+reference: .venv/installed
+	$(BIN)/python -W error -W 'ignore:Failed to run TYPE_CHECKING code' -m pdoc --docformat google --math \
+	    --output-directory docs/reference es_randomized
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; use make PYTHON=python3.12")'

@@ -53,6 +53,7 @@ def evaluate_run(folder: Any, console: Console, randomness: Any = None, others: 
     console.print(score_table(score))
     console.print(f"picture:    {folder.picture}" if own else f"evaluation: {path}", soft_wrap=True)
     console.print(f"folder:     {folder.name}", soft_wrap=True)
+    console.print(f"report:     es-randomized report {folder.name}", soft_wrap=True)
     if not is_checkpoint(folder):
         console.print(f"resume:     es-randomized resume {folder.name}", soft_wrap=True)
 

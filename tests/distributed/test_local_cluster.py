@@ -19,10 +19,12 @@ import psutil
 import pytest
 
 from es_randomized.distributed import local_nodes
-from tests.tools.command import TINY, generations_in, wait_until
+from tests.tools.command import generations_in, wait_until
+from tests.tools.pages import blocks, shows, write_files
 
 ROOT = Path(__file__).parents[2]
-CLUSTER = "cluster_name: tested\nprovider: {type: local-processes}\nnodes: 2\nobject_store_mib: 80\n"
+TUTORIAL = "a_cluster"
+CLUSTER = "cluster_name: tested\nprovider: {type: local-processes}\nnodes: 1\nobject_store_mib: 80\n"
 # In a process of its own: Ray reads the token once, when it is imported.
 VISITOR = """
 import sys
@@ -52,16 +54,16 @@ for line in sys.stdin:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's folder with an experiment and a cluster's file, and a home of its own; nothing is left running after it."""
-    shutil.copy(TINY, tmp_path / "tiny.yaml")
-    (tmp_path / "two.yaml").write_text(CLUSTER)
+    write_files(TUTORIAL, tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
-    if local_nodes.running("tested"):
-        local_nodes.stop("tested")
+    for name in ("two", "tested"):
+        if local_nodes.running(name):
+            local_nodes.stop(name)
 
 
 @contextmanager
@@ -91,22 +93,28 @@ def members(session: int) -> list[psutil.Process]:
 
 
 def test_a_cluster_from_up_to_down(project: Path) -> None:
+    """The tutorial's own commands, with what it shows; between them strangers try to get in, and the cluster is killed."""
+    page = [block for block in blocks(TUTORIAL) if not block.file and block.language != "console"]
+    (up, up_shown), (send, sent_shown), (status, status_shown), (down, down_shown) = [
+        ([line.removeprefix("es-randomized cluster ") for line in sh.text.splitlines()], text.text)
+        for sh, text in zip(page[::2], page[1::2], strict=True)
+    ]
     with prompt(project) as say:
         refused = say("status two.yaml")
         assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused
         assert refused.endswith("status 1")
-        assert "two.yaml: 2 nodes, 2 CPU; job server and dashboard http://127.0.0.1:" in say("up two.yaml")
+        shows(say(*up), up_shown)
         assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
-        submitted = say("submit two.yaml train tiny.yaml --no-evaluate --run runs/sent")
+        submitted = say(send[0])
         job = re.search(r"^submitted (train-\S+)$", submitted, re.MULTILINE)
         assert job, submitted
-        cluster = local_nodes.running("tested")
+        cluster = local_nodes.running("two")
         assert cluster is not None
         strangers_get_nothing(cluster)
-        log = say("logs two.yaml --follow")
-        assert "2 workers ready" in log
+        log = say(send[1])
         assert log.endswith("status 0"), log
-        assert f"{job[1]}  succeeded" in say("status two.yaml")
+        shows(submitted + log, sent_shown)
+        shows(say(*status), status_shown)
         assert generations_in(project / "runs" / "sent") == 12
 
         started = members(cluster.session)
@@ -115,7 +123,7 @@ def test_a_cluster_from_up_to_down(project: Path) -> None:
         os.kill(cluster.session, signal.SIGKILL)
         wait_until(lambda: not cluster.alive, "the death of the process that holds the nodes")
         assert "two.yaml has died; clear away what is left" in say("status two.yaml")
-        assert say("down two.yaml").startswith("two.yaml is down")
+        shows(say(*down), down_shown)
         assert [
             process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         ] == []
@@ -161,7 +169,7 @@ def test_with_tls_a_token_alone_opens_nothing(project: Path, monkeypatch: pytest
     monkeypatch.setenv("RAY_USE_TLS", "1")
     for name, file in (("SERVER_CERT", "node.crt"), ("SERVER_KEY", "node.key"), ("CA_CERT", "ca.crt")):
         monkeypatch.setenv(f"RAY_TLS_{name}", str(project / file))
-    (project / "one.yaml").write_text(CLUSTER.replace("nodes: 2", "nodes: 1"))
+    (project / "one.yaml").write_text(CLUSTER)
     with prompt(project) as say:
         assert "one.yaml: 1 node, 1 CPU" in say("up one.yaml")
     cluster = local_nodes.running("tested")
