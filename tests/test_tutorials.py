@@ -37,6 +37,13 @@ SMALLER = {
             "--evaluation.votes [5]"
         ),
         "--local --seconds 2": "--local --seconds 0.2",
+        "--model.width 32 --driver.population 512": "--model.width 32 --task.n 5 --driver.population 8 --batch.instances 4",
+        "Open_ES, 512": "Open_ES, 8",
+        "8,771": "8,611",
+        '"driver.population": 16, "budget.generations": 3': (
+            '"driver.population": 8, "budget.generations": 3, "batch.instances": 4, "evaluation.seeds": 60, "evaluation.votes": [5]'
+        ),
+        "has 16 losses": "has 8 losses",
     },
     "your_own_task": {"generations: 300": "generations: 10"},
     "your_own_strategy": {"--driver.std 0.3": "--driver.std 0.3 --budget.generations 10"},

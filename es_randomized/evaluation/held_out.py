@@ -36,7 +36,7 @@ class HeldOut:
         outcome = self.outcomes(Runs(self.seeds, jnp.asarray(weights)[None], None), self.bundles)
         if self.task.headline == "loss":
             values = np.asarray(outcome.loss).mean(axis=1)
-            return _columns(values.mean(), np.quantile(values, 0.95), values.max())
+            return _columns(float(values.mean()), float(np.quantile(values, 0.95)), float(values.max()))
         values = np.asarray(outcome.success).mean(axis=1)
         return _columns(values.mean(), np.quantile(values, 0.05), values.min())
 
