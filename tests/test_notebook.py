@@ -9,7 +9,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 NOTEBOOK = EXAMPLES / "randomized_colouring.ipynb"
 CODE = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
 SMALLER = {
-    "= 400, 3000, 400, [3, 5, 10, 30, 100]": "= 2, 2, 60, [3, 30]",
+    "= 300, 1500, 400, [3, 5, 10, 30, 100]": "= 2, 2, 60, [3, 30]",
     '"task.n": 8': '"task.n": 5',
     '"driver.population": 128': '"driver.population": 8',
 }

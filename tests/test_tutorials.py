@@ -41,7 +41,8 @@ SMALLER = {
         "Open_ES, 512": "Open_ES, 8",
         "8,771": "8,611",
         '"driver.population": 16, "budget.generations": 3': (
-            '"driver.population": 8, "budget.generations": 3, "batch.instances": 4, "evaluation.seeds": 60, "evaluation.votes": [5]'
+            '"driver.population": 8, "budget.generations": 3, "batch.instances": 4, "evaluation.seeds": 60, '
+            '"evaluation.votes": [5]'
         ),
         "has 16 losses": "has 8 losses",
     },
