@@ -9,9 +9,9 @@ import es_randomized
 ROOT = Path(es_randomized.__file__).parent
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Failed to run TYPE_CHECKING code"
-)  # pydantic's own, of which it only knows when checked
+# What pydantic knows while it is type-checked only:
+@pytest.mark.filterwarnings("ignore:Failed to run TYPE_CHECKING code")
+@pytest.mark.filterwarnings("ignore:Error parsing type annotation PydanticDataclass")
 def test_every_module_has_its_page(tmp_path):
     pdoc = pytest.importorskip("pdoc")
     pdoc.render.configure(docformat="google", math=True)
