@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# pdoc takes what a package exports for all there is: `train`, and so everything else is named.
+MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
+    $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
+
 .PHONY: demo test lint reference lock clean
 
 demo: .venv/installed
@@ -20,7 +24,7 @@ lint: .venv/installed
 reference: .venv/installed
 	$(BIN)/python -W error -W 'ignore:Failed to run TYPE_CHECKING code' \
 	    -W 'ignore:Error parsing type annotation PydanticDataclass' \
-	    -m pdoc --docformat google --math --output-directory docs/reference es_randomized
+	    -m pdoc --docformat google --math --output-directory docs/reference $(MODULES)
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; use make PYTHON=python3.12")'
