@@ -40,10 +40,10 @@ LEVELS = {
     "runs": 4,
     "tracking": 4,
     "evaluation": 4,
+    "sweeps": 4,
     "distributed": 5,
     "report": 6,
     "reproduction": 6,
-    "sweeps": 6,
     "cli": 6,
     "__main__": 6,
 }

@@ -192,5 +192,9 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
         from es_randomized.cli.overrides import parse_overrides
 
         load(parsed.params["config"], parse_overrides(parsed.args))
+    if name == "sweep":
+        from es_randomized.sweeps.sweep import load_sweep
+
+        load_sweep(parsed.params["config"])
     takes_address = "address" in parsed.params and not (parsed.params["address"] or parsed.params.get("local"))
     return [*arguments, "--address", "auto"] if takes_address else arguments

@@ -16,6 +16,7 @@ from es_randomized.cli.export import export_command
 from es_randomized.cli.report import report_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
+from es_randomized.cli.sweep import sweep_command
 from es_randomized.cli.train import resume_command, train_command
 from es_randomized.errors import UserError
 
@@ -41,6 +42,7 @@ def cli() -> None:
       es-randomized branch runs/demo-... --at 100   another run from there
       es-randomized strategies                      what can be named under driver.kind
       es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
+      es-randomized sweep configs/sweeps/colouring_q.yaml   many trials, one table
       es-randomized cluster up local                a cluster, to which commands are submitted
       es-randomized bench                           how fast a cluster is, and what more workers would do
     """
@@ -56,6 +58,7 @@ COMMANDS = (
     show_command,
     strategies_command,
     reproduce_command,
+    sweep_command,
     branch_command,
     replay_command,
     cluster_command,

@@ -1,0 +1,75 @@
+"""`sweep` as a user meets it: killed in the middle, continued, and its numbers against training one by one."""
+
+import json
+import os
+import re
+import signal
+
+import pyarrow.parquet as pq
+import pytest
+
+from es_randomized import RunFolder, driver_of, local_evaluator
+from es_randomized.sweeps.sweep import load_sweep
+from es_randomized.training import run_session
+from tests.tools.command import TINY, generations_in, run, started, wait_until
+
+SWEEP = TINY.with_name("tiny_sweep.yaml")
+GOOD, FAILING, GIVEN_UP = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep killed while its first trial trained, and then run to its end: (folder, generations at the kill, the end)."""
+    out = tmp_path_factory.mktemp("sweeps")
+    folder = out / SWEEP.stem
+    with started("sweep", SWEEP, "--out", out, "--jobs", 1) as process:
+        wait_until(lambda: generations_in(folder / GOOD) >= 30, "the first trial to train")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    begun = generations_in(folder / GOOD)
+    return folder, begun, run("sweep", SWEEP, "--out", out, "--jobs", 1)
+
+
+def test_a_sweep_goes_on_after_kill_9(swept):
+    folder, begun, result = swept
+    assert 30 <= begun < 300, "killed while it trained"
+    log = (folder / GOOD / "run.log").read_text()
+    restored = [int(number) for number in re.findall(r"restored generation (\d+) ", log)]
+    assert any(begun <= generation < 300 for generation in restored), log
+    assert generations_in(folder / GOOD) == 300
+    assert result.stderr == ""
+
+
+def test_a_trial_has_the_numbers_of_training_it_alone(swept, tmp_path):
+    folder, _, _ = swept
+    sweep, alone = load_sweep(SWEEP), RunFolder(tmp_path)
+    driver = driver_of(sweep.experiment({"driver.std": 0.1}, 1))
+    alone.create(driver.experiment)
+    run_session(alone, driver, local_evaluator(driver), lambda _: None)
+    assert alone.journal_file.read_bytes() == (folder / GOOD / "journal.bin").read_bytes()
+
+
+def test_one_trial_fails_one_is_given_up_and_the_table_says_so(swept):
+    folder, _, result = swept
+    assert result.returncode == 1
+    assert "1 of 3 trials finished, 1 stopped, 1 failed" in result.stdout
+    assert f"failed {FAILING}: 12 of 12 losses of generation 0 are not finite" in result.stdout
+    rows = {row["trial"]: row for row in pq.read_table(folder / "trials.parquet").to_pylist()}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        GOOD: "finished",
+        FAILING: "failed",
+        GIVEN_UP: "stopped",
+    }
+    assert "are not finite" in rows[FAILING]["message"]
+    assert rows[GIVEN_UP]["generations"] == generations_in(folder / GIVEN_UP) in range(20, 30)
+    assert rows[GIVEN_UP]["score"] > rows[GOOD]["score"] == rows[GOOD]["loss"]
+
+
+def test_the_table_has_the_evaluation_with_its_intervals(swept):
+    folder, _, _ = swept
+    (row,) = pq.read_table(folder / "trials.parquet", filters=[("trial", "=", GOOD)]).to_pylist()
+    evaluation = json.loads((folder / GOOD / "evaluation.json").read_text())
+    assert [row["average"], row["average_low"], row["average_high"]] == list(evaluation["average"].values())
+    assert row["driver.std"] == 0.1
+    assert row["seconds"] > 0
+    assert row["folder"] == str(folder / GOOD)
