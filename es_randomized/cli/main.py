@@ -42,7 +42,7 @@ def cli() -> None:
       es-randomized branch runs/demo-... --at 100   another run from there
       es-randomized strategies                      what can be named under driver.kind
       es-randomized reproduce fig3                  a figure of the paper with our runs beside its values
-      es-randomized sweep configs/sweeps/colouring_q.yaml   many trials, one table
+      es-randomized sweep configs/sweeps/demo.yaml  many trials, one table
       es-randomized cluster up local                a cluster, to which commands are submitted
       es-randomized bench                           how fast a cluster is, and what more workers would do
     """

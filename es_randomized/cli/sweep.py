@@ -10,7 +10,8 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 BEST = 10  # rows of the table at the end
@@ -31,16 +32,22 @@ def sweep_command(config: Path, out: Path, jobs: int | None, address: str | None
     Writes OUT/<sweep>/trials.parquet. Exit status 1 if a trial failed, or if it was stopped before its end.
     """
     from es_randomized.distributed.session import connect
+    from es_randomized.sweeps.choice import choice_of
+    from es_randomized.sweeps.progress import Progress
     from es_randomized.sweeps.sweep import load_sweep
-    from es_randomized.sweeps.trials import SweepFolder, check
+    from es_randomized.sweeps.trials import SweepFolder, check, known
 
     console, sweep = Console(), load_sweep(config)
     folder = SweepFolder(out / sweep.name)
     check(sweep, folder)
     with folder.lock():
-        console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
-        with connect(jobs, address, dashboard_port):
-            progress = _run(sweep, folder, console)
+        records = known(sweep, folder)
+        choice = choice_of(sweep, records)
+        progress = Progress(choice.total(), records)
+        if choice.next():
+            console.print("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
+            with connect(jobs, address, dashboard_port):
+                progress = _run(sweep, folder, console)
         _report(sweep, folder, progress, console)
     sys.exit(1 if progress.interrupted or progress.count("failed") else 0)
 
@@ -107,10 +114,10 @@ def _showing(console: Console) -> Iterator[Callable[[Any], None]]:
     if not console.is_terminal:
         yield _printer(console)
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+    with Bar(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("trials", total=None)
         yield lambda progress: bar.update(
-            task, total=progress.total, completed=_ended(progress), description=_state(progress)
+            task, total=progress.total, completed=progress.ended, description=_state(progress)
         )
 
 
@@ -118,15 +125,11 @@ def _printer(console: Console) -> Callable[[Any], None]:
     began, shown = time.monotonic(), [-1]
 
     def show(progress: Any) -> None:
-        if _ended(progress) != shown[0]:
-            shown[0] = _ended(progress)
+        if progress.ended != shown[0]:
+            shown[0] = progress.ended
             console.print(f"{_state(progress)}  {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
 
     return show
-
-
-def _ended(progress: Any) -> int:
-    return sum(progress.count(status) for status in ("finished", "stopped", "failed"))
 
 
 def _state(progress: Any) -> str:

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +22,9 @@ from es_randomized.distributed.cores import claim_cores, claims_folder
 from es_randomized.errors import ClusterError, ConfigError
 from es_randomized.sweeps.attempt import Report, at, attempt, scores_over_time
 from es_randomized.sweeps.choice import Choice, choice_of
+from es_randomized.sweeps.progress import Progress
 from es_randomized.sweeps.sweep import Room, Sweep
-from es_randomized.sweeps.trials import Record, SweepFolder, Trial
+from es_randomized.sweeps.trials import Record, SweepFolder, Trial, known
 
 try:
     from ray import tune
@@ -43,27 +44,6 @@ ENVIRONMENT = {
 }
 
 
-@dataclass
-class Progress:
-    """What is going on.
-
-    Attributes:
-        total: trials of the sweep.
-        records: of every trial that began, by name.
-        running: trials that run now.
-        interrupted: whether somebody asked to stop.
-    """
-
-    total: int
-    records: dict[str, Record]
-    running: dict[str, Trial] = field(default_factory=dict)
-    interrupted: bool = False
-
-    def count(self, status: str) -> int:
-        """Trials of a status."""
-        return sum(record.status == status for record in self.records.values())
-
-
 def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None] = lambda _: None) -> Progress:
     """Run what is left of a sweep. The first Ctrl-C lets trials save and stop, a second one ends them at once.
 
@@ -71,7 +51,7 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
         ClusterError: no machine has room for a trial.
     """
     refuse_without_room(sweep.room, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-    records = folder.records()
+    records = known(sweep, folder)
     choice = choice_of(sweep, records)
     queue = Queue(sweep, folder, choice, Progress(choice.total(), records), show)
     with tempfile.TemporaryDirectory(prefix="es_randomized-") as scratch, _environment():

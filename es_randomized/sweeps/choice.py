@@ -7,7 +7,7 @@ from typing import Any
 
 from es_randomized.errors import ConfigError
 from es_randomized.sweeps.sweep import Dotted, Parameter, Sweep
-from es_randomized.sweeps.trials import Record, Trial, known, planned, trial_of
+from es_randomized.sweeps.trials import Record, Trial, planned, trial_of
 
 REPEATS = 100  # suggestions of known points in a row after which there is nothing new to try
 
@@ -28,7 +28,7 @@ class Choice(ABC):
 
 
 def choice_of(sweep: Sweep, records: dict[str, Record]) -> Choice:
-    """What is left to do of a sweep of which `records` are known. What failed is tried again.
+    """What is left to do of a sweep of which `records` are known (see `trials.known`). What failed is tried again.
 
     Raises:
         ConfigError: Optuna is asked for and not installed.
@@ -72,7 +72,8 @@ class Asked(Choice):
         self._scores: dict[str, dict[int, float]] = defaultdict(dict)
         self._asked: dict[str, Any] = {}
         self._left: deque[Trial] = deque()
-        for point in {trial.point: trial.parameters for trial in known(sweep, records)}.values():
+        before = [trial_of(sweep, record.parameters, record.seed) for record in records.values()]
+        for point in {trial.point: trial.parameters for trial in before}.values():
             self._again(point, records)
 
     def next(self) -> Trial | None:

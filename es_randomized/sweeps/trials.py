@@ -183,15 +183,16 @@ def _refuse_equal_names(trials: list[Trial]) -> None:
         points[trial.name] = trial.point
 
 
-def known(sweep: Sweep, records: dict[str, Record]) -> list[Trial]:
-    """The trials that began which this sweep could ask for; its file may have been changed since."""
+def known(sweep: Sweep, folder: SweepFolder) -> dict[str, Record]:
+    """The trials that began which this sweep could ask for, by name; its file may have been changed since."""
     parameters = sweep.search.parameters
-    return [
-        trial_of(sweep, record.parameters, record.seed)
-        for record in records.values()
-        if set(record.parameters) == set(parameters)
-        and all(parameters[name].admits(value) for name, value in record.parameters.items())
-    ]
+    return {
+        name: record
+        for name, record in folder.records().items()
+        if record.seed in sweep.seeds
+        and set(record.parameters) == set(parameters)
+        and all(parameters[each].admits(value) for each, value in record.parameters.items())
+    }
 
 
 def check(sweep: Sweep, folder: SweepFolder) -> None:
@@ -205,7 +206,7 @@ def check(sweep: Sweep, folder: SweepFolder) -> None:
         sweep.experiment(
             {name: parameter.at(0.0) for name, parameter in sweep.search.parameters.items()}, sweep.seeds[0]
         )
-        trials = known(sweep, folder.records())
+        trials = [trial_of(sweep, record.parameters, record.seed) for record in known(sweep, folder).values()]
     for trial in trials:
         experiment = sweep.experiment(trial.parameters, trial.seed)
         run = folder.run(trial.name)

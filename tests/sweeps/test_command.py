@@ -73,3 +73,12 @@ def test_the_table_has_the_evaluation_with_its_intervals(swept):
     assert row["driver.std"] == 0.1
     assert row["seconds"] > 0
     assert row["folder"] == str(folder / GOOD)
+
+
+def test_when_nothing_is_left_the_table_is_there_at_once(swept, tmp_path):
+    whole = SWEEP.read_text().replace("1.0e+30, ", "").replace("base: ", f"base: {TINY.parent}/")
+    (tmp_path / SWEEP.name).write_text(whole)
+    result = run("sweep", tmp_path / SWEEP.name, "--out", swept[0].parent)
+    assert result.returncode == 0, result.stderr
+    assert "Ray" not in result.stdout
+    assert "0.1" in result.stdout
