@@ -68,6 +68,8 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
                 name="sweep",
                 storage_path=scratch,
                 verbose=0,
+                callbacks=[Reasons(queue)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=LOST_PROCESSES),
             ),
         )
@@ -169,6 +171,12 @@ class Queue(Searcher):
         self.progress.records[trial.name] = record
         self._show(self.progress)
 
+    def lost(self, trial_id: str, reason: str) -> None:
+        """Why a trial ended without a result of its own."""
+        trial = self._trials[trial_id]
+        message = f"its process was lost {LOST_PROCESSES + 1} times; the last time: {reason}"
+        self._write(trial, replace(self.progress.records[trial.name], message=message))
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the run folders are the state."""
 
@@ -180,11 +188,21 @@ class Queue(Searcher):
         return {}
 
 
+class Reasons(tune.Callback):
+    """Tells the queue what Tune does not tell searchers."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+        self._queue.lost(trial.trial_id, lines[-1])
+
+
 def _ended(record: Record, result: dict[str, Any] | None) -> Record:
     """The record of a trial that ended with Tune's last result, None if its process was lost."""
     if result is None:
-        lost = f"its process was lost {LOST_PROCESSES + 1} times, most often for want of memory; give trials more room"
-        return replace(record, status="failed", message=lost)
+        return replace(record, status="failed")
     record = replace(record, generation=result["generation"])
     if result["message"]:
         return replace(record, status="failed", message=result["message"])
@@ -197,13 +215,15 @@ def scheduler_of(sweep: Sweep, folder: SweepFolder, records: dict[str, Record]) 
         return FIFOScheduler()
     stop = sweep.stop
     scheduler = ASHAScheduler("generation", "score", "min", LONGEST, stop.first, stop.factor, stop_last_trials=False)
+    nobody: Any = None  # in Tune's place; the scheduler never asks it
     for name, record in records.items():
         if record.status not in ("finished", "stopped"):
             continue  # it will run again and report for itself
-        run, past = folder.run(name), Past(name)
-        scheduler.on_trial_add(None, past)
+        run = folder.run(name)
+        past: Any = Past(name)
+        scheduler.on_trial_add(nobody, past)
         for generation, score in scores_over_time(run, run.experiment().task.headline, sweep.metric):
-            scheduler.on_trial_result(None, past, {"generation": generation, "score": score})
+            scheduler.on_trial_result(nobody, past, {"generation": generation, "score": score})
     return scheduler
 
 

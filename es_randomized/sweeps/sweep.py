@@ -3,7 +3,6 @@
 YAML files in configs/sweeps; docs/sweep.md says how to write one. Strict like an experiment.
 """
 
-import functools
 import math
 from copy import deepcopy
 from pathlib import Path
@@ -194,10 +193,11 @@ class Sweep:
         Raises:
             ConfigError: it cannot be run as written.
         """
-        varied = [self.search.parameters[name].settings(name, value) for name, value in parameters.items()]
-        overrides = functools.reduce(dict.__or__, [self.set, *varied, {"seed": seed}])
+        overrides = dict(self.set)
+        for name, value in parameters.items():
+            overrides |= self.search.parameters[name].settings(name, value)
         try:
-            experiment = load(self.base, deepcopy(overrides))
+            experiment = load(self.base, deepcopy(overrides | {"seed": seed}))
             experiment.batch.bundles(experiment.task)
             if experiment.plan.tile != "auto":
                 with_tile(experiment)
