@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,6 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
                 search_alg=queue,
                 scheduler=scheduler_of(sweep, folder, records),
                 num_samples=-1,
-                reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
@@ -79,19 +78,14 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
 
 
 class TrialProcess(tune.Trainable):
-    """One process after another trial: Tune asks it for reports."""
+    """The process of one trial: Tune asks it for reports."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._claim = claim_cores(Path(config["claims"]), config["cores"])  # before JAX looks
         if 0 < config["gpus"] < 1:
             os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{SHARED_GPU_MEMORY * config['gpus']:.3f}"
         compilation.configure(devices=config["cores"], platform=None if config["gpus"] else "cpu")
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
-        self._reports = _reports(new_config)
-        return True
+        self._reports = _reports(config)
 
     def step(self) -> dict[str, Any]:
         report = next(self._reports)
@@ -99,15 +93,11 @@ class TrialProcess(tune.Trainable):
         return found | {"finished": report.done}  # Tune says done of what it stops, too
 
     def cleanup(self) -> None:
-        """Save the trial in hand."""
-        if hasattr(self, "_reports"):
-            import jax
-
-            self._reports.close()
-            jax.clear_caches()
+        """Save the trial, if it is not at its end."""
+        self._reports.close()
 
 
-def _reports(config: dict[str, Any]) -> Iterator[Any]:
+def _reports(config: dict[str, Any]) -> Generator[Report]:
     try:
         folder = at(config["folder"])
     except Exception as error:

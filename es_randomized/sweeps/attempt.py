@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ class Report(NamedTuple):
     message: str = ""
 
 
-def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Iterator[Report]:
+def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report]:
     """Train a trial from wherever its folder says it is, and score it at its end.
 
     Reports after every look at held-out draws; the last report is final. Close it early and what was trained is kept. Whatever
@@ -59,7 +59,7 @@ def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate:
         yield Report(0, math.inf, True, f"{type(error).__name__}: {error}")
 
 
-def _attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Iterator[Report]:
+def _attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report]:
     began = folder.experiment_file.exists()
     driver = driver_of(folder.experiment() if began else experiment)
     if not began:

@@ -87,7 +87,7 @@ def test_there_are_no_more_random_points_than_there_are(written):
 def test_both_ends_are_possible():
     whole = Parameter(low=1, high=3, whole=True)
     assert [whole.at(share) for share in (0.0, 0.5, 0.999)] == [1, 2, 3]
-    assert Parameter(low=0.123456, high=2).at(0.0) == 0.123456
+    assert Parameter(low=0.5, high=0.99996).at(0.9999999) == 0.99996, "rounded, but not beyond"
     assert Parameter(values=["a", "b"]).at(0.999) == "b"
 
 
@@ -106,7 +106,7 @@ REFUSED = {
     "unlike": ({"search": GRID, "metric": "loss"}, "cannot compare trials that differ in objective"),
     "unknown setting": (
         {"search": {"parameters": {"objective.p": {"values": [1]}}}},
-        "the point objective.p = 1 is no experiment: objective.p: unknown key; did you mean q?",
+        "the point objective.p = 1 is no experiment: objective.p: unknown key; known: q",
     ),
     "unknown section": ({"search": {"parameters": {"objectiv.q": {"values": [1]}}}}, "did you mean objective?"),
     "unknown setting for optuna": (
