@@ -97,7 +97,7 @@ class TrialProcess(tune.Trainable):
         self._reports.close()
 
 
-def _reports(config: dict[str, Any]) -> Generator[Report]:
+def _reports(config: dict[str, Any]) -> Generator[Report, None, None]:
     try:
         folder = at(config["folder"])
     except Exception as error:

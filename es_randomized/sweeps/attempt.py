@@ -39,7 +39,7 @@ class Report(NamedTuple):
     message: str = ""
 
 
-def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report]:
+def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report, None, None]:
     """Train a trial from wherever its folder says it is, and score it at its end.
 
     Reports after every look at held-out draws; the last report is final. Close it early and what was trained is kept. Whatever
@@ -59,7 +59,9 @@ def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate:
         yield Report(0, math.inf, True, f"{type(error).__name__}: {error}")
 
 
-def _attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report]:
+def _attempt(
+    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool
+) -> Generator[Report, None, None]:
     began = folder.experiment_file.exists()
     driver = driver_of(folder.experiment() if began else experiment)
     if not began:
