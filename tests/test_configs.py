@@ -19,23 +19,25 @@ MEMBERS = 8  # of each generation: enough to see that its task, model, batch, ob
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_two_generations_of_every_config(config):
-    two_generations(load(config, {"budget.generations": 2}))
-
-
-@pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)
-def test_two_generations_of_a_trial_of_every_sweep(config):
-    sweep = load_sweep(config)
-    point = {name: parameter.at(0.6) for name, parameter in sweep.search.parameters.items()}
-    few = replace(sweep, set=sweep.set | {"budget.generations": 2})
-    two_generations(few.experiment(point, seed=0))
-
-
-def two_generations(experiment):
-    if isinstance(experiment.driver, EvolutionSettings):
-        few = replace(experiment.driver, population=MEMBERS)
-        experiment = replace(experiment, driver=few, plan=Plan(chunk=MEMBERS))  # one program, on one device
-    driver = driver_of(experiment)
+    driver = driver_of(small(load(config, {"budget.generations": 2})))
     steps = list(train(driver, local_evaluator(driver), driver.init()))
     assert len(steps) == 2
     assert all(np.isfinite(step.losses).all() for step in steps)
     assert (np.asarray(driver.centre(steps[-1].state)) != np.asarray(driver.centre(driver.init()))).any()
+
+
+@pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)
+def test_a_driver_for_trials_of_every_sweep(config):
+    """What they train is trained above; compiling every variant as well would take a minute."""
+    sweep = load_sweep(config)
+    for share in (0.0, 0.6, 0.99):
+        point = {name: parameter.at(share) for name, parameter in sweep.search.parameters.items()}
+        experiment = small(sweep.experiment(point, seed=0))
+        assert driver_of(experiment).losses_per_generation in (1, MEMBERS)
+
+
+def small(experiment):
+    """The experiment with few members and one program, on one device."""
+    if not isinstance(experiment.driver, EvolutionSettings):
+        return experiment
+    return replace(experiment, driver=replace(experiment.driver, population=MEMBERS), plan=Plan(chunk=MEMBERS))
