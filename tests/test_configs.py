@@ -32,7 +32,9 @@ def test_a_driver_for_trials_of_every_sweep(config):
     sweep = load_sweep(config)
     for share in (0.0, 0.6, 0.99):
         point = {name: parameter.at(share) for name, parameter in sweep.search.parameters.items()}
-        experiment = small(sweep.experiment(point, seed=0))
+        experiment = replace(
+            small(sweep.experiment(point, seed=0)), plan=Plan(chunk=MEMBERS, tile=1)
+        )  # compiles nothing
         assert driver_of(experiment).losses_per_generation in (1, MEMBERS)
 
 
