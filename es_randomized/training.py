@@ -36,7 +36,8 @@ class Session(NamedTuple):
 class Training:
     """A run that goes on from wherever its folder says it is, one generation at a time, inside a `with` block.
 
-    A block that ends without an exception saves the state; after any other end the journal still has everything.
+    A block that ends without an exception, or with the generator it is in, saves the state; after any other end the journal
+    still has everything.
 
     Attributes:
         generation: the next one.
@@ -77,7 +78,7 @@ class Training:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         with self._held:
-            if kind is None:
+            if kind in (None, GeneratorExit):
                 self._timeline.close(self.generation - 1)
                 self._save()
 

@@ -103,7 +103,8 @@ def _table(sweep: Any, best: list[Any], headline: str) -> Table:
     for name in (*shorts.values(), "seed", "", "generations", "training loss", "average", "95th percentile", "worst"):
         table.add_column(name, justify="right")
     for row in best:
-        trial = [*(row[name] for name in shorts), row["seed"], row["status"], row["generations"], f"{row['loss']:.4f}"]
+        loss = f"{row['loss']:.4f}" if "loss" in row else ""  # a process that was killed may not have written it
+        trial = [*(row[name] for name in shorts), row["seed"], row["status"], row["generations"], loss]
         table.add_row(*map(str, trial), *(shown(row, name) for name in ("average", "p95", "worst")))
     return table
 
