@@ -37,7 +37,7 @@ reference: .venv/installed
 
 # Exact versions for Python 3.11 to 3.13, without index addresses and without the trackers of others; needs uv.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra ray --extra dev --generate-hashes \
+	uv pip compile --quiet --universal --python-version 3.11 --extra ray --extra sweep --extra dev --generate-hashes \
 	    --no-emit-index-url --no-annotate --no-header pyproject.toml --output-file requirements.lock
 
 clean:
