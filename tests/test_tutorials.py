@@ -2,10 +2,11 @@
 
 A block that begins with `# name.py` or `# name.yaml` is that file. Commands are given to the command line's own function in
 this process. What a `text` block after them shows must come in that order; ... stands for anything. `console` blocks are
-not run, and the cluster's page is followed by tests/distributed/test_local_cluster.py.
+not run: the cluster's page is followed by tests/distributed/test_local_cluster.py, and tests/sweeps/ run sweeps.
 """
 
 import contextlib
+import fnmatch
 import io
 import re
 import shlex
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from es_randomized.cli.main import main
+from es_randomized.sweeps.sweep import load_sweep
+from es_randomized.sweeps.trials import planned
 from tests.tools.command import run
 from tests.tools.pages import PAGES, blocks, shows, write_files
 
@@ -109,7 +112,7 @@ def clone(tmp_path, monkeypatch):
 
 def test_every_tutorial_is_followed():
     pages = {path.stem for path in PAGES.glob("*.md")} - {"README"}
-    assert pages == {*SMALLER, "a_cluster"}
+    assert pages == {*SMALLER, "a_cluster", "a_sweep"}
     linked = set(re.findall(r"\]\((\w+)\.md\)", (PAGES / "README.md").read_text()))
     assert linked == pages
 
@@ -117,6 +120,14 @@ def test_every_tutorial_is_followed():
 @pytest.mark.parametrize("page", ["first_run", "reading_the_report"])
 def test_a_page_for_a_clone(clone, page):
     follow(page)
+
+
+def test_the_sweep_is_one_of_twelve_trials_named_as_the_page_says(clone):
+    write_files("a_sweep", clone)
+    trials = planned(load_sweep(Path("my_sweep.yaml")))
+    assert len(trials) == 12
+    for pattern in re.findall(r"runs/sweeps/my_sweep/(\S+\*)", (PAGES / "a_sweep.md").read_text()):
+        assert len(fnmatch.filter([trial.name for trial in trials], pattern)) == 4
 
 
 def test_a_task_and_a_strategy_of_your_own(clone):
