@@ -7,7 +7,10 @@ So any worker can make the key of any generation, and a resumed run draws what t
 from enum import IntEnum
 
 import jax
-from jaxtyping import Array, Integer, Key, UInt32
+import numpy as np
+from jaxtyping import Array, Integer, Key
+
+Place = int | np.integer | Integer[Array, ""]
 
 
 class Purpose(IntEnum):
@@ -27,9 +30,7 @@ class Purpose(IntEnum):
     NOISE_TABLE = 11
 
 
-def address(
-    seed: int, purpose: Purpose, generation: int | UInt32[Array, ""] = 0, index: int | UInt32[Array, ""] = 0
-) -> Key[Array, ""]:
+def address(seed: int, purpose: Purpose, generation: Place = 0, index: Place = 0) -> Key[Array, ""]:
     """The key of one place in a run.
 
     Args:
@@ -42,7 +43,7 @@ def address(
     return inside(key, int(purpose), generation, index)
 
 
-def inside(key: Key[Array, ""], *places: int | Integer[Array, ""]) -> Key[Array, ""]:
+def inside(key: Key[Array, ""], *places: Place) -> Key[Array, ""]:
     """The key of a place inside the one that `key` belongs to: a step of a rollout, or a block of cases."""
     for place in places:
         key = jax.random.fold_in(key, place)

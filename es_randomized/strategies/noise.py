@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped, UInt32
 
 from es_randomized import rng
+from es_randomized.compilation import jit
 from es_randomized.strategies.threefry import WORD, threefry
 
 HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
@@ -121,7 +122,8 @@ class Table(Noise):
 
     def prepare(self, seed: int) -> Float[Array, " entry"]:
         key = rng.address(seed, rng.Purpose.NOISE_TABLE)
-        return jax.random.normal(key, (self.size + self.columns,))
+        entries = self.size + self.columns
+        return jit(lambda: Normal(entries).block(None, key, jnp.zeros(1, jnp.int32), 0, entries)[0])()
 
     def block(
         self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int

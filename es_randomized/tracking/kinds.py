@@ -1,8 +1,8 @@
 """Which trackers a run has: TensorBoard always, others when they are asked for and installed."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable
-from types import ModuleType
 
 from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
@@ -14,7 +14,7 @@ EXTRAS = {"wandb": "WeightsAndBiases", "mlflow": "MLflow"}  # by the name of pac
 def check_installed(extras: Iterable[str]) -> None:
     """Raises ConfigError where the package of an extra is missing."""
     for name in extras:
-        _module(name)
+        _check_installed(name)
 
 
 def trackers(
@@ -44,12 +44,11 @@ def _tensorboard(folder: RunFolder) -> Callable[[], Tracker]:
 
 
 def _extra(name: str, folder: RunFolder) -> Callable[[], Tracker]:
-    module = _module(name)
+    _check_installed(name)
+    module = importlib.import_module(f"es_randomized.tracking.{name}")
     return lambda: getattr(module, EXTRAS[name])(folder)
 
 
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"es_randomized.tracking.{name}")
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--track {name} needs a package more: pip install 'es-randomized[{name}]'") from error
+def _check_installed(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        raise ConfigError(f"--track {name} needs a package more: pip install 'es-randomized[{name}]'")

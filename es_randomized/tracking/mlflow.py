@@ -3,9 +3,6 @@
 import os
 import time
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
-
 from es_randomized.configuration import dump
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Row, identity, named
@@ -18,6 +15,9 @@ class MLflow:
     """A tracker of the run in `folder`, in the experiment MLFLOW_EXPERIMENT_NAME or es-randomized."""
 
     def __init__(self, folder: RunFolder) -> None:
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+
         self._client = MlflowClient()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         known = self._client.get_experiment_by_name(name)
@@ -34,6 +34,8 @@ class MLflow:
                 self._client.log_batch(self._run, params=settings[begin : begin + PARAMS_AT_ONCE])
 
     def log(self, generation: int, row: Row) -> None:
+        from mlflow.entities import Metric
+
         now = int(1e3 * time.time())
         metrics = [Metric(name, value, now, generation) for name, value in named(row).items()]
         self._client.log_batch(self._run, metrics=metrics, synchronous=False)

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from es_randomized.runs.folder import RunFolder
 
@@ -16,6 +16,7 @@ Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Where curves go."""
 

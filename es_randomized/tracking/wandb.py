@@ -3,8 +3,6 @@
 import os
 from typing import Any
 
-import wandb
-
 from es_randomized.configuration import dump
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Row, identity, named
@@ -16,6 +14,8 @@ class WeightsAndBiases:
     """A tracker of the run in `folder`; its files are in the run folder too."""
 
     def __init__(self, folder: RunFolder) -> None:
+        import wandb
+
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=folder.path.name,
