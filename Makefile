@@ -6,16 +6,17 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-# Tests of clusters wait now and then: one process more than there are cores.
-PROCESSES = $(shell $(BIN)/python -c 'import os; print(min(8, len(os.sched_getaffinity(0)) + 1))')
-
-.PHONY: demo test lint reference lock clean
+.PHONY: demo test pages lint reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
 
 test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+
+# The tutorials, the notebook and `bench`, as their readers would run them: some three minutes.
+pages: .venv/installed
+	$(BIN)/python -m pytest -m pages
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ from es_randomized.sweeps.trials import planned
 from tests.tools.command import run
 from tests.tools.pages import PAGES, blocks, shows, write_files
 
+pytestmark = pytest.mark.pages
+
 ROOT = Path(__file__).parents[1]
 # Budgets of the pages and what they are here; what the pages show of them is the same.
 SMALLER = {

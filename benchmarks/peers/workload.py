@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -95,9 +96,14 @@ def rollout_losses(
     noise: Float[np.ndarray, "seed vertex"],
 ) -> Float[np.ndarray, "instance seed"]:
     """es_randomized's losses of one member."""
-    policy = bound.model.policy(unraveller(bound.model, bound.task)(weights), bound.task.interface)
-    cases = bound.task.observe(*pair(jnp.asarray(cycles.T), jnp.asarray(noise.T[None])))
-    return np.asarray(by_instance(bound.task.rollout(policy, cases).loss[None], len(noise)))
+
+    @jax.jit
+    def losses(weights: Array, bundles: Array, seeds: Array) -> Array:
+        policy = bound.model.policy(unraveller(bound.model, bound.task)(weights), bound.task.interface)
+        cases = bound.task.observe(*pair(bundles, seeds))
+        return by_instance(bound.task.rollout(policy, cases).loss[None], len(noise))
+
+    return np.asarray(losses(weights, jnp.asarray(cycles.T), jnp.asarray(noise.T[None])))
 
 
 def judge(config: Config, weights: Float[np.ndarray, " param"], everything: bool = False) -> Judgement:

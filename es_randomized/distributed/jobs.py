@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from es_randomized.errors import ClusterError
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
+NOT_YET, PATIENCE = "No available agent", 60.0  # what Ray says while a head is still starting; seconds to wait for it
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -76,14 +77,21 @@ class Jobs:
         clone of this project brings its code along; from any other folder the package that the machines have is run.
         """
         command = shlex.join(["python", "-m", "es_randomized", *arguments])
-        return str(
-            self._client.submit_job(
-                entrypoint=f"mkdir -p {runs} && ln -sfn {runs} runs && exec {command}",
-                submission_id=f"{arguments[0]}-{time.strftime('%Y%m%d-%H%M%S')}",
-                runtime_env={"working_dir": ".", "excludes": LEFT_OUT},
-                metadata={WORD: shlex.join(arguments)},
-            )
-        )
+        patient_until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return str(
+                    self._client.submit_job(
+                        entrypoint=f"mkdir -p {runs} && ln -sfn {runs} runs && exec {command}",
+                        submission_id=f"{arguments[0]}-{time.strftime('%Y%m%d-%H%M%S')}",
+                        runtime_env={"working_dir": ".", "excludes": LEFT_OUT},
+                        metadata={WORD: shlex.join(arguments)},
+                    )
+                )
+            except RuntimeError as error:
+                if NOT_YET not in str(error) or time.monotonic() > patient_until:
+                    raise
+                time.sleep(1.0)
 
     def nodes(self) -> list[Node]:
         """Every machine that is or was there."""

@@ -145,6 +145,7 @@ def test_mistakes_are_told_before_a_cluster_starts(arguments: list[str], message
     assert message in f"{result.output} {result.exception}"
 
 
+@pytest.mark.pages
 def test_the_command_measures_a_cluster_and_says_what_is_simulated(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     result = run("bench", TINY, "--workers", 1, "--seconds", 0.05, "--repetitions", 1, "--json", file)
