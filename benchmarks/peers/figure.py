@@ -33,7 +33,7 @@ def draw(curves: dict[str, dict[str, Any]], population: int, path: Path) -> None
     by_time.set(xlabel="seconds, compilation included", xscale="log")
     for axes in (by_generation, by_time):
         axes.spines[["top", "right"]].set_visible(False)
-    by_time.legend(frameon=False, fontsize=7, loc="upper right")
+    figure.legend(*by_time.get_legend_handles_labels(), loc="outside right upper", fontsize=7, frameon=False)
     figure.suptitle(f"Same task, model, population of {population:,} and settings", fontsize=11)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=130)
