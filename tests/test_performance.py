@@ -21,7 +21,7 @@ def made(config: str, **more: int) -> Evolution:
     return Evolution.of(load(CONFIGS / config, SMALL | instances | {"plan.chunk": 4} | more))
 
 
-@pytest.mark.parametrize("config", TASKS[1:])
+@pytest.mark.parametrize("config", TASKS)
 def test_a_run_compiles_every_program_once(config: str) -> None:
     evolution = made(config)
     devices = len(jax.local_devices())
@@ -32,7 +32,7 @@ def test_a_run_compiles_every_program_once(config: str) -> None:
     assert {program._cache_size() for program in (strategy._sample, strategy._update)} == {1}
 
 
-@pytest.mark.parametrize("config", TASKS[1:])
+@pytest.mark.parametrize("config", TASKS)
 def test_a_chunk_is_computed_without_the_host(config: str) -> None:
     evolution = made(config)
     sample = evolution.strategy.draw(evolution.init(), 1).sample

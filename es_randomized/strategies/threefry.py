@@ -1,7 +1,7 @@
 """Threefry-2x32 with 20 rounds (Salmon et al. 2011), the counter-based generator behind `jax.random`, written out.
 
 Written out it becomes one loop together with what is made of its bits. JAX's own primitive keeps its rounds rolled up on
-CPUs, each a pass over memory: the same bits at a tenth of the speed (docs/engine.md).
+CPUs, each a pass over memory: the same bits at a tenth of the speed (docs/kernels.md).
 """
 
 import numpy as np
