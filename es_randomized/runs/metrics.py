@@ -4,17 +4,15 @@ Every flush adds a part; a run that starts again first merges the parts and fill
 kept from being written. Read the folder as one dataset: `pyarrow.parquet.read_table(folder)`.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from es_randomized.ledger import Cost
-from es_randomized.runs.storage import write_atomically
+from es_randomized.runs.table_parts import read_parts, write_part
 
 SCHEMA = pa.schema(
     [
@@ -78,9 +76,7 @@ class Metrics:
         """
         if not self._rows:
             return
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self._rows, SCHEMA), buffer)
-        write_atomically(self.folder / f"{self._rows[0]['generation']:08d}.parquet", buffer.getvalue())
+        write_part(self.folder / f"{self._rows[0]['generation']:08d}.parquet", self._rows, SCHEMA)
         self._rows = []
 
     def _row(self, generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> dict[str, Any]:
@@ -111,7 +107,7 @@ def summary(losses: Float[np.ndarray, " member"]) -> dict[str, Any]:
 def read_metrics(folder: Path) -> pa.Table:
     """All rows written so far, in order."""
     parts = _parts(folder)
-    return pa.concat_tables([pq.read_table(part) for part in parts]) if parts else SCHEMA.empty_table()
+    return read_parts(parts, SCHEMA)
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -4,17 +4,16 @@ A stretch is whole generations that last a second or a thousandth of the trainin
 hour has some two thousand, one of a week some seven thousand. Written beside the metrics; nothing is computed from it.
 """
 
-import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.runs.storage import saying_what_failed, write_atomically
+from es_randomized.runs.storage import saying_what_failed
+from es_randomized.runs.table_parts import read_parts, write_part
 
 SHORTEST, SHARE = 1.0, 1e-3  # seconds; of the training so far
 
@@ -93,11 +92,9 @@ class Timeline:
         """
         if not self._rows:
             return
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self._rows, SCHEMA), buffer, compression="zstd")
         with saying_what_failed(self._folder):
             self._folder.mkdir(exist_ok=True)
-        write_atomically(self._folder / f"{self._rows[0]['first_generation']:08d}.parquet", buffer.getvalue())
+        write_part(self._folder / f"{self._rows[0]['first_generation']:08d}.parquet", self._rows, SCHEMA)
         self._rows = []
 
     def _row(self, now: WorkerStatus, before: WorkerStatus | None, generation: int, seconds: float) -> dict[str, Any]:
@@ -122,4 +119,4 @@ class Timeline:
 def read_timeline(folder: Path) -> pa.Table:
     """All stretches written so far, in order; none of runs that trained in one process."""
     parts = sorted(folder.glob("[0-9]*.parquet"))
-    return pa.concat_tables([pq.read_table(part) for part in parts]) if parts else SCHEMA.empty_table()
+    return read_parts(parts, SCHEMA)
