@@ -36,7 +36,10 @@ def configure(devices: int | None = None, cache: Path | None = None, platform: s
     """
     if platform:
         jax.config.update("jax_platforms", platform)
-    jax.config.update("jax_num_cpu_devices", devices or usable_cores())
+    devices = devices or usable_cores()
+    jax.config.update("jax_num_cpu_devices", devices)
+    # With one device a second thread to hand programs to only takes time, above all on a worker's one core.
+    jax.config.update("jax_cpu_enable_async_dispatch", devices > 1)
     jax.config.update("jax_compilation_cache_dir", str(cache or default_cache("programs")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

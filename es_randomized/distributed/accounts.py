@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import ray
 
+from es_randomized.distributed.messages import SMALL, Shared
 from es_randomized.distributed.pool import Remote
-from es_randomized.distributed.ray_evaluator import SMALL, RayEvaluator
-from es_randomized.distributed.work import IN_HAND, Call, Work
+from es_randomized.distributed.ray_evaluator import RayEvaluator
+from es_randomized.distributed.work import IN_HAND, Call, Result, Work
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.strategies.strategy import Draw, Parts, State
 
@@ -135,12 +136,12 @@ class Accounts(RayEvaluator):
             self.message_bytes = sum(array.nbytes for array in self.evolution.strategy.message(draw))
         return super().evaluate(draw)
 
-    def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
+    def _all(self, method: str, draw: Draw, units: int, *shared: Shared) -> list[Result]:
         now, calls = self._now, self._now.calls
         self._ended = {}
         began, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
         spent = now.issue + now.collect
-        results = super()._all(method, draw, units, *arguments)
+        results = super()._all(method, draw, units, *shared)
         thread, process = time.thread_time() - thread, time.process_time() - process
         now.turn += thread - (now.issue + now.collect - spent)
         now.background += process - thread
@@ -153,7 +154,7 @@ class Accounts(RayEvaluator):
         now.up += sum(map(len, results))
         return results
 
-    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
+    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Shared, ...]) -> None:
         waiting, began = work.waiting, time.thread_time()
         calls = sum(len(remote.calls) for remote in self.pool.ready)
         super()._hand_out(work, method, generation, arguments)

@@ -19,9 +19,10 @@ from jaxtyping import Float
 
 from es_randomized.configuration import dump
 from es_randomized.distributed.cores import claims_folder
+from es_randomized.distributed.messages import Shared, answer, answered, call
 from es_randomized.distributed.pool import Pool, Remote, first_ready
 from es_randomized.distributed.resolution import demands
-from es_randomized.distributed.work import TICK, Work, hand_out, portion
+from es_randomized.distributed.work import TICK, Result, Work, hand_out, portion
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
@@ -31,7 +32,6 @@ from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Draw, Parts
 
 DEATHS_PER_UNIT = 3
-SMALL = 2**12  # bytes that go with every call; more of them go once to every machine, into its shared memory
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times the usual
 NEWS = 60.0  # seconds without any worker before the log says so again
 
@@ -54,10 +54,12 @@ class RayEvaluator(Evaluator):
         self.evolution, self.devices = evolution, devices
         self._fixed = workers
         self._kind, options = demands(devices)
-        self._actor: Any = ray.remote(max_restarts=0, max_task_retries=0, **options)(WorkerOnNode)
+        # A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
+        options |= {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
+        self._actor: Any = ray.remote(**options)(WorkerOnNode)
         self._arguments = (dump(evolution.experiment), self._claims() if self._kind == "CPU" else None, devices)
         self._step = 0
-        self._sent: tuple[Draw, Any] | None = None  # a generation's update needs the message of its evaluation again
+        self._sent: tuple[Draw, Shared] | None = None  # a generation's update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
@@ -93,7 +95,7 @@ class RayEvaluator(Evaluator):
             self._updated_here = here
         if here:
             return parts.here(draw.sample, shaped)
-        results = self._all("parts", draw, parts.count, _shared(shaped, shaped.nbytes))
+        results = self._all("parts", draw, parts.count, Shared.of(shaped, shaped.nbytes))
         return [np.frombuffer(data, np.float32).reshape(parts.shape) for data in results]
 
     def updates_here(self, parts: Parts) -> bool:
@@ -107,10 +109,10 @@ class RayEvaluator(Evaluator):
     def close(self) -> None:
         self.pool.close()
 
-    def _all(self, method: str, draw: Draw, units: int, *arguments: Any) -> list[bytes]:
+    def _all(self, method: str, draw: Draw, units: int, *shared: Shared) -> list[Result]:
         """Results of all units of one step of a generation, in order."""
         self._step += 1
-        generation, arguments = draw.generation, (self._message_of(draw), *arguments)
+        generation, arguments = draw.generation, (self._message_of(draw), *shared)
         work, heard = Work(units, self._step), time.monotonic()
         while not work.complete:
             now = time.monotonic()
@@ -132,47 +134,46 @@ class RayEvaluator(Evaluator):
             log.info("%d units of generation %d were issued twice because they were late", work.again, generation)
         return [work.results[unit] for unit in range(units)]
 
-    def _message_of(self, draw: Draw) -> Any:
+    def _message_of(self, draw: Draw) -> Shared:
         """What workers need to make the sample of a draw; put into shared memory once, if it is large."""
         if self._sent is None or self._sent[0] is not draw:
             message = self.evolution.strategy.message(draw)
-            self._sent = draw, _shared(message, sum(array.nbytes for array in message))
+            self._sent = draw, Shared.of(message, sum(array.nbytes for array in message))
         return self._sent[1]
 
-    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Any, ...]) -> None:
+    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Shared, ...]) -> None:
         share = partial(portion, work, len(self.pool.ready), self._pace.get(method), self.devices)
         again = work.again
-        for remote, call in hand_out(work, self.pool.ready, share, time.monotonic):
+        for remote, given in hand_out(work, self.pool.ready, share, time.monotonic):
             if work.again > again:
                 again = work.again
-                self.pool.late(self._step, call.units)
-            reference = getattr(remote.actor, method).remote(generation, *arguments, call.units)
-            remote.calls[reference] = call
+                self.pool.late(self._step, given.units)
+            remote.calls[call(remote.actor, method, generation, arguments, given.units)] = given
 
     def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
         """Take a finished call's results, or bury its worker."""
         if reference not in remote.calls:
             return  # buried a moment ago
         try:
-            done = ray.get(reference)
+            data = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            call = remote.calls[reference]
-            what = self._address(method, call.units[0], generation)
+            what = self._address(method, remote.calls[reference].units[0], generation)
             raise WorkerError(f"{what} raised {type(error.cause).__name__}: {error.cause}") from error
         except ray.exceptions.RayError:
             self._lost(remote, work, method, generation)
             return
-        call = remote.calls.pop(reference)
-        remote.finished(call, done.seconds)
-        if call.step == self._step:
+        given = remote.calls.pop(reference)
+        results, seconds = answer(data, len(given.units))
+        remote.finished(given, seconds)
+        if given.step == self._step:
             now = time.monotonic()
-            self._pace[method] = done.seconds / len(call.units)
-            for unit, result in zip(call.units, done.results, strict=True):
+            self._pace[method] = seconds / len(given.units)
+            for unit, result in zip(given.units, results, strict=True):
                 work.done(unit, result, now)
 
     def _bury(self, remote: Remote, work: Work) -> list[int]:
         """Give what a lost worker had of this step back to the others."""
-        units = [unit for call in self.pool.bury(remote) if call.step == self._step for unit in call.units]
+        units = [unit for given in self.pool.bury(remote) if given.step == self._step for unit in given.units]
         work.lost(units)
         return units
 
@@ -189,7 +190,7 @@ class RayEvaluator(Evaluator):
             return  # nobody has answered yet: the work may just take long
         limit, now = max(GIVEN_UP, 20 * work.usual()), time.monotonic()
         for remote in list(self.pool.ready):
-            oldest = min((call.since for call in remote.calls.values()), default=now)
+            oldest = min((given.since for given in remote.calls.values()), default=now)
             if now - oldest > limit:
                 log.warning("a worker has been silent for %.0f s and is given up", now - oldest)
                 self._bury(remote, work)
@@ -214,12 +215,11 @@ class RayEvaluator(Evaluator):
 
 
 class WorkerOnNode(Worker):
-    """A worker that knows which machine of the cluster it is on."""
+    """A worker that knows which machine of the cluster it is on, and answers calls."""
 
     def ready(self, node: str = "") -> Any:
         return super().ready(ray.get_runtime_context().get_node_id())
 
-
-def _shared(value: Any, size: int) -> Any:
-    """An argument of many calls, by reference where it is large."""
-    return ray.put(value) if size > SMALL else value
+    def call(self, packed: bytes, *large: Any) -> bytes:
+        """See `messages.call`."""
+        return answered(self, packed, large)

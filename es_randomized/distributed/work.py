@@ -7,14 +7,18 @@ be under way several times; its first result counts, and all results are the sam
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 IN_HAND = 2  # calls a worker has at most: one under way and one that follows without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
+LONG = 0.1  # seconds of work in one call at most, if it has several units: that much is lost with a worker
+SHARES = 4  # a call takes at most this part of what is left for everybody, so calls get shorter towards the end
 SLOW = 4.0  # times the median of its peers: issue again
 PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
 COPIES = 2
 TICK = 0.1  # seconds between looks at who is late
+
+Result: TypeAlias = bytes | memoryview
 
 
 class Call(NamedTuple):
@@ -43,14 +47,14 @@ class Work:
         step: of the run, to tell its calls from those of other steps.
 
     Attributes:
-        results: bytes by unit, as far as they have come.
+        results: float32 bytes by unit, as far as they have come.
         again: how often a unit was issued though it was under way.
         deaths: workers that died while a unit was first in their hands.
     """
 
     def __init__(self, units: int, step: int = 0) -> None:
         self.units, self.step = units, step
-        self.results: dict[int, bytes] = {}
+        self.results: dict[int, Result] = {}
         self.again = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
@@ -85,7 +89,7 @@ class Work:
             self._begun.setdefault(unit, []).append(now)
         return taken
 
-    def done(self, unit: int, result: bytes, now: float) -> None:
+    def done(self, unit: int, result: Result, now: float) -> None:
         """A result has come; another copy's result is not needed any more."""
         if unit not in self.results:
             insort(self._took, now - self._begun.pop(unit, [now])[0])
@@ -120,7 +124,7 @@ class Work:
 
 
 def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
-    """Units of the next call: one per device, or more of them while they are quick and everybody still gets a share.
+    """Units of the next call: one per device, or more while they are quick, or while much is left for everybody.
 
     Args:
         workers: how many share the work.
@@ -128,10 +132,13 @@ def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> i
         devices: of each worker.
     """
     workers = max(1, workers)
-    quick = int(QUICK / pace) if pace else 0
+    quick, long = (int(QUICK / pace), int(LONG / pace)) if pace else (0, 0)
     share = -(-work.units // workers)
     if quick < share:  # whoever is late must leave some to the others
-        share = min(quick, -(-work.waiting // (IN_HAND * workers)))
+        share = max(
+            min(quick, -(-work.waiting // (IN_HAND * workers))),
+            min(long, -(-work.waiting // (SHARES * workers))),
+        )
     return max(devices, share)
 
 

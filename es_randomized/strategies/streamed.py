@@ -5,7 +5,7 @@ rows for some columns, so that no machine does the whole work and memory is boun
 add up rows in a fixed order, hence the same bits whoever computes them.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from es_randomized.strategies.low_rank import LowRank
 from es_randomized.strategies.noise import NOISES, Noise
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.rules import RULES, Rule
+from es_randomized.strategies.shaping import by_name, centred, ranks
 from es_randomized.strategies.strategy import Draw, Member, Parts, PartsOf, State, Strategy
 
 PARTS = 16  # enough to share among workers; few enough that messages cost nothing
@@ -55,7 +56,7 @@ class Streamed(Strategy):
         rank = settings.rank
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
-        self._shape = jit(partial(_shaped, algorithm.fitness_shaping_fn, params))
+        self._shape = _shaping(algorithm.fitness_shaping_fn, params)
         self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
         self._width = parameters if rank else _width(parameters)
         self.parts = Parts(
@@ -94,7 +95,7 @@ class Streamed(Strategy):
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         with relaxed():
-            shaped = np.asarray(self._shape(losses))
+            shaped = self._shape(losses)
             parts = parts_of(self.parts, draw, shaped) if parts_of else self.parts.here(draw.sample, shaped)
             sums = np.concatenate(parts, axis=1)[:, : self.parameters]
             return self._update(draw.state, np.uint32(draw.generation), shaped, sums)
@@ -140,10 +141,14 @@ def _sample(mean: Any, scale: Any, generation: Any, kept: Any) -> dict[str, Any]
     return {"mean": mean, "scale": scale, "generation": generation, "kept": kept}
 
 
-def _shaped(shaping: Any, params: Any, losses: Float[Array, " member"]) -> Float[Array, " member"]:
-    return shaping(None, losses, None, params)
+def _shaping(function: Any, params: Any) -> Callable[[Float[np.ndarray, " member"]], Float[np.ndarray, " member"]]:
+    """evosax's shaping of losses as a function of losses alone."""
+    ranked = function is by_name("centred_rank")
+    compiled = jit(centred if ranked else lambda losses: function(None, losses, None, params))
+    return lambda losses: np.asarray(compiled(ranks(losses) if ranked else losses))
 
 
 def _width(parameters: int) -> int:
-    """Columns of a part."""
-    return min(WIDEST, max(NARROWEST, -(-parameters // (PARTS * ALIGN)) * ALIGN))
+    """Columns of a part; all of them, where they are few."""
+    share = max(NARROWEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
+    return min(WIDEST, share, -(-parameters // ALIGN) * ALIGN)

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
-from es_randomized.distributed.work import COPIES, IN_HAND, PATIENT, QUICK, SLOW, Work, hand_out, portion
+from es_randomized.distributed.work import COPIES, IN_HAND, LONG, PATIENT, QUICK, SHARES, SLOW, Work, hand_out, portion
 
 
 def test_units_are_taken_in_order_and_each_once():
@@ -118,12 +118,20 @@ def test_quick_units_go_several_to_a_call_and_everybody_gets_a_share():
     work = Work(100)
     assert portion(work, 4, None) == 1
     assert portion(work, 4, pace=1.0) == 1
-    assert portion(work, 4, pace=QUICK / 5.5) == 5
     assert portion(work, 4, pace=QUICK / 1e6) == 25
     assert portion(work, 0, pace=QUICK / 1e6) == 100
     assert portion(work, 4, pace=1.0, devices=3) == 3
+
+
+def test_calls_are_long_while_much_is_left_and_short_towards_the_end():
+    work = Work(100)
+    assert portion(work, 4, pace=LONG / 3.5) == 3  # as much as may be lost with a worker
+    assert portion(work, 4, pace=LONG / 50.5) == 7  # a part of what is left
+    assert portion(work, 4, pace=QUICK / 10.5) == 10  # worth a message
     work.take(92, 0.0, idle=True)
-    assert portion(work, 4, pace=QUICK / 5.5) == 1  # whoever is late must leave some to the others
+    assert portion(work, 4, pace=LONG / 50.5) == 1
+    assert portion(work, 4, pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
+    assert SHARES > IN_HAND
 
 
 def test_the_usual_time_is_the_median():

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from es_randomized.compilation import jit
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.errors import NonFiniteLossError
 from es_randomized.experiment import Experiment
 from es_randomized.models.transformer import Transformer
 from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.strategies.shaping import SHAPINGS, by_name, rank_worst, tied_weights
+from es_randomized.strategies.shaping import SHAPINGS, by_name, centred, rank_worst, ranks, tied_weights
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
 WEIGHTS = np.array([0.5, 0.3, 0.2, 0.0, -0.1, -0.4], np.float32)
@@ -64,6 +65,15 @@ def test_rank_weights_without_ties_are_those_of_evosax():
 
 
 @pytest.mark.usefixtures("relaxed")
+@pytest.mark.parametrize("members", [2, 3, 10, 256, 1_000, 4_097])
+@pytest.mark.parametrize("values", [3, 10**9])
+def test_centred_ranks_have_the_bits_of_evosax(members, values, relaxed):
+    losses = np.random.default_rng(members).integers(0, values, members).astype(np.float32)
+    expected = jit(lambda each: by_name("centred_rank")(None, each, None, None))(losses)
+    found = jit(centred)(ranks(losses))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_the_other_shapings_are_what_their_names_say():
     assert shaped("identity", TIED).tolist() == TIED.tolist()
     ranks = np.array([4, 1.5, 4, 0, 4, 1.5])

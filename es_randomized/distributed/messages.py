@@ -1,0 +1,53 @@
+"""What travels between coordinator and worker: one string of bytes each way, because Ray takes milliseconds over objects.
+
+A call names its method, its generation, its units and what is small enough to go along; what is large lies in the machine's
+shared memory and goes by reference. An answer is the worker's seconds and the float32 results, one after the other.
+"""
+
+import pickle
+from typing import Any, NamedTuple
+
+import numpy as np
+import ray
+
+SMALL = 2**12  # bytes that go with every call; more of them go once to every machine
+
+
+class Shared(NamedTuple):
+    """An argument of many calls.
+
+    Attributes:
+        value: itself, if it is small; otherwise nothing.
+        reference: to it in shared memory, if it is large.
+    """
+
+    value: Any
+    reference: Any = None
+
+    @staticmethod
+    def of(value: Any, size: int) -> "Shared":
+        """An argument of `size` bytes."""
+        return Shared(None, ray.put(value)) if size > SMALL else Shared(value)
+
+
+def call(actor: Any, method: str, generation: int, arguments: tuple[Shared, ...], units: list[int]) -> Any:
+    """Ask a worker for `method` of some units; a reference to its answer."""
+    small = tuple(None if each.reference else (each.value,) for each in arguments)
+    packed = pickle.dumps((method, generation, small, units), pickle.HIGHEST_PROTOCOL)
+    return actor.call.remote(packed, *(each.reference for each in arguments if each.reference))
+
+
+def answered(worker: Any, packed: bytes, large: tuple[Any, ...]) -> bytes:
+    """The worker's side of `call`."""
+    method, generation, small, units = pickle.loads(packed)
+    rest = iter(large)
+    arguments = [each[0] if each else next(rest) for each in small]
+    results, seconds = getattr(worker, method)(generation, *arguments, units)
+    return b"".join((np.float64(seconds).tobytes(), *results))
+
+
+def answer(data: bytes, units: int) -> tuple[list[memoryview], float]:
+    """Results of all units, equally long, and the seconds they took."""
+    seconds, results = float(np.frombuffer(data, np.float64, 1)[0]), memoryview(data)[8:]
+    size = len(results) // units
+    return [results[start : start + size] for start in range(0, units * size, size)], seconds
