@@ -2,8 +2,8 @@
 
     python -m benchmarks.overhead
 
-Times `Evolution.step` (draw, evaluate, update) on a private Ray cluster of one-core workers and in this process. More
-workers than cores are oversubscribed and marked so.
+Times `Evolution.step` (draw, evaluate, update) in this process, on its two cores, and on one-core workers of a private Ray
+cluster, in turns: a burst here, a burst there, so that a busy machine slows both. More workers than cores are oversubscribed.
 """
 
 import json
@@ -16,12 +16,13 @@ from typing import Any
 from benchmarks.record import record
 
 POPULATIONS = (256, 1_024, 4_096, 16_384, 65_536)
-WORKERS = (0, 1, 2, 4, 8)  # 0: in this process
-SECONDS = 3.0
+WORKERS = (1, 2, 4, 8)
+PAIRS = 9
+BURST = 0.4  # seconds, and at least three generations
 
 
-def generation_seconds(population: int, evaluator_of: Any) -> dict[str, float]:
-    """Median, and 10th and 90th percentile, of the seconds of a generation."""
+def experiment(population: int) -> Any:
+    """One token, one number, twenty parameters."""
     from es_randomized import Evolution
     from es_randomized.configuration import build
 
@@ -32,35 +33,47 @@ def generation_seconds(population: int, evaluator_of: Any) -> dict[str, float]:
         "driver": {"kind": "Open_ES", "population": population},
         "budget": {"generations": 100_000},
     }
-    evolution = Evolution.of(build(tree))
-    times = []
-    with evaluator_of(evolution) as evaluator:
-        state = evolution.init()
-        for generation in range(3):
-            _, state = evolution.step(state, generation, evaluator)
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until or len(times) < 10:
-            began = time.perf_counter()
-            _, state = evolution.step(state, 3 + len(times), evaluator)
-            times.append(time.perf_counter() - began)
-    low, *_, high = statistics.quantiles(times, n=10)
-    return {"median": statistics.median(times), "p10": low, "p90": high, "generations": len(times)}
+    return Evolution.of(build(tree))
+
+
+def burst(evolution: Any, evaluator: Any) -> list[float]:
+    """Seconds of each generation."""
+    state, times, until = evolution.init(), [], time.monotonic() + BURST
+    while time.monotonic() < until or len(times) < 3:
+        began = time.perf_counter()
+        _, state = evolution.step(state, len(times), evaluator)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def compare(population: int, workers: int) -> dict[str, float]:
+    """Milliseconds of a generation here and there, and of one over the other: medians, the last with its quartiles."""
+    from es_randomized import LocalEvaluator
+    from es_randomized.distributed.ray_evaluator import RayEvaluator
+
+    evolution = experiment(population)
+    with LocalEvaluator(evolution) as here, RayEvaluator(evolution, workers) as there:
+        pairs = [(burst(evolution, here), burst(evolution, there)) for _ in range(1 + PAIRS)][1:]
+    alone, remote = ([seconds for pair in pairs for seconds in pair[place]] for place in (0, 1))
+    over = [1e3 * (statistics.median(there) - statistics.median(here)) for here, there in pairs]
+    low, middle, high = statistics.quantiles(over, n=4)
+    return {
+        "in this process": 1e3 * statistics.median(alone),
+        "with workers": 1e3 * statistics.median(remote),
+        "over": middle,
+        "over, quartiles": [low, high],
+        "least over": min(over),
+    }
 
 
 def measure(workers: int) -> dict[str, Any]:
     """All populations for one number of workers."""
-    from es_randomized import LocalEvaluator, compilation
-
-    if not workers:
-        compilation.configure()
-        return {str(each): generation_seconds(each, LocalEvaluator) for each in POPULATIONS}
+    from es_randomized import compilation
     from es_randomized.distributed.session import connect
 
     with connect(workers):
-        from es_randomized.distributed.ray_evaluator import RayEvaluator
-
         compilation.configure()
-        return {str(each): generation_seconds(each, lambda e: RayEvaluator(e, workers)) for each in POPULATIONS}
+        return {str(population): compare(population, workers) for population in POPULATIONS}
 
 
 if __name__ == "__main__":
@@ -73,6 +86,10 @@ if __name__ == "__main__":
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         results[str(workers)] = json.loads(output.splitlines()[-1])
         for population, found in results[str(workers)].items():
-            label = f"{workers} workers" if workers else "in this process"
-            print(f"{label:16} population {population:>6}: {1e3 * found['median']:7.2f} ms", flush=True)
-    record("overhead", {"seconds per generation, by workers and population": results})
+            low, high = found["over, quartiles"]
+            print(
+                f"{workers} workers, population {population:>6}: {found['with workers']:7.2f} ms, "
+                f"{found['over']:7.2f} [{low:.2f}, {high:.2f}] over {found['in this process']:.2f} in this process",
+                flush=True,
+            )
+    record("overhead", {"milliseconds per generation, by workers and population": results})

@@ -31,11 +31,12 @@ RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--
 EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
 PREEMPTION = 2  # Ray's number of the reason; an idle machine's 1 is refused for busy ones
 LIMIT = 240.0  # seconds after which a run counts as hanging
-# Loopback only, no token, and dead machines are noticed within seconds.
+# Loopback only, no token, workers not niced, and dead machines are noticed within seconds.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
