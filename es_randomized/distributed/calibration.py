@@ -1,6 +1,7 @@
 """The simulator's costs from accounts of one worker: nothing is fitted to runs with several."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from es_randomized.distributed.accounts import Accounts, Generation, crowded, median
@@ -44,16 +45,18 @@ class Alone:
     def costs(self, evolution: Any) -> Costs:
         """The costs of `evolution`, whose chunks are those of the observed experiments."""
         populations = sorted({population for population, _ in self._found})
-        few, parts = populations[0], evolution.strategy.parts
+        few, strategy = populations[0], evolution.strategy
+        parts = strategy.parts
         alone = self._found[few, True]
         there = self._found.get((few, False), [])
         issue = _per_call(alone, "issue")
         receive = max(0.0, median(_each(alone, "next")))
-        return Costs(
-            members=evolution.chunk_rows * evolution.strategy.signs,
+        costs = Costs(
+            members=evolution.chunk_rows * strategy.signs,
             chunk=tuple(_thinned(_each(alone, "chunks"))),
-            parts=parts.count if parts else 1,
-            part=self._line("parts", False) if parts else Linear(0.0),
+            parameters=strategy.parameters,
+            signs=strategy.signs,
+            parts=parts.across if parts else 1,
             before=median(each.before for each in alone),
             here=self._line("after", True),
             told=self._line("after", False) if parts else self._line("after", True),
@@ -66,18 +69,24 @@ class Alone:
             message=self._message,
             sums=4 * parts.shape[0] * parts.shape[1] if parts and there else 0,
         )
+        return replace(costs, part=self._line("parts", False, costs.of_part)) if parts else costs
 
-    def _line(self, what: str, here: bool) -> Linear:
-        """How what was measured grows with the population; in proportion to it where there was but one population."""
-        points = []
+    def _line(self, what: str, here: bool, members: Callable[[int], int] = int) -> Linear:
+        """How what was measured grows with its members; in proportion to them where there was but one number of them.
+
+        Args:
+            members: how many of a population matter; by default all.
+        """
+        points: dict[int, float] = {}
         for (population, place), found in sorted(self._found.items()):
             if place is here:
                 values = _each(found, what) if what == "parts" else [getattr(each, what) for each in found]
-                points.append((population, median(values)))
-        if len(points) == 1:
-            population, seconds = points[0]
-            return Linear(0.0, seconds / population)
-        return Linear.through(points[0], points[-1])
+                points[members(population)] = median(values)
+        measured = list(points.items())
+        if len(measured) == 1:
+            size, seconds = measured[0]
+            return Linear(0.0, seconds / size)
+        return Linear.through(measured[0], measured[-1])
 
 
 def _each(found: Iterable[Generation], what: str) -> list[float]:

@@ -77,7 +77,7 @@ class LowRank(Noise):
         return jax.lax.map(one, rows)
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: Weights, first: Any, width: int
+        self, kept: Any, key: Key[Array, ""], weights: Weights, top: Any, first: Any, width: int
     ) -> Float[Array, "sum width"]:
         """Over all columns at once: a matrix product per leaf and `ROWS_AT_ONCE` rows.
 
@@ -91,7 +91,7 @@ class LowRank(Noise):
         padded = jax.tree.map(lambda w: jnp.pad(w, (0, blocks * ROWS_AT_ONCE - rows)).reshape(blocks, -1), weights)
 
         def add(block: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
-            numbers = block * ROWS_AT_ONCE + jnp.arange(ROWS_AT_ONCE)
+            numbers = top + block * ROWS_AT_ONCE + jnp.arange(ROWS_AT_ONCE)
             leaves = jax.vmap(lambda row: self.factors(key, row))(numbers)
             terms = [jnp.concatenate([weighted(padded.first[block], leaf).reshape(-1) for leaf in leaves])]
             if weights.second is not None:

@@ -64,12 +64,17 @@ class Noise(ABC):
         """
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: Weights, first: Any, width: int
+        self, kept: Any, key: Key[Array, ""], weights: Weights, top: Any, first: Any, width: int
     ) -> Float[Array, "sum width"]:
-        """Σ a z and, where asked for, Σ b z² over all rows, for some columns; row after row, so in one order everywhere."""
+        """Σ a z and, where asked for, Σ b z² over the rows top, ..., for some columns; row after row, so in one order everywhere.
+
+        Args:
+            weights: of these rows.
+            top: may be traced.
+        """
 
         def add(row: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
-            z = self.block(kept, key, row[None], first, width)[0]
+            z = self.block(kept, key, (top + row)[None], first, width)[0]
             terms = [weights.first[row] * z]
             if weights.second is not None:
                 terms.append(weights.second[row] * (z * z))

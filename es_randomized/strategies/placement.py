@@ -30,9 +30,11 @@ def explained(parts: Parts | None) -> str:
     few = next((workers for workers in range(1, parts.count + 1) if not updates_here(parts, workers)), None)
     if few is None:
         return f"by the coordinator: about {1e3 * alone:,.1f} ms, no more than by messages to workers"
+    what = (
+        "columns of the parameters" if parts.down == 1 else f"{parts.down} blocks of rows × {parts.across} of columns"
+    )
     return (
-        f"{parts.count} parts, columns of the parameters, by the workers from {few} workers on "
-        f"(coordinator alone: about {alone:,.2f} s)"
+        f"{parts.count} parts, {what}, by the workers from {few} workers on (coordinator alone: about {alone:,.2f} s)"
     )
 
 

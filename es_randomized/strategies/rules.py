@@ -45,8 +45,12 @@ class Rule(ABC):
     def scale(self, state: State, generation: Any) -> Float[Array, "*entries"]:
         """What multiplies the noise: one number, or one per parameter."""
 
+    def counted(self, losses: Losses) -> Losses:
+        """Losses as `weights` wants them. What takes long is done here, once, and not again for every part of an update."""
+        return losses
+
     @abstractmethod
-    def weights(self, losses: Losses) -> Weights:
+    def weights(self, counted: Losses) -> Weights:
         """What every row of noise counts."""
 
     @abstractmethod
@@ -75,8 +79,8 @@ class OpenES(Rule):
     def scale(self, state: State, generation: Any) -> Float[Array, ""]:
         return jnp.asarray(self.std(generation), jnp.float32)
 
-    def weights(self, losses: Losses) -> Weights:
-        plus, minus = _halves(losses)
+    def weights(self, counted: Losses) -> Weights:
+        plus, minus = _halves(counted)
         return Weights(plus - minus, None)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
@@ -86,10 +90,9 @@ class OpenES(Rule):
 class ARS(OpenES):
     """Mania et al. 2018: the better half of the pairs counts, in units of their spread."""
 
-    def weights(self, losses: Losses) -> Weights:
-        plus, minus = _halves(losses)
+    def counted(self, losses: Losses) -> Losses:
         best = self._best(losses)
-        return Weights(jnp.zeros_like(plus).at[best].set((plus - minus)[best]), None)
+        return jnp.concatenate([jnp.zeros_like(half).at[best].set(half[best]) for half in _halves(losses)])
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         best = self._best(losses)
@@ -111,9 +114,9 @@ class PGPE(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"]
 
-    def weights(self, losses: Losses) -> Weights:
-        plus, minus = _halves(losses)
-        return Weights(plus - minus, plus + minus - 2 * jnp.mean(losses))
+    def weights(self, counted: Losses) -> Weights:
+        plus, minus = _halves(counted)
+        return Weights(plus - minus, plus + minus - 2 * jnp.mean(counted))
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         std, second = state["std"], self.weights(losses).second
@@ -135,8 +138,8 @@ class SNES(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"]
 
-    def weights(self, losses: Losses) -> Weights:
-        return Weights(losses, losses)
+    def weights(self, counted: Losses) -> Weights:
+        return Weights(counted, counted)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         std = state["std"]
@@ -157,8 +160,8 @@ class SepCMAES(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"] * jnp.sqrt(_loaded(state["variance"]))
 
-    def weights(self, losses: Losses) -> Weights:
-        return Weights(losses, losses)
+    def weights(self, counted: Losses) -> Weights:
+        return Weights(counted, counted)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         p, variance, generations = self.params, _loaded(state["variance"]), jnp.asarray(generation, jnp.float32)

@@ -1,8 +1,9 @@
 """What a strategy is: a search distribution over flat parameters. Losses in, weights out; it knows no task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -38,16 +39,23 @@ class Parts:
     """An update in pieces that can be computed apart from each other.
 
     Attributes:
-        count: how many pieces.
+        down: blocks of rows.
+        across: blocks of columns; piece number row * across + column reads the noise of a block of rows in one of columns.
         shape: of every piece, [sum, column].
-        compute: jitted (sample, shaped losses, index) -> one piece.
+        compute: jitted (sample, losses as parts read them, index) -> one piece.
         entries: entries of noise all of them read, weighted by what drawing them costs.
     """
 
-    count: int
+    down: int
+    across: int
     shape: tuple[int, int]
     compute: Callable[[Any, Any, Any], Float[Array, "sum column"]]
     entries: float
+
+    @property
+    def count(self) -> int:
+        """How many pieces."""
+        return self.down * self.across
 
     @property
     def bytes(self) -> int:
@@ -57,6 +65,15 @@ class Parts:
     def here(self, sample: Any, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         """All pieces in order, computed in this process one after the other."""
         return [np.asarray(self.compute(sample, shaped, np.int32(index))) for index in range(self.count)]
+
+    def together(self, pieces: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
+        """All columns side by side, with what different rows gave added from the first block of rows to the last.
+
+        Args:
+            pieces: all, in order. Columns past the last parameter stay.
+        """
+        rows = (pieces[first : first + self.across] for first in range(0, self.count, self.across))
+        return reduce(np.add, (np.concatenate(row, axis=1) for row in rows))
 
 
 # Computes all parts of a draw's update for shaped losses, here or elsewhere, in order.

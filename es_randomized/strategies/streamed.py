@@ -1,8 +1,8 @@
 """Strategies whose population never exists as a matrix: noise is drawn again wherever it is needed.
 
-To evaluate, a worker draws the rows of its members; to update, columns: a part of the update is the weighted sums over all
-rows for some columns, so that no machine does the whole work and memory is bounded by one part. Parts have a fixed size and
-add up rows in a fixed order, hence the same bits whoever computes them.
+To evaluate, a worker draws the rows of its members; to update, a block of rows in a block of columns: a part of the update is
+the weighted sums of one such block, so that no machine does the whole work and memory is bounded by one part. Parts have a
+fixed size, add up rows in a fixed order, and are added in a fixed order, hence the same bits whoever computes them.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,17 @@ from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.compilation import jit
+from es_randomized.strategies.division import divided
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.low_rank import LowRank
-from es_randomized.strategies.noise import NOISES, Noise
+from es_randomized.strategies.noise import NOISES, Noise, Weights
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.rules import RULES, Rule
+from es_randomized.strategies.rules import RULES, Losses, Rule
 from es_randomized.strategies.shaping import by_name, centred, ranks
 from es_randomized.strategies.strategy import Draw, Member, Parts, PartsOf, State, Strategy
 
-PARTS = 16  # enough to share among workers; few enough that messages cost nothing
-ALIGN = 32
-NARROWEST, WIDEST = 2**11, 2**16  # columns of a part: a row of fewer costs as much, a row of more leaves the cache
+OnHost = Float[np.ndarray, " member"]
 CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and added even where nothing is drawn
 
 
@@ -56,12 +55,13 @@ class Streamed(Strategy):
         rank = settings.rank
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
-        self._shape = _shaping(algorithm.fitness_shaping_fn, params)
+        self._shape = _shaping(algorithm.fitness_shaping_fn, params, self.rule)
         self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
-        self._width = parameters if rank else _width(parameters)
+        self._division = divided(self.rows, parameters, whole_rows=bool(rank))
         self.parts = Parts(
-            count=-(-parameters // self._width),
-            shape=(1 + self.rule.seconds, self._width),
+            down=self._division.down,
+            across=self._division.across,
+            shape=(1 + self.rule.seconds, self._division.width),
             compute=jit(self._part),
             entries=self.rows * parameters * max(self.noise.draws_per_entry, CHEAPEST),
         )
@@ -95,9 +95,9 @@ class Streamed(Strategy):
 
     def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         with relaxed():
-            shaped = self._shape(losses)
-            parts = parts_of(self.parts, draw, shaped) if parts_of else self.parts.here(draw.sample, shaped)
-            sums = np.concatenate(parts, axis=1)[:, : self.parameters]
+            shaped, counted = self._shape(losses)
+            parts = parts_of(self.parts, draw, counted) if parts_of else self.parts.here(draw.sample, counted)
+            sums = self.parts.together(parts)[:, : self.parameters]
             return self._update(draw.state, np.uint32(draw.generation), shaped, sums)
 
     def centre(self, state: State) -> Float[Array, " param"]:
@@ -128,10 +128,19 @@ class Streamed(Strategy):
     def _sample_raw(self, state: State, generation: Any, kept: Any) -> Any:
         return _sample(state["mean"], self.rule.scale(state, generation), generation, kept)
 
-    def _part(self, sample: Any, shaped: Float[Array, " member"], index: Int[Array, ""]) -> Float[Array, "sum width"]:
+    def _part(self, sample: Any, counted: Float[Array, " member"], index: Int[Array, ""]) -> Float[Array, "sum width"]:
+        down, across, height, width = self._division
         with relaxed():
-            weights = self.rule.weights(shaped)
-        return self.noise.sums(sample["kept"], self._key(sample), weights, index * self._width, self._width)
+            weights = self.rule.weights(counted)
+        if down == 1:
+            return self._sums(sample, weights, 0, index * width)
+        row, column = index // across * height, index % across * width
+        padded = jax.tree.map(lambda each: jnp.pad(each, (0, down * height - self.rows)), weights)
+        of_block = jax.tree.map(lambda each: jax.lax.dynamic_slice(each, (row,), (height,)), padded)
+        return self._sums(sample, of_block, row, column)
+
+    def _sums(self, sample: Any, weights: Weights, row: Any, column: Any) -> Float[Array, "sum width"]:
+        return self.noise.sums(sample["kept"], self._key(sample), weights, row, column, self._division.width)
 
     def _update_raw(self, state: State, generation: Any, shaped: Float[Array, " member"], sums: Any) -> State:
         return self.rule.update(state, generation, shaped, sums)
@@ -141,14 +150,18 @@ def _sample(mean: Any, scale: Any, generation: Any, kept: Any) -> dict[str, Any]
     return {"mean": mean, "scale": scale, "generation": generation, "kept": kept}
 
 
-def _shaping(function: Any, params: Any) -> Callable[[Float[np.ndarray, " member"]], Float[np.ndarray, " member"]]:
-    """evosax's shaping of losses as a function of losses alone."""
+def _shaping(function: Any, params: Any, rule: Rule) -> Callable[[OnHost], tuple[OnHost, OnHost]]:
+    """Losses as the rule's update reads them, and as its parts do; `function` is evosax's."""
     ranked = function is by_name("centred_rank")
-    compiled = jit(centred if ranked else lambda losses: function(None, losses, None, params))
-    return lambda losses: np.asarray(compiled(ranks(losses) if ranked else losses))
 
+    def shaped(losses: Losses) -> tuple[Losses, Losses]:
+        found = centred(losses) if ranked else function(None, losses, None, params)
+        return found, rule.counted(found)
 
-def _width(parameters: int) -> int:
-    """Columns of a part; all of them, where they are few."""
-    share = max(NARROWEST, -(-parameters // (PARTS * ALIGN)) * ALIGN)
-    return min(WIDEST, share, -(-parameters // ALIGN) * ALIGN)
+    compiled = jit(shaped)
+
+    def on_host(losses: OnHost) -> tuple[OnHost, OnHost]:
+        found, counted = compiled(ranks(losses) if ranked else losses)
+        return np.asarray(found), np.asarray(counted)
+
+    return on_host

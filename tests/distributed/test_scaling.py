@@ -20,6 +20,8 @@ from tests.tools.command import TINY, TINY_GRADIENT, run
 TRUTH = Costs(
     members=16,
     chunk=(0.020, 0.022),
+    parameters=3_500,
+    signs=2,
     parts=16,
     part=Linear(0.0001, 1e-6),
     before=0.001,
@@ -39,7 +41,7 @@ TRUTH = Costs(
 def account(population: int, here: bool) -> Generation:
     """What an evaluator would write down on that machine."""
     chunks = population // TRUTH.members
-    parts = [] if here else [TRUTH.part.at(population)] * 2
+    parts = [] if here else [TRUTH.part.at(TRUTH.of_part(population))] * 2
     calls = chunks + len(parts)
     return Generation(
         seconds=1.0,
@@ -62,7 +64,10 @@ def account(population: int, here: bool) -> Generation:
 
 
 EVOLUTION = SimpleNamespace(
-    strategy=SimpleNamespace(population=256, signs=2, parts=SimpleNamespace(count=16, shape=(1, 224))), chunk_rows=8
+    strategy=SimpleNamespace(
+        population=256, signs=2, parameters=3_500, parts=SimpleNamespace(across=16, shape=(1, 224))
+    ),
+    chunk_rows=8,
 )
 
 
@@ -75,13 +80,16 @@ def observed(*populations: int) -> Alone:
     return alone
 
 
-def test_calibration_finds_the_costs_of_a_made_up_machine() -> None:
-    found = observed(256, 1_024).costs(EVOLUTION)
+@pytest.mark.parametrize("large", [1_024, 40_960])  # members of one block of rows, and of five
+def test_calibration_finds_the_costs_of_a_made_up_machine(large: int) -> None:
+    found = observed(256, large).costs(EVOLUTION)
     assert set(found.chunk) == set(TRUTH.chunk)
     for name in ("part", "here", "told", "turn"):
         assert tuple(getattr(found, name)) == pytest.approx(tuple(getattr(TRUTH, name))), name
     for name in (
         "members",
+        "parameters",
+        "signs",
         "parts",
         "before",
         "issue",

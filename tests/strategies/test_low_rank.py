@@ -13,6 +13,7 @@ from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.perturbed import Perturbed, centred
 from es_randomized.plan import Plan
+from es_randomized.strategies import division
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.low_rank import LowRank
 from es_randomized.strategies.optimizers import Optimizer
@@ -57,13 +58,17 @@ def test_noise_is_a_product_of_thin_matrices_with_unit_variance(rank):
     assert noise.draws_per_entry == (7 + 15 * rank + 2 * 13 * rank + 3) / 144
 
 
-@pytest.mark.parametrize("population", [16, 200])  # fewer rows than a contraction reads at once, and more
-@pytest.mark.parametrize("rank", [1, 3])
-def test_the_sums_are_those_over_all_perturbations_put_together(population, rank):
+# Fewer rows than a contraction reads at once, more, and two blocks with more in each.
+@pytest.mark.parametrize(
+    ("population", "rank", "blocks"), [(16, 1, 1), (16, 3, 1), (200, 1, 1), (200, 3, 1), (300, 3, 2)]
+)
+def test_the_sums_are_those_over_all_perturbations_put_together(population, rank, blocks, monkeypatch):
+    monkeypatch.setattr(division, "TALLEST", 100)
     strategy = Streamed(settings("PGPE", population, rank=rank), 144, 0, 10, SHAPES)
+    assert strategy.parts.down == blocks
     draw = strategy.draw(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
     shaped = np.linspace(-1, 1, population, dtype=np.float32) ** 3
-    (sums,) = strategy.parts.here(draw.sample, shaped)
+    sums = strategy.parts.together(strategy.parts.here(draw.sample, shaped))
     members, half = np.asarray(strategy.everyone(draw.sample), np.float64), population // 2
     z = (members[:half] - members[half:]) / (2 * 0.1)
     first, second = shaped[:half] - shaped[half:], shaped[:half] + shaped[half:] - 2 * shaped.mean()

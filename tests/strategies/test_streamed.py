@@ -7,6 +7,7 @@ import pytest
 
 from es_randomized import rng
 from es_randomized.schedules import Schedule
+from es_randomized.strategies import division
 from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
@@ -33,11 +34,14 @@ def losses(members):
 
 
 @pytest.mark.parametrize("kind", STREAMED)
-def test_fifty_generations_equal_evosax(kind):
+def test_fifty_generations_equal_evosax(kind, monkeypatch):
     ours = Streamed(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    monkeypatch.setattr(division, "TALLEST", 5)
+    divided = Streamed(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    assert (ours.parts.down, divided.parts.down) == (1, 3 if ours.signs == 2 else 5)
     theirs = EvosaxStrategy(settings(kind), SIZE, seed=3, generations=GENERATIONS)
     key = jax.random.key(0)
-    mine, evosaxs = ours.init(key, START), theirs.init(key, START)
+    mine, by_rows, evosaxs = ours.init(key, START), divided.init(key, START), theirs.init(key, START)
     everyone, reference_everyone, losses_of = jax.jit(ours.everyone), jax.jit(theirs.everyone), jax.jit(losses)
     for generation in range(GENERATIONS):
         draw, reference = ours.draw(mine, generation), theirs.draw(evosaxs, generation)
@@ -45,7 +49,9 @@ def test_fifty_generations_equal_evosax(kind):
         np.testing.assert_allclose(everyone(draw.sample), expected, atol=2e-6)
         found = np.asarray(losses_of(expected))  # the same for both: ranks would turn a last bit into a jump
         mine, evosaxs = ours.tell(draw, found), theirs.tell(reference, found)
+        by_rows = divided.tell(divided.draw(by_rows, generation), found)
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
+    np.testing.assert_allclose(divided.centre(by_rows), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
     assert {program._cache_size() for program in (ours._sample, ours.parts.compute, ours._update)} == {1}
 
@@ -68,11 +74,36 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
         )
 
 
-def test_the_parts_are_the_sums_over_the_whole_matrix():
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(workers, monkeypatch):
+    monkeypatch.setattr(division, "TALLEST", 5)
+    strategy, found = Streamed(settings("SNES"), SIZE, 0, 10), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
+    draw = strategy.draw(strategy.init(jax.random.key(0), START), 4)
+    received = [strategy.receive(strategy.message(draw), 4) for _ in range(workers)]
+
+    def by_workers(parts, _, counted):
+        assert (parts.down, parts.across) == (5, 3)
+        order = np.random.default_rng(workers).permutation(parts.count)
+        pieces = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
+        return [np.asarray(pieces[i]) for i in range(parts.count)]
+
+    expected = strategy.tell(draw, found)
+    jax.tree.map(np.testing.assert_array_equal, strategy.tell(draw, found, by_workers), expected)
+
+
+def test_show_explains_how_an_update_is_divided():
+    made = EvolutionSettings(kind="Open_ES", population=65_536)
+    said = Streamed(made, 3_392, seed=0, generations=1).describe()["update"]
+    assert said.startswith("16 parts, 8 blocks of rows × 2 of columns, by the workers from 2 workers on")
+
+
+@pytest.mark.parametrize("tallest", [2**12, 5])
+def test_the_parts_are_the_sums_over_the_whole_matrix(tallest, monkeypatch):
+    monkeypatch.setattr(division, "TALLEST", tallest)
     strategy = Streamed(settings("PGPE"), SIZE, seed=0, generations=10)
     draw = strategy.draw(strategy.init(jax.random.key(0), START), 2)
     shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
-    sums = np.concatenate(strategy.parts.here(draw.sample, shaped), axis=1)[:, :SIZE]
+    sums = strategy.parts.together(strategy.parts.here(draw.sample, shaped))[:, :SIZE]
     key = rng.address(0, rng.Purpose.NOISE, 2)
     z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
     plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)

@@ -7,6 +7,8 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
+from es_randomized.strategies.division import blocks_of_rows
+
 MANY = 16
 
 
@@ -42,8 +44,10 @@ class Costs:
         members: of a chunk.
         chunk: measured times of one chunk on a worker; the simulation draws from them.
         repeats: measured chunks that make one of these chunks.
-        parts: pieces of an update.
-        part: one of them, on a worker.
+        parameters: of the model.
+        signs: members made of one row of noise.
+        parts: pieces of an update by one block of rows.
+        part: one of them, on a worker, by the members of its block.
         before: the coordinator's, before chunks are handed out: the draw and its message.
         here: the coordinator's, from the last loss to the next state if it computes the update alone.
         told: the same without the parts, if workers compute them.
@@ -60,6 +64,8 @@ class Costs:
     members: int
     chunk: tuple[float, ...]
     repeats: int = 1
+    parameters: int = 1
+    signs: int = 1
     parts: int = 1
     part: Linear = NOTHING
     before: float = 0.0
@@ -77,6 +83,14 @@ class Costs:
     def with_chunks_of(self, times: int) -> "Costs":
         """The same experiment with chunks of so many times the members."""
         return replace(self, members=times * self.members, repeats=times * self.repeats)
+
+    def blocks(self, population: int) -> int:
+        """Blocks of rows that its update is divided into."""
+        return blocks_of_rows(population // self.signs, self.parameters, self.parts)
+
+    def of_part(self, population: int) -> int:
+        """Members of a population whose rows one part of its update reads."""
+        return population // self.blocks(population)
 
     def chunk_seconds(self, chance: Random) -> float:
         """What one chunk takes this time: measured times drawn at random, many of them by the central limit theorem."""

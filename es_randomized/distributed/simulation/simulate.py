@@ -112,7 +112,7 @@ class _Run:
             if self.here:
                 yield costs.here.at(self.population)
             else:
-                yield from self._step("parts", costs.parts)
+                yield from self._step("parts", costs.parts * costs.blocks(self.population))
                 yield costs.told.at(self.population)
             if generation:
                 self.outcome.seconds.append(self.clock.now - began)
@@ -204,7 +204,7 @@ class _Run:
             seconds = sum(costs.chunk_seconds(self.chance) for _ in call.units)
             results = BYTES_PER_LOSS * costs.members * len(call.units)
         else:
-            seconds, results = costs.part.at(population) * len(call.units), costs.sums * len(call.units)
+            seconds, results = costs.part.at(costs.of_part(population)) * len(call.units), costs.sums * len(call.units)
         back = partial(self._back, worker, number, seconds, results)
         self.clock.at(there, partial(worker.compute, costs.receive + seconds, back))
 
