@@ -19,7 +19,10 @@ PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarr
 
 
 def provenance() -> dict[str, Any]:
-    """What a person repeating this run needs to know besides the experiment."""
+    """What a person repeating this run needs to know besides the experiment, of the process that made its folder.
+
+    Its devices and options need not be those of Ray workers: `workers/` says where they computed.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -29,7 +32,7 @@ def provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
-        "compiler_options": options(),
+        "cpu_compiler_options": options(),  # GPUs and TPUs have none
     }
 
 

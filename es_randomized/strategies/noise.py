@@ -126,6 +126,7 @@ class Table(Noise):
     draws_per_entry: float = 0.0
 
     def prepare(self, seed: int) -> Float[Array, " entry"]:
+        """`jax.random.normal(key, (size + columns,))`, bit for bit, with the key of the seed's NOISE_TABLE."""
         key = rng.address(seed, rng.Purpose.NOISE_TABLE)
         entries = self.size + self.columns
         return jit(lambda: Normal(entries).block(None, key, jnp.zeros(1, jnp.int32), 0, entries)[0])()

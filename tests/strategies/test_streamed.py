@@ -147,6 +147,12 @@ def test_cheap_noise_has_zero_mean_unit_variance_and_independent_rows(noise):
     assert np.abs(correlations).max() < 6 / np.sqrt(1_001)
 
 
+def test_a_table_holds_the_normals_of_jax():
+    table = Table(columns=77, size=1_000)
+    expected = jax.random.normal(rng.address(5, rng.Purpose.NOISE_TABLE), (1_077,))
+    np.testing.assert_array_equal(table.prepare(5), expected)
+
+
 def test_signs_are_signs_and_tables_overlap():
     key, rows = rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(40)
     assert set(np.unique(Signs(70).block(None, key, rows, 0, 70))) == {-1.0, 1.0}
