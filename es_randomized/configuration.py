@@ -2,7 +2,8 @@
 
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import iter_modules
@@ -26,6 +27,7 @@ from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
 
+GIVE_A_PATH = "; give the path of a YAML file"
 SECTIONS: dict[str, type] = {
     "model": Transformer,
     "batch": Batch,
@@ -41,18 +43,16 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
     Raises:
         ConfigError: the file is missing, is not YAML or does not describe an experiment.
     """
-    try:
-        text = Path(path).read_text()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the experiment {path}: {error.strerror}; give the path of a YAML file"
-        ) from None
-    return parse(text, overrides, source=str(path))
+    tree = read_file(Path(path), "experiment", GIVE_A_PATH)
+    return _overridden(tree, overrides, source=str(path))
 
 
 def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "experiment") -> Experiment:
     """The experiment in YAML text; see `load`."""
-    tree = read_yaml(text, source)
+    return _overridden(read_yaml(text, source), overrides, source)
+
+
+def _overridden(tree: Any, overrides: Mapping[str, Any] | None, source: str) -> Experiment:
     if not isinstance(tree, dict):
         raise ConfigError(f"{source}: expected sections such as task: and driver:, got {_shown(tree)}")
     for dotted, value in (overrides or {}).items():
@@ -97,6 +97,30 @@ def write_yaml(tree: Mapping[str, Any]) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(dict(tree), buffer)
     return buffer.getvalue()
+
+
+def read_file(path: Path, what: str, advice: str = "") -> Any:
+    """Plain data of a YAML file; `what` it should describe and `advice` are for the message of one that is missing.
+
+    Raises:
+        ConfigError: it cannot be read or is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the {what} {path}: {error.strerror}{advice}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid YAML: it is not UTF-8 text") from None
+    return read_yaml(text, str(path))
+
+
+@contextmanager
+def saying_where(path: Path) -> Iterator[None]:
+    """Messages about what a file describes begin with its path."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def read_yaml(text: str, source: str) -> Any:

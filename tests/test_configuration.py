@@ -138,6 +138,12 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "absent.yaml")
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"weights\.yaml: not valid YAML: it is not UTF-8 text"):
+        load(tmp_path / "weights.yaml")
+
+
 # Overrides
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
-from es_randomized.configuration import construct, read_yaml, settings_of, suggest
+from es_randomized.configuration import construct, read_file, saying_where, settings_of, suggest
 from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
 
@@ -163,14 +163,9 @@ def load_figure(path: Path, scale: str) -> Figure:
     Raises:
         ConfigError: the file is missing, is not YAML or does not describe a figure.
     """
-    try:
-        tree = read_yaml(path.read_text(), str(path))
-    except OSError as error:
-        raise ConfigError(f"cannot read the figure {path}: {error.strerror}") from None
-    try:
+    tree = read_file(path, "figure")
+    with saying_where(path):
         return _figure(path, dict(tree or {}), scale)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
 
 
 def _figure(path: Path, tree: dict[str, Any], scale: str) -> Figure:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
-from es_randomized.configuration import construct, load, read_yaml, settings_of
+from es_randomized.configuration import GIVE_A_PATH, construct, load, read_file, saying_where, settings_of
 from es_randomized.drivers.layout import with_tile
 from es_randomized.errors import ConfigError, UserError
 from es_randomized.experiment import Experiment
@@ -213,14 +213,9 @@ def load_sweep(path: Path) -> Sweep:
     Raises:
         ConfigError: the file is missing, is not YAML or does not describe a sweep.
     """
-    try:
-        tree = read_yaml(path.read_text(), str(path))
-    except OSError as error:
-        raise ConfigError(f"cannot read the sweep {path}: {error.strerror}; give the path of a YAML file") from None
-    try:
+    tree = read_file(path, "sweep", GIVE_A_PATH)
+    with saying_where(path):
         return _sweep(path, tree)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
 
 
 def _sweep(path: Path, tree: Any) -> Sweep:
