@@ -31,6 +31,7 @@ from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt
+from tests.tools.layout import layout_problems
 
 RUNS = 20
 STEPS, ROWS, COLUMNS, OBSTACLE = 5, 2, 3, (1, 1)
@@ -176,10 +177,26 @@ def test_a_run_without_metrics_has_axes_without_curves(pictured):
         assert all(len(line.get_xdata()) == 0 for line in axes.get_lines() if line.get_label() in ("average", "worst"))
 
 
-@pytest.mark.parametrize("name", ["cycles", "recall"])
-def test_every_picture_can_be_laid_out(pictured, frozen, name):
-    pictured[name].figure.draw_without_rendering()
-    frozen[name].figure.draw_without_rendering()
+@pytest.mark.parametrize("name", TASKS)
+def test_texts_and_legends_lie_in_every_picture_and_apart(pictured, frozen, name):
+    assert layout_problems(pictured[name].figure) == []
+    assert layout_problems(frozen[name].figure) == []
+
+
+def test_what_sticks_out_or_overlaps_is_found():
+    figure = Figure(figsize=(4, 3))
+    figure.text(0.5, 0.5, "here")
+    assert layout_problems(figure) == []
+    figure.text(0.52, 0.5, "there")
+    figure.text(0.97, 0.1, "far away")
+    figure.legend([], [], title="a long title", loc="upper left")
+    figure.text(0.05, 0.93, "above")
+    assert layout_problems(figure) == [
+        "'far away' sticks out",
+        "'here' and 'there' overlap",
+        "'above' and 'a long title' overlap",
+        "'above' and a legend overlap",
+    ]
 
 
 # Cycles
