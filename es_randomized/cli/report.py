@@ -17,7 +17,8 @@ from es_randomized.cli.places import PLACE, Place, reading
 def report_command(runs: tuple[Place, ...], out: Path) -> None:
     """Write one page about RUN, or about several runs of one task: OUT/index.html, and its figures as PNG files.
 
-    The folder of a sweep may be named as well, or alone: its trials become a table and a figure.
+    The folder of a sweep may be named as well, or alone: how its trials learned, what the best settings came to, and a table of
+    all of them.
 
     Runs that differ only in their seed are one group and are shown as one curve with its interval. The page needs no
     network and no script. It shows what `evaluate` has found, and says what was not evaluated.

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from es_randomized.errors import ConfigError
 from es_randomized.experiment import Experiment
 from es_randomized.plan import Plan
 from es_randomized.runs.folder import RunFolder
+
+SEPARATORS = "-_/. "
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,17 @@ def _names(groups: list[list[Path]]) -> list[str]:
     above = Path(os.path.commonpath([path.parent for path in every]))
     full = [[path.resolve().relative_to(above).as_posix() for path in paths] for paths in groups]
     for labels in ([[path.resolve().name for path in paths] for paths in groups], full):
-        names = [_beginning(each).rstrip("-_/. ") for each in labels]
+        names = [_in_common(each) for each in labels]
         if all(names) and len(set(names)) == len(names):
             return names
     return [each[0] + (f" and {len(each) - 1} more" if len(each) > 1 else "") for each in full]
 
 
-def _beginning(labels: list[str]) -> str:
+def _in_common(labels: list[str]) -> str:
+    """How several labels begin, without the word seed, which is where they differ; a single one as it is."""
+    if len(labels) == 1:
+        return labels[0].rstrip(SEPARATORS)
     alike = itertools.takewhile(lambda characters: len(set(characters)) == 1, zip(*labels, strict=False))
-    return "".join(characters[0] for characters in alike)
+    beginning = "".join(characters[0] for characters in alike).rstrip(SEPARATORS)
+    shorter = re.sub(rf"[{SEPARATORS}]+seed\d*$", "", beginning)
+    return shorter or beginning

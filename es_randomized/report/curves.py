@@ -46,7 +46,11 @@ def learning(groups: list[Runs]) -> list[Figure]:
 
 def checks(metrics: list[pa.Table], column: str) -> Checks:
     """The checks that all runs of a group have reached."""
-    rows = [{row["generation"]: row for row in table.to_pylist() if row[column] is not None} for table in metrics]
+    columns = list(dict.fromkeys(["generation", "rollouts", column]))
+    rows = [
+        {row["generation"]: row for row in table.select(columns).to_pylist() if row[column] is not None}
+        for table in metrics
+    ]
     common = sorted(set.intersection(*(set(each) for each in rows)))
     rollouts = [rows[0][generation]["rollouts"] for generation in common]
     values = [[each[generation][column] for generation in common] for each in rows]

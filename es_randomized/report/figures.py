@@ -1,6 +1,7 @@
 """Figures of a page: drawn by matplotlib, each with a caption and with words for those who do not see it."""
 
 import io
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ STYLES: tuple[dict[str, Any], ...] = tuple(
         (PALETTE[4], (0, (1, 1)), "X"),
     )
 )
+# Of the best few among many.
+BEST_STYLES: tuple[dict[str, Any], ...] = STYLES[:3]
+LETTERS_PER_INCH = 11  # of a legend, at most
 LOOK = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -83,6 +87,11 @@ def looking() -> Any:
 def style(number: int) -> dict[str, Any]:
     """How the curve of a group is drawn."""
     return STYLES[number % len(STYLES)]
+
+
+def wrapped(label: str, width: float) -> str:
+    """A label for a legend, or for an axis, of so many inches: over as many lines as it takes."""
+    return textwrap.fill(label, round(LETTERS_PER_INCH * width))
 
 
 def grid(axes: Any) -> None:

@@ -31,7 +31,7 @@ def _figure(index: int, group: Runs, scores: Scores, shared: list[Score]) -> Fig
         caption += "; lines mark the score and what is known exactly."
         return drawn(name, caption, (NARROW, 4.6), lambda figure: _single(figure, scores))
     caption += ", a row for each training seed."
-    size = (NARROW, 1.2 + 0.9 * len(scores))
+    size = (NARROW, 1.3 + 1.1 * len(scores))
     return drawn(name, caption, size, lambda figure: _rows(figure, index, group, scores, edges(shared)))
 
 
@@ -53,13 +53,13 @@ def _rows(figure: Any, index: int, group: Runs, scores: Scores, shared: Float[np
     rows = figure.subplots(len(scores), 1, sharex=True, sharey=True)
     for axes, (name, score) in zip(rows, scores.items(), strict=True):
         axes.hist(factor * score.per_instance, factor * shared, color=style(index)["color"])
-        axes.set_title(name.removeprefix(f"{group.name}, "), loc="right", y=0.75, fontsize=10)
+        axes.set_title(name.removeprefix(f"{group.name}, "), fontsize=10)
         if len(score.per_instance) > CROWD:
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
         else:
             axes.yaxis.get_major_locator().set_params(integer=True)
-    rows[0].set_title(group.name, loc="left")
+    figure.suptitle(group.name, x=0.01, ha="left", fontsize=12)
     rows[-1].set_xlabel(axis(group.experiment))
     figure.supylabel("instances", fontsize=11)
     return f"Histograms of instances. {_said(scores)}"

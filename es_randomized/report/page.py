@@ -18,8 +18,10 @@ from es_randomized.report.curves import learning
 from es_randomized.report.figures import Figure
 from es_randomized.report.histograms import histograms
 from es_randomized.report.material import Run, Runs, read
+from es_randomized.report.parallel import parallel_coordinates
 from es_randomized.report.seeds import look_figure, usage
-from es_randomized.report.sweep import Trials, parallel_coordinates, read_trials, trials_table
+from es_randomized.report.sweep import Trials, read_trials, shown, summary, trials_table
+from es_randomized.report.sweep_curves import sweep_learning
 from es_randomized.report.tables import Table
 from es_randomized.report.task_figures import task_figures
 from es_randomized.report.timeline import timeline, workers
@@ -63,7 +65,8 @@ def write_page(folders: list[RunFolder], out: Path, sweeps: Sequence[Path] = ())
         StorageError: it cannot be written.
     """
     groups = read(folders) if folders else []
-    sections = [_sweep(f"sweep-{index}", read_trials(folder)) for index, folder in enumerate(sweeps)]
+    found = [_sweep(f"sweep-{index}", read_trials(folder)) for index, folder in enumerate(sweeps)]
+    sections = [section for each in found for section in each]
     sections += [section for make in SECTIONS if groups for section in make(groups) if not section.empty]
     page = html(groups, sections, [folder.resolve().name for folder in sweeps])
     try:
@@ -117,9 +120,31 @@ def _missing(run: Run) -> str | None:
     return None
 
 
-def _sweep(name: str, trials: Trials) -> Section:
-    figure = parallel_coordinates(name, trials)
-    return Section(name, f"Sweep: {trials.name}", tables=[trials_table(trials)], figures=[figure] if figure else [])
+def _sweep(name: str, trials: Trials) -> list[Section]:
+    """How its trials learned, what the best settings came to, and the table of all of them."""
+    figures = [figure for draw in (sweep_learning, parallel_coordinates) if (figure := draw(name, trials))]
+    first = Section(name, f"Sweep: {trials.name}", [summary(trials)], figures=figures)
+    last = Section(f"{name}-trials", f"Trials of {trials.name}", tables=[trials_table(trials)])
+    return [first, *_best(f"{name}-best", trials), last]
+
+
+def _best(name: str, trials: Trials) -> list[Section]:
+    """The evaluation of the best settings, where the folders of their trials are there."""
+    rows = trials.points[0].rows if trials.points else []
+    folders = [folder for row in rows if (folder := RunFolder(trials.folder / row["trial"])).experiment_file.exists()]
+    if not folders:
+        return []
+    groups = read(folders)
+    settings = ", ".join(f"{each} {shown(rows[0][each])}" for each in trials.settings)
+    text = [
+        f"{settings}: the best of {len(trials.points)} by the {trials.measure.label}. The best of many looks better than it is, "
+        "because what was best by chance is among them; train it again with other seeds before you report it.",
+        f"A page about it: es-randomized report {' '.join(str(folder.path) for folder in folders)}",
+        *(missing for group in groups for run in group.members if (missing := _missing(run))),
+    ]
+    found = [tables.results(group, references=True) for group in groups if group.summaries]
+    figures = [figure._replace(name=f"{name}-{figure.name}") for figure in histograms(groups)]
+    return [Section(name, f"Best settings of {trials.name}", text, found, figures)]
 
 
 def _results(groups: list[Runs]) -> list[Section]:

@@ -47,7 +47,7 @@ def best_first(found: list[Row]) -> list[Row]:
 
 
 def write(sweep: Sweep, folder: SweepFolder, found: list[Row]) -> None:
-    """Write rows as the sweep's table.
+    """Write rows as the sweep's table; its metadata says by which metric.
 
     Raises:
         StorageError: the disk did not take it.
@@ -55,7 +55,7 @@ def write(sweep: Sweep, folder: SweepFolder, found: list[Row]) -> None:
     names = [*sweep.search.parameters, "trial", "seed", "status", "message", "generations", *NUMBERS, *RATES, "folder"]
     columns = {name: _column(name, [row.get(name) for row in found]) for name in names}
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
+    pq.write_table(pa.table(columns).replace_schema_metadata({"metric": sweep.metric}), buffer)
     write_atomically(folder.table, buffer.getvalue())
 
 

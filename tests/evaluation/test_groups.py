@@ -28,7 +28,7 @@ def test_runs_that_differ_in_seed_and_plan_alone_are_one_group(tmp_path):
     two = copied(tmp_path, "robust-seed2", ("\nseed: 0", "\nseed: 2"))
     planned = copied(tmp_path, "robust-seed3", ("  chunk: 16", "  chunk: 32"))
     other = copied(tmp_path, "expected", ("q: 8.0", "q: 1.0"))
-    assert groups(one, other, two, planned) == [("robust-seed", [1, 2, 0]), ("expected", [0])]
+    assert groups(one, other, two, planned) == [("robust", [1, 2, 0]), ("expected", [0])]
 
 
 def test_a_folder_named_twice_counts_once(tmp_path):
