@@ -15,6 +15,7 @@ from es_randomized.report.table import cell
 from es_randomized.report.tables import Table
 from es_randomized.runs.folder import RunFolder
 from es_randomized.sweeps.sweep import Metric
+from es_randomized.sweeps.trials import short_names
 
 FILE = "trials.parquet"
 AFTER_SETTINGS = "trial"  # the first column of the table that is no setting
@@ -152,7 +153,8 @@ def trials_table(trials: Trials) -> Table:
         for row in trials.rows[:MOST_ROWS]
     ]
     some = f", the first {len(rows)} of {len(trials.rows)}" if len(rows) < len(trials.rows) else ""
-    columns = ["trial", trials.measure.label, *trials.settings, "seed", "status", "generations", "seconds", "last loss"]
+    names = short_names(trials.settings).values()
+    columns = ["trial", trials.measure.label, *names, "seed", "status", "generations", "seconds", "last loss"]
     caption = f"{trials.name}: trials{some}, the best first by the {trials.measure.label}, where lower is better"
     return Table(caption, columns, rows)
 

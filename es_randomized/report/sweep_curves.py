@@ -15,9 +15,6 @@ from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 
 BEST = len(BEST_STYLES)
-MOST_SHOWN = (
-    0.95  # of the losses of settings that are not among the best; what diverges would leave no room for the others
-)
 
 
 class Learned(NamedTuple):
@@ -52,7 +49,7 @@ def sweep_learning(name: str, trials: Trials) -> Figure | None:
             axes.plot(_along(each, by_rollouts), values, color=FAINT, alpha=0.4, linewidth=0.8, zorder=1)
         for rank, each in enumerate(best):
             _strong(axes, rank, _along(each, by_rollouts), each, factor, wrapped(trials.label(each.point), NARROW))
-        axes.set_ylim(*(0, 103) if factor == 100 else _limits(best, others))
+        axes.set_ylim(*(0, 103) if factor == 100 else limits(best, others))
         if by_rollouts:
             axes.set_xscale("log")  # the rollouts of one point may be a fraction of another's
         axes.set_xlabel("rollouts" if by_rollouts else "generation")
@@ -99,14 +96,15 @@ def _strong(axes: Any, rank: int, x: Any, learned: Learned, factor: int, label: 
         )
 
 
-def _limits(best: list[Learned], others: list[Learned]) -> tuple[float, float]:
-    """All of the best curves and most of the others."""
-    shown = np.concatenate([each.checks.values.ravel() for each in best])
-    rest = np.concatenate([shown, *([estimate.value for estimate in each.estimates] for each in others)])
-    rest = rest[np.isfinite(rest)]
-    low, high = rest.min(), max(shown[np.isfinite(shown)].max(), np.quantile(rest, MOST_SHOWN))
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+def limits(best: list[Learned], others: list[Learned]) -> tuple[float, float]:
+    """All that the best went through, and some room above: a curve that diverges would leave none for the others."""
+    strong = np.concatenate([each.checks.values.ravel() for each in best])
+    every = np.append(strong, [estimate.value for each in others for estimate in each.estimates])
+    if not np.isfinite(strong).any():
+        return 0.0, 1.0
+    low, high = every[np.isfinite(every)].min(), strong[np.isfinite(strong)].max()
+    room = 0.25 * (high - low) or 1.0
+    return float(low - 0.2 * room), float(high + room)
 
 
 def _legend(figure: Any, axes: Any, others: int) -> None:

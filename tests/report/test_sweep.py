@@ -9,11 +9,13 @@ import pytest
 from scipy import stats
 
 from es_randomized.errors import RunFolderError
+from es_randomized.evaluation.statistics import Estimate
 from es_randomized.report import figures
+from es_randomized.report.curves import Checks
 from es_randomized.report.page import write_page
 from es_randomized.report.parallel import parallel_coordinates, scale
-from es_randomized.report.sweep import MOST_ROWS, measure_of, read_trials
-from es_randomized.report.sweep_curves import sweep_learning
+from es_randomized.report.sweep import MOST_ROWS, Point, measure_of, read_trials
+from es_randomized.report.sweep_curves import Learned, limits, sweep_learning
 from tests.tools.html import read_html
 from tests.tools.layout import layout_problems
 from tests.tools.made_run import Made
@@ -75,19 +77,9 @@ def test_the_folder_of_a_sweep_alone_is_a_page(sweep, tmp_path, canvases):
     trees = [json.loads((sweep / f"a-seed{seed}" / "evaluation.json").read_text()) for seed in (0, 1)]
     mean = 50 * sum(tree["average"]["value"] for tree in trees)
     assert best[1][1].startswith(f"{mean:.1f} [")
-    columns = [
-        "trial",
-        RATE,
-        "objective",
-        "seed",
-        "status",
-        "generations",
-        "seconds",
-        "last loss",
-        "average failure (%)",
-    ]
+    settings, training = ["learning_rate", "objective"], ["seed", "status", "generations", "seconds", "last loss"]
     assert trials == [  # trained to the end, given up, without a score
-        columns,
+        ["trial", "average failure (%)", *settings, *training],
         ["a-seed1", "30", "0.01", "worst_case", "1", "finished", "100", "12", "0.7"],
         ["a-seed0", "50", "0.01", "worst_case", "0", "finished", "100", "12.5", "0.75"],
         ["b-seed0", "25", "0.1", "expected", "0", "stopped", "40", "5", "0.5"],
@@ -103,7 +95,7 @@ def test_curves_are_means_over_seeds_with_intervals(sweep, canvases):
     curves = {line.get_label(): line for line in axes.get_lines()}
     low, high = np.clip(stats.t.interval(0.95, 1, 0.4, stats.sem([0.5, 0.3])), 0, 1)
     scores = f"{40:g} [{100 * low:.4g}, {100 * high:.4g}]"
-    assert [*curves][:2] == [f"a (2 seeds): {scores}", "b: 25"]
+    assert [label for label in curves if label[0] != "_"] == [f"a (2 seeds): {scores}", "b: 25"]
     both = curves[f"a (2 seeds): {scores}"]
     assert both.get_xdata().tolist() == [2, 4, 6]
     np.testing.assert_allclose(both.get_ydata(), [75, 55, 35])
@@ -122,11 +114,11 @@ def test_lines_go_from_settings_to_the_mean_score(sweep, canvases):
     assert lines["b"] == [1, 0.25, 0]
 
 
-def test_a_hundred_trials_can_be_read(sweep, tmp_path, canvases):
-    count, name = 100, "std{:.4g}-learning_rate0.001-kindtreasure_hunt-objective.kindq_norm-seed0"
+def test_many_trials_can_be_read(sweep, tmp_path, canvases):
+    count, name = 60, "std{:.4g}-learning_rate0.001-kindtreasure_hunt-objective.kindq_norm-seed0"
     rates = np.geomspace(0.001, 1, count)
     columns = {"driver.std": rates, "trial": [name.format(rate) for rate in rates], "seed": [0] * count}
-    columns |= {"status": ["finished"] * 50 + ["stopped"] * 50, "score": np.linspace(0.9, 0.1, count)}
+    columns |= {"status": ["finished"] * 30 + ["stopped"] * 30, "score": np.linspace(0.9, 0.1, count)}
     many = written(tmp_path / "many", pa.table(columns))
     for trial in columns["trial"]:
         (many / trial).symlink_to(sweep / "b-seed0")
@@ -138,12 +130,22 @@ def test_a_hundred_trials_can_be_read(sweep, tmp_path, canvases):
     for canvas in (learning, parallel):
         strong = [line for line in canvas.axes[0].get_lines() if line.get_linewidth() >= 2]
         assert [line.get_label().split("-")[0] for line in sorted(strong, key=lambda line: line.get_label())] == [
-            "std0.02656",
-            "std0.02848",
-            "std0.03054",
+            "std0.0236",
+            "std0.02653",
+            "std0.02982",
         ]  # the last of those that were trained to their end
-    assert learning.legends[0].get_texts()[-1].get_text() == "the other 97"
+    assert learning.legends[0].get_texts()[-1].get_text() == "the other 57"
     assert len(page.all("img")) == 2
+
+
+def test_what_diverges_leaves_room_for_the_others():
+    def learned(*values):
+        found = Checks(np.arange(3), np.arange(3), np.array([values]))
+        return Learned(
+            Point("", [], Estimate(0.0, 0.0, 0.0)), found, [Estimate(value, value, value) for value in values]
+        )
+
+    assert limits([learned(2.0, 1.0, np.nan)], [learned(2.0, 1e9, np.inf), learned(2.0, 0.0, 1.0)]) == (-0.1, 2.5)
 
 
 def test_a_table_without_its_folders_shows_what_it_has(tmp_path, canvases):

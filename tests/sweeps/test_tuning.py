@@ -58,6 +58,7 @@ def test_the_table_has_a_row_for_every_trial_also_before_it_begins(past):
     assert rows["failed"]["message"] == "no number"
     assert rows["waiting"]["score"] is None
     assert [row["trial"] for row in table.best_first(found)] == ["std0.1-seed1"]
+    assert pq.read_schema(past.table).metadata[b"metric"] == SWEEP.metric.encode()
 
 
 def test_without_room_for_one_trial_the_sweep_says_so():
