@@ -13,12 +13,16 @@ from typing import Any
 
 import jax
 
+from es_randomized.precision import Precision
+
 # One thread per device; vectors as wide as the processor has; matrix products by Eigen, which for these shapes beats YNNPACK.
 CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_multi_thread_eigen": False,
     "xla_cpu_prefer_vector_width": 512,
     "xla_cpu_experimental_ynn_fusion_type": "",
 }
+# Of the libraries XLA calls on CPUs only YNNPACK multiplies bfloat16 numbers as such (AMX); Eigen gets them as float32 ones.
+BFLOAT16_CPU_OPTIONS = CPU_OPTIONS | {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 def usable_cores() -> int:
@@ -50,22 +54,23 @@ def default_cache(what: str) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "es_randomized" / what
 
 
-def jit(function: Callable[..., Any]) -> Any:
-    """`jax.jit` with this project's compiler options for the default backend."""
-    return jax.jit(function, compiler_options=options() or None)
+def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:
+    """`jax.jit` with this project's compiler options for the default backend and a model's precision."""
+    return jax.jit(function, compiler_options=options(precision) or None)
 
 
-def options() -> dict[str, Any]:
-    """The compiler options in use: those of `CPU_OPTIONS` that the installed XLA knows, on CPUs; none elsewhere."""
-    return {name: CPU_OPTIONS[name] for name in CPU_OPTIONS if _known(name)} if jax.default_backend() == "cpu" else {}
+def options(precision: Precision = "float32") -> dict[str, Any]:
+    """The compiler options in use: those that the installed XLA knows, on CPUs; none elsewhere."""
+    wanted = CPU_OPTIONS if precision == "float32" else BFLOAT16_CPU_OPTIONS
+    return {name: wanted[name] for name in wanted if _known(name, wanted[name])} if jax.default_backend() == "cpu" else {}
 
 
 @functools.cache
-def _known(option: str) -> bool:
+def _known(option: str, value: Any) -> bool:
     try:
-        jax.jit(lambda: 0, compiler_options={option: CPU_OPTIONS[option]}).lower().compile()
+        jax.jit(lambda: 0, compiler_options={option: value}).lower().compile()
     except jax.errors.JaxRuntimeError as error:
-        if "No such compile option" in str(error):
+        if any(message in str(error) for message in ("No such compile option", "is not a valid enum value")):
             return False
         raise
     return True

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.precision import Rounded
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class Perturbed:
         right: B.
     """
 
-    mean: Float[Array, "*stack out in"]
-    left: Float[Array, "*stack out rank"]
-    right: Float[Array, "*stack in rank"]
+    mean: Float[Array, "*stack out in"] | Rounded
+    left: Float[Array, "*stack out rank"] | Rounded
+    right: Float[Array, "*stack in rank"] | Rounded
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,11 +41,11 @@ class Perturbed:
         """Transposed."""
         return Perturbed(self.mean.mT, self.right, self.left)
 
-    def dense(self) -> Float[Array, "*stack out in"]:
+    def dense(self) -> Float[Array, "*stack out in"] | Rounded:
         """The matrix itself."""
         return self.mean + self.left @ self.right.mT
 
-    def __matmul__(self, other: "Float[Array, 'in column'] | Perturbed") -> Float[Array, "out column"]:
+    def __matmul__(self, other: "Float[Array, 'in column'] | Perturbed") -> Float[Array, "out column"] | Rounded:
         x = other.dense() if isinstance(other, Perturbed) else other
         return self.mean @ x + self.left @ (self.right.mT @ x)
 
@@ -59,17 +61,21 @@ class Perturbed:
         return Perturbed(centred(self.mean), centred(self.left), self.right)
 
 
-Matrix = Any  # an array or a `Perturbed`
+Matrix = Any  # an array, a `Rounded` or a `Perturbed`
 
 
 def centred(weight: Matrix) -> Matrix:
     """A matrix [out, in], or a vector [out], without the mean over its outputs: what it gives has zero mean."""
-    return weight.centred() if isinstance(weight, Perturbed) else weight - jnp.mean(weight, axis=0, keepdims=True)
+    if isinstance(weight, Perturbed):
+        return weight.centred()
+    return jax.tree.map(lambda array: array - jnp.mean(array, axis=0, keepdims=True), weight)
 
 
 def products_of(matrices: Sequence[Matrix], x: Float[Array, "in column"]) -> list[Float[Array, "out column"]]:
-    """`matrix @ x` for every matrix: one product where they are arrays, since small ones cost mostly their beginning."""
+    """`matrix @ x` for every matrix: one product where none is `Perturbed`, since small ones cost mostly their
+    beginning."""
     if not matrices or any(isinstance(matrix, Perturbed) for matrix in matrices):
         return [matrix @ x for matrix in matrices]
     heights = [matrix.shape[0] for matrix in matrices]
-    return jnp.split(jnp.concatenate(matrices) @ x, np.cumsum(heights[:-1]))
+    stacked = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *matrices)
+    return jnp.split(stacked @ x, np.cumsum(heights[:-1]))

@@ -19,6 +19,7 @@ LEVELS = {
     "rng": 0,
     "policy": 0,
     "perturbed": 0,
+    "precision": 0,
     "grid": 0,
     "schedules": 0,
     "compilation": 0,

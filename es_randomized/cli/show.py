@@ -50,7 +50,7 @@ def _work(driver: Any) -> Table:
         **driver.describe(),
         "rollouts": f"{cost.rollouts:,}",
         "tokens": f"{cost.tokens:,}",
-        "matrix products": f"{cost.flops / 1e9:,.1f} GFLOP",
+        "matrix products": f"{cost.flops / 1e9:,.1f} GFLOP of {driver.experiment.model.precision} numbers",
     }
     for name, value in rows.items():
         table.add_row(name, value)

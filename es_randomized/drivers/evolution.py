@@ -124,7 +124,7 @@ class Evolution(Driver):
     @cached_property
     def chunk_losses(self) -> Any:
         """The compiled unit of work: (sample, rows [chunk_rows], generation) -> losses [row, sign]."""
-        return jit(self._chunk_losses)
+        return jit(self._chunk_losses, self.experiment.model.precision)
 
     @property
     def chunk_rows(self) -> int:

@@ -122,7 +122,7 @@ class Gradient(Driver):
     @cached_property
     def program(self) -> Any:
         """The compiled step: (state, generation) -> (loss, norm of the gradient, state after it)."""
-        return jit(self._step)
+        return jit(self._step, self.experiment.model.precision)
 
     def _step(self, state: GradientState, generation: UInt32[Array, ""]) -> tuple[Array, Array, GradientState]:
         loss, slope = self.gradient(state.weights, generation)

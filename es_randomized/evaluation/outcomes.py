@@ -38,7 +38,7 @@ class Outcomes:
 
     @cached_property
     def _program(self) -> Any:
-        return jit(self._block)
+        return jit(self._block, self.model.precision)
 
     def _block(self, runs: Runs, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""

@@ -48,7 +48,7 @@ class WindowOutcomes:
 
     @cached_property
     def _windows(self) -> Any:
-        return jit(self._window_colours)
+        return jit(self._window_colours, self.model.precision)
 
     @cached_property
     def _assemble(self) -> Any:

@@ -18,6 +18,7 @@ from es_randomized.models.attention import Head, causal, project, ring, store
 from es_randomized.models.memory import MEMORIES
 from es_randomized.perturbed import centred
 from es_randomized.policy import Interface, Memory, Policy, Weights
+from es_randomized.precision import Precision, rounded
 from es_randomized.settings import settings
 
 Size = Annotated[int, Field(ge=1)]
@@ -40,6 +41,8 @@ class Transformer:
         attention: softmax, or linear: the scores themselves are the weights.
         stem: hidden features of an MLP before the first attention, so that a token's parts can mix before anything is
             stored of it; null: none.
+        precision: of the operands of matrix products; bfloat16 ones are still added up in float32, and all else is float32.
+            Pays where matrices are large, and needs driver.std well above their entries times 2^-9 unless noise is of low rank.
     """
 
     width: Size = 16
@@ -50,6 +53,7 @@ class Transformer:
     activation: Literal["relu", "gelu"] = "relu"
     attention: Literal["softmax", "linear"] = "softmax"
     stem: Size | None = None
+    precision: Precision = "float32"
 
     def init(self, key: Key[Array, ""], interface: Interface) -> Weights:
         """Fresh float32 weights: truncated normal with variance 1/fan-in, biases 0 and every matrix before a skip
@@ -71,7 +75,7 @@ class Transformer:
 
     def policy(self, weights: Weights, interface: Interface) -> Policy:
         """The policy that applies these weights."""
-        return TransformerPolicy(self, weights, interface)
+        return TransformerPolicy(self, rounded(weights) if self.precision == "bfloat16" else weights, interface)
 
     def heads_of(self, block: Weights) -> list[Head]:
         """The matrices of every head of a block."""

@@ -66,7 +66,7 @@ class RunFolder:
         with saying_what_failed(self.experiment_file):
             for folder in (self.path, self.snapshots, self.metrics):
                 folder.mkdir(parents=True, exist_ok=True)
-        origin = provenance() | {"task_version": experiment.task.version}
+        origin = provenance(experiment.model.precision) | {"task_version": experiment.task.version}
         write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
         write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
 

@@ -14,14 +14,18 @@ import jax
 import psutil
 
 from es_randomized.compilation import options
+from es_randomized.precision import Precision
 
 PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarrow", "ray")
 
 
-def provenance() -> dict[str, Any]:
+def provenance(precision: Precision = "float32") -> dict[str, Any]:
     """What a person repeating this run needs to know besides the experiment, of the process that made its folder.
 
     Its devices and options need not be those of Ray workers: `workers/` says where they computed.
+
+    Args:
+        precision: of the experiment's model, which the compiler options follow.
     """
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -32,7 +36,7 @@ def provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
-        "cpu_compiler_options": options(),  # GPUs and TPUs have none
+        "cpu_compiler_options": options(precision),  # GPUs and TPUs have none
     }
 
 
