@@ -44,7 +44,7 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
     repeats = getattr(made.experiment.task, "steps", 1)
     found = products(made.chunk_losses.__wrapped__, draw.sample, rows, number, repeats=repeats)
     function, operands = alone(found)
-    only_products = jit(function)
+    only_products = jit(function, made.experiment.model.precision)
     devices = jax.local_devices()
     samples = [jax.device_put(draw.sample, device) for device in devices]
     inputs = [jax.device_put(operands, device) for device in devices]

@@ -62,7 +62,9 @@ def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:
 def options(precision: Precision = "float32") -> dict[str, Any]:
     """The compiler options in use: those that the installed XLA knows, on CPUs; none elsewhere."""
     wanted = CPU_OPTIONS if precision == "float32" else BFLOAT16_CPU_OPTIONS
-    return {name: wanted[name] for name in wanted if _known(name, wanted[name])} if jax.default_backend() == "cpu" else {}
+    return (
+        {name: wanted[name] for name in wanted if _known(name, wanted[name])} if jax.default_backend() == "cpu" else {}
+    )
 
 
 @functools.cache

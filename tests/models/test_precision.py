@@ -56,7 +56,7 @@ def chunk_arguments(made):
 
 
 def rounding(x):
-    return x.astype(ml_dtypes.bfloat16).astype(np.float64)
+    return np.asarray(x).astype(ml_dtypes.bfloat16).astype(np.float64)
 
 
 # Products
@@ -64,7 +64,7 @@ def rounding(x):
 
 def test_a_product_and_its_derivatives_round_operands_only():
     draw = np.random.default_rng(0).normal
-    a, b, slope = (draw(size=shape).astype(np.float32) for shape in ((5, 300), (300, 8), (5, 8)))
+    a, b, slope = (jnp.asarray(draw(size=shape), jnp.float32) for shape in ((5, 300), (300, 8), (5, 8)))
     result, transposed = jax.vjp(multiply, a, b)
     ours = result, *transposed(slope)
     expected = rounding(a) @ rounding(b), rounding(slope) @ rounding(b).T, rounding(a).T @ rounding(slope)
@@ -78,7 +78,7 @@ def test_a_rounded_matrix_behaves_as_a_matrix_and_holds_exact_numbers():
     draw = np.random.default_rng(0).normal
     a, b = (Rounded(jnp.asarray(draw(size=(4, 4)), jnp.float32)) for _ in range(2))
     np.testing.assert_array_equal(((a + b.mT) * 0.3).exact, (a.exact + b.exact.T) * 0.3)
-    np.testing.assert_allclose((a @ b).exact, rounding(np.asarray(a.exact)) @ rounding(np.asarray(b.exact)), rtol=1e-5)
+    np.testing.assert_allclose((a @ b).exact, rounding(a.exact) @ rounding(b.exact), rtol=1e-5)
     stack = Rounded(jnp.stack([a.exact, b.exact]))
     assert [part.shape for part in stack] == [(4, 4), (4, 4)]
 
@@ -148,7 +148,9 @@ def is_program(value):
 def test_the_processor_is_given_bfloat16_numbers_where_the_precision_says_so():
     """Without the option XLA turns them into float32 ones again: rounding for nothing."""
     square = jnp.ones((64, 64))
-    compiled = {precision: jit(multiply, precision).lower(square, square).compile() for precision in ("float32", "bfloat16")}
+    compiled = {
+        precision: jit(multiply, precision).lower(square, square).compile() for precision in ("float32", "bfloat16")
+    }
     operands = {precision: products_of(program.as_text()) for precision, program in compiled.items()}
     assert "bf16" in operands["bfloat16"]
     assert "bf16" not in operands["float32"]
