@@ -66,10 +66,12 @@ def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> No
 
 
 def test_show_says_what_a_change_would_cost() -> None:
-    result = run("show", TINY, "--driver.population", 24)
+    result = run("show", TINY, "--driver.population", 24, "--model.precision", "bfloat16")
     assert result.returncode == 0, result.stderr
     assert "4 members, 6 chunks" in result.stdout
     assert "4 bundles of 1 × 2 seeds = 8" in result.stdout
+    assert "precision: bfloat16" in result.stdout
+    assert "GFLOP of bfloat16 numbers" in result.stdout
 
 
 def test_strategies_lists_offered_and_refused() -> None:
