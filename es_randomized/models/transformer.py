@@ -42,7 +42,7 @@ class Transformer:
         stem: hidden features of an MLP before the first attention, so that a token's parts can mix before anything is
             stored of it; null: none.
         precision: of the operands of matrix products; bfloat16 ones are still added up in float32, and all else is float32.
-            Pays where matrices are large, and needs driver.std well above their entries times 2^-9 unless noise is of low rank.
+            Made for accelerators; on CPUs it pays for wide models on processors with AMX (docs/kernels.md).
     """
 
     width: Size = 16

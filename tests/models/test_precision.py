@@ -124,7 +124,7 @@ def test_a_gradient_step_is_that_of_float32_products_but_for_rounding():
     state = made.init()
     (loss, norm, after), (exact_loss, exact_norm, _) = (each.program(state, GENERATION) for each in (made, twin))
     assert {leaf.dtype for leaf in jax.tree.leaves((loss, norm, after.weights))} == {np.dtype("float32")}
-    np.testing.assert_allclose([loss, norm], [exact_loss, exact_norm], rtol=0.03)
+    np.testing.assert_allclose([loss, norm], [exact_loss, exact_norm], rtol=0.05)
     assert loss != exact_loss
 
 
