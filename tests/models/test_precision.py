@@ -48,9 +48,7 @@ def evolution(task, model, rank, precision="bfloat16"):
 
 
 def gradient(precision="bfloat16"):
-    return Gradient.of(
-        experiment(COLOURING[0], replace(MODEL, width=4, hidden=4), GradientSettings(), precision, tile=3)
-    )
+    return Gradient.of(experiment(*RECALL, GradientSettings(), precision, tile=2))
 
 
 def chunk_arguments(made):
