@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from es_randomized.precision import Rounded
+Operand = Any  # an array, or a `Rounded` one
 
 
 @jax.tree_util.register_dataclass
@@ -22,14 +22,14 @@ class Perturbed:
     """M + A Bᵀ, or a stack of such matrices. Under `vmap` over members only A and B have a member axis.
 
     Attributes:
-        mean: M.
-        left: A, with the scale of the perturbation.
-        right: B.
+        mean: M, [*stack, out, in].
+        left: A with the scale of the perturbation, [*stack, out, rank].
+        right: B, [*stack, in, rank].
     """
 
-    mean: Float[Array, "*stack out in"] | Rounded
-    left: Float[Array, "*stack out rank"] | Rounded
-    right: Float[Array, "*stack in rank"] | Rounded
+    mean: Operand
+    left: Operand
+    right: Operand
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,11 +41,11 @@ class Perturbed:
         """Transposed."""
         return Perturbed(self.mean.mT, self.right, self.left)
 
-    def dense(self) -> Float[Array, "*stack out in"] | Rounded:
+    def dense(self) -> Operand:
         """The matrix itself."""
         return self.mean + self.left @ self.right.mT
 
-    def __matmul__(self, other: "Float[Array, 'in column'] | Perturbed") -> Float[Array, "out column"] | Rounded:
+    def __matmul__(self, other: "Float[Array, 'in column'] | Perturbed") -> Operand:
         x = other.dense() if isinstance(other, Perturbed) else other
         return self.mean @ x + self.left @ (self.right.mT @ x)
 

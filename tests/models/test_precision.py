@@ -185,4 +185,4 @@ def products_of(text):
 
 
 def test_the_origin_of_a_run_says_how_products_were_compiled():
-    assert provenance("bfloat16")["compiler_options"] == options("bfloat16") != provenance()["compiler_options"]
+    assert provenance("bfloat16")["cpu_compiler_options"] == options("bfloat16") != provenance()["cpu_compiler_options"]
