@@ -20,7 +20,7 @@ class LocalEvaluator(Evaluator):
         self.size = len(self.devices)
         self._placed: tuple[Draw, list[Any]] | None = None  # the update of a generation reads what its evaluation read
 
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
         samples, generation = self._samples(draw), np.uint32(draw.generation)
         results = [
             self.evolution.chunk_losses(samples[index % len(samples)], rows, generation)
@@ -44,7 +44,7 @@ class NoMembers(Evaluator):
 
     size = 1
 
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
         raise TypeError("this driver has no members to evaluate")
 
 

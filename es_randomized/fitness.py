@@ -21,7 +21,7 @@ from pydantic import Field
 from es_randomized import rng
 from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import Objective
+from es_randomized.objectives import Halved, Objective
 from es_randomized.policy import Weights
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Observations, Task
@@ -68,6 +68,23 @@ class Batch:
         """Cases of one member's evaluation: bundles x seeds."""
         return self.bundles(task) * self.seeds
 
+    def halved_by(self, task: Task) -> Literal["instances", "seeds"]:
+        """Which half of a member's evaluation are two evaluations: what they disagree on is the noise of a batch.
+
+        Instances, where they are drawn anew; where they are always the same, or cannot be halved, only seeds are noise.
+
+        Raises:
+            ConfigError: neither can be halved.
+        """
+        if self.instances != "all" and self.bundles(task) % 2 == 0:
+            return "instances"
+        if self.seeds % 2 == 0:
+            return "seeds"
+        raise ConfigError(
+            "driver.past: noise_aware compares two halves of every evaluation, so batch.seeds must be even, or "
+            f"batch.instances an even number of bundles of {task.bundle}; they are {self.seeds} and {self.instances}"
+        )
+
 
 class Members(NamedTuple):
     """How the members of a row of noise are made.
@@ -95,7 +112,7 @@ class Fitness:
 
     task: Task
     model: Transformer
-    objective: Objective
+    objective: Objective | Halved
     batch: Batch
     seed: int
     generations: int
@@ -104,15 +121,18 @@ class Fitness:
 
     def __call__(
         self, rows: Int[Array, " row"], members: Members, generation: UInt32[Array, ""]
-    ) -> Float[Array, "row sign"]:
-        """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time."""
+    ) -> Float[Array, "row sign *view"]:
+        """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time.
+
+        With a `Halved` objective there is one for each view of the batch.
+        """
         observations = self.observations(generation)
         objective = self.objective.at(generation, self.generations)
 
-        def losses(index: Int[Array, ""]) -> Float[Array, " sign"]:
+        def losses(index: Int[Array, ""]) -> Float[Array, "sign *view"]:
             row = members.row(index)
 
-            def loss(side: Float[Array, ""]) -> Float[Array, ""]:
+            def loss(side: Float[Array, ""]) -> Float[Array, "*view"]:
                 return objective(self._losses(members.weights(row, side), observations))
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)

@@ -6,7 +6,7 @@ distribution of the seed but not the draw (arXiv:2408.10818, section 2). What di
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -126,3 +126,29 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "cvar": CVaR,
     "log_sum_exp": LogSumExp,
 }
+
+
+@dataclass(frozen=True)
+class Halved:
+    """An objective on the whole batch, on its first half and on its second half: three views, in this order.
+
+    With J' and J'' on halves that share no draw, (J' - J'')^2 / 4 is on average the variance of their mean, which is the
+    objective on the whole batch where that is a mean, and close to it elsewhere.
+
+    Attributes:
+        by: what the halves are halves of.
+    """
+
+    objective: Objective
+    by: Literal["instances", "seeds"]
+
+    views: ClassVar[int] = 3
+
+    def at(self, generation: UInt32[Array, ""], generations: int) -> "Halved":
+        """The objectives of one generation; see `Objective.at`."""
+        return Halved(self.objective.at(generation, generations), self.by)
+
+    def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, " view"]:
+        """The objectives of one member's losses >= 0."""
+        halves = jnp.split(losses, 2, axis=("instances", "seeds").index(self.by))
+        return jnp.stack([self.objective(losses), *(self.objective(half) for half in halves)])

@@ -15,12 +15,13 @@ class Step(NamedTuple):
 
     Attributes:
         generation: its number.
-        losses: raw losses, in id order; of gradient descent the one objective of the batch.
+        losses: raw losses, in id order, as the journal keeps them (`Driver.of_members` picks the members' own); of gradient
+            descent the one objective of the batch.
         state: the driver's state after it.
     """
 
     generation: int
-    losses: Float[np.ndarray, " member"]
+    losses: Float[np.ndarray, " loss"]
     state: State
 
 

@@ -53,9 +53,8 @@ class Training:
             self.generation, self.state = self._folder.restore(self._driver, self._evaluator.parts_of)
             self._journal = self._folder.open_journal(self._driver.losses_per_generation)
             held.callback(self._journal.close)
-            self._metrics = Metrics(
-                self._folder.metrics, self._folder.losses(), self._driver.cost(), self._evaluator.size
-            )
+            known = self._driver.of_members(self._folder.losses())
+            self._metrics = Metrics(self._folder.metrics, known, self._driver.cost(), self._evaluator.size)
             self._timeline = Timeline(
                 self._folder.workers, self._evaluator.workers, self.generation, self._metrics.seconds
             )
@@ -71,7 +70,8 @@ class Training:
             self.generation, self.state = step.generation + 1, step.state
             found = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
             self._timeline.add(step.generation)
-            yield self._metrics.add(step.generation, step.losses, time.monotonic() - began, found)
+            losses = self._driver.of_members(step.losses)
+            yield self._metrics.add(step.generation, losses, time.monotonic() - began, found)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
                 saved = time.monotonic()

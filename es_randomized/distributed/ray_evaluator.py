@@ -79,8 +79,8 @@ class RayEvaluator(Evaluator):
         """Devices that work now."""
         return len(self.pool.ready) * self.devices
 
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
-        shape = (self.evolution.chunk_rows, self.evolution.strategy.signs)
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
+        shape = (self.evolution.chunk_rows, self.evolution.strategy.signs, -1)  # the last: views of the batch
         results = self._all("evaluate", draw, len(self.evolution.chunks))
         return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
 

@@ -13,7 +13,7 @@ from es_randomized.strategies.strategy import Draw, Parts, PartsOf, State
 
 
 class Evaluator(ABC):
-    """One loss per member, in id order; every implementation returns the same bits.
+    """One loss per member, in id order, or one per view of the batch and member; every implementation returns the same bits.
 
     Attributes:
         size: devices that train.
@@ -22,7 +22,7 @@ class Evaluator(ABC):
     size: int
 
     @abstractmethod
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " member"]:
+    def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
         """Raw losses of all members of the generation."""
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
@@ -67,13 +67,17 @@ class Driver(ABC):
     def losses_per_generation(self) -> int:
         """How many losses a step returns and the journal keeps."""
 
+    def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
+        """Of what the journal keeps, the loss of every member on its whole batch: the ones to report."""
+        return losses
+
     @abstractmethod
     def init(self) -> State:
         """The state before generation 0; every driver starts from the same weights."""
 
     @abstractmethod
-    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
-        """Run one generation: its raw losses and the state after it.
+    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
+        """Run one generation: its raw losses, as the journal keeps them, and the state after it.
 
         Raises:
             NonFiniteLossError: NaN or infinite numbers that the experiment does not put up with.
@@ -84,7 +88,7 @@ class Driver(ABC):
         self,
         state: State,
         generation: int,
-        losses: Float[np.ndarray, " member"],
+        losses: Float[np.ndarray, " loss"],
         parts_of: PartsOf | None = None,
     ) -> State:
         """The state after a generation whose losses are recorded: the same bits as `step` returned.

@@ -1,6 +1,6 @@
 """The evolution driver: an experiment made executable, the same in every process that takes part in a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossEr
 from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness, Members, parameters, weight_shapes
 from es_randomized.ledger import Cost, batch_cost
+from es_randomized.objectives import Halved
 from es_randomized.strategies.catalogue import CATALOGUE, own_strategy
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
@@ -46,7 +47,10 @@ class Evolution(Driver):
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
         strategy = _strategy(settings, tiled)
-        unsized = Evolution(tiled, strategy, fitness_of(tiled, block=int(tiled.plan.block)))
+        fitness = fitness_of(tiled, block=int(tiled.plan.block))
+        if strategy.halves:
+            fitness = replace(fitness, objective=Halved(tiled.objective, tiled.batch.halved_by(tiled.task)))
+        unsized = Evolution(tiled, strategy, fitness)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
         if tiled.plan.chunk % strategy.signs:
@@ -66,13 +70,16 @@ class Evolution(Driver):
 
     @property
     def losses_per_generation(self) -> int:
-        return self.strategy.population
+        return self.strategy.population * (Halved.views if self.strategy.halves else 1)
+
+    def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
+        return losses[..., : self.strategy.population]
 
     def init(self) -> State:
         weights, for_strategy = first_weights(self.experiment)
         return self.strategy.init(for_strategy, weights)
 
-    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
+    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
         draw = self.strategy.draw(state, generation)
         losses = evaluator.evaluate(draw)
         return losses, self.tell(draw, losses, evaluator.parts_of)
@@ -81,13 +88,13 @@ class Evolution(Driver):
         self,
         state: State,
         generation: int,
-        losses: Float[np.ndarray, " member"],
+        losses: Float[np.ndarray, " loss"],
         parts_of: PartsOf | None = None,
     ) -> State:
         """Nothing is evaluated: the strategy is told again."""
         return self.tell(self.strategy.draw(state, generation), losses, parts_of)
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
         """The state after a generation, given its raw losses in id order.
 
         Args:
@@ -96,14 +103,16 @@ class Evolution(Driver):
         Raises:
             NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
         """
-        broken = np.flatnonzero(~np.isfinite(losses))
-        if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(losses)):
+        of_members = self.of_members(losses)
+        broken = np.flatnonzero(~np.isfinite(of_members))
+        if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(of_members)):
             raise NonFiniteLossError(
-                f"{len(broken)} of {len(losses)} losses of generation {draw.generation} are not finite "
+                f"{len(broken)} of {len(of_members)} losses of generation {draw.generation} are not finite "
                 f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
-                + ("" if len(broken) == len(losses) else ", or set driver.non_finite: rank_worst")
+                + ("" if len(broken) == len(of_members) else ", or set driver.non_finite: rank_worst")
             )
-        return self.strategy.tell(draw, rank_worst(losses), parts_of)
+        views = losses.reshape(-1, self.strategy.population)
+        return self.strategy.tell(draw, np.concatenate([rank_worst(view) for view in views]), parts_of)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return self.strategy.centre(state)
@@ -123,7 +132,7 @@ class Evolution(Driver):
 
     @cached_property
     def chunk_losses(self) -> Any:
-        """The compiled unit of work: (sample, rows [chunk_rows], generation) -> losses [row, sign]."""
+        """The compiled unit of work: (sample, rows [chunk_rows], generation) -> losses [row, sign], or [row, sign, view]."""
         return jit(self._chunk_losses, self.experiment.model.precision)
 
     @property
@@ -136,8 +145,8 @@ class Evolution(Driver):
         """Rows of noise of every chunk of a generation."""
         return plan.chunks(self.strategy.rows, self.chunk_rows)
 
-    def in_id_order(self, chunks: list[Float[np.ndarray, "row sign"]]) -> Float[np.ndarray, " member"]:
-        """The losses of all members, given those of all chunks."""
+    def in_id_order(self, chunks: list[Float[np.ndarray, "row sign *view"]]) -> Float[np.ndarray, " loss"]:
+        """The losses of all members, given those of all chunks; view after view where there are several."""
         return np.concatenate(chunks)[: self.strategy.rows].T.reshape(-1)
 
     def address(self, chunk: int, generation: int) -> str:
@@ -146,7 +155,7 @@ class Evolution(Driver):
         ids = [f"{rows[0] + sign * strategy.rows}..{rows[-1] + sign * strategy.rows}" for sign in range(strategy.signs)]
         return f"members {' and '.join(ids)} of generation {generation}"
 
-    def _chunk_losses(self, sample: Any, rows: Any, generation: Any) -> Float[Array, "row sign"]:
+    def _chunk_losses(self, sample: Any, rows: Any, generation: Any) -> Float[Array, "row sign *view"]:
         strategy, unravel = self.strategy, self.fitness.unravel
         members = Members(
             lambda index: strategy.row(sample, index),

@@ -28,6 +28,8 @@ class EvolutionSettings:
             normals, which overlap.
         rank: perturb every weight matrix by a product of two thin ones of this rank, for streamed algorithms; none: every
             entry on its own.
+        past: of Past_ES, how the last gradient estimate enters the next: projection, with the weight that its slope has;
+            noise_aware, with weights learned from how far two halves of every evaluation agree, for noisy losses.
         non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
     """
 
@@ -39,6 +41,7 @@ class EvolutionSettings:
     params: dict[str, float] = Field(default_factory=dict)
     noise: Literal["normal", "signs", "table"] = "normal"
     rank: Annotated[int, Field(ge=1)] | None = None
+    past: Literal["projection", "noise_aware"] = "projection"
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
 
     distributed: ClassVar[bool] = True  # members may be evaluated anywhere
@@ -71,6 +74,8 @@ class EvolutionSettings:
         special = "noise" if self.noise != "normal" else "rank" if self.rank else None
         if special and not self.entry.streamed:
             raise ValueError(f"driver.{special} needs a streamed algorithm, which {self.kind} is not; leave it out")
+        if self.past != "projection" and not self.entry.own:
+            raise ValueError(f"driver.past is of Past_ES, and {self.kind} has no past direction; leave it out")
         if self.noise != "normal" and self.rank:
             raise ValueError(f"driver.rank draws normal factors, so driver.noise cannot be {self.noise}; leave one out")
         if isinstance(self.std, Schedule) and not self.entry.scheduled:

@@ -4,6 +4,9 @@ With P antithetic pairs, the directions are orthonormal, the first being the nor
 ĝ = Σ h_i q_i, h_i = [f(θ + s q_i) − f(θ − s q_i)] / 2s, s = std √d. ĝ is the projection of the gradient on their span, so
 what p already knew is kept and P − 1 directions look for more; there is no mixing weight to tune. It pays where the noise
 of h is small beside ‖∇f‖² / (d − 1); both members of a pair meet the same instances and seeds, as everywhere here.
+
+Where the noise is larger, `driver.past: noise_aware` weighs old and new: ĝ = Σ [e_i + k_i (h_i − e_i)] q_i, where e_i is the
+slope expected, ‖ĝ‖ of the generation before along p and 0 along the others, and the gains k_i are those of gains.py.
 """
 
 from typing import Any
@@ -19,6 +22,7 @@ from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.gains import believed, no_moments
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Strategy
 
@@ -27,7 +31,7 @@ class PastDirections(Strategy):
     """Directions as a matrix [row, param]; losses are used as they are, because ranks would bend the projection.
 
     Raises:
-        ConfigError: losses are to be shaped, or there are more pairs than parameters.
+        ConfigError: losses are to be shaped, there are more pairs than parameters, or too few to tell noise.
     """
 
     signs = 2
@@ -40,13 +44,20 @@ class PastDirections(Strategy):
                 f"driver.population: {settings.kind} has orthogonal directions, at most one pair per parameter: "
                 f"{2 * parameters} members, not {settings.population}"
             )
+        self.halves = settings.past == "noise_aware"
+        if self.halves and settings.population < 4:
+            raise ConfigError(
+                "driver.past: noise_aware needs new directions beside the past one; set driver.population: 4"
+            )
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.optimizer = settings.optimizer.build(generations)
         self.std = build(settings.std, generations)
         self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
+        self._update_halved = jit(self._update_halved_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
-        return {"mean": centre, "optimizer": self.optimizer.init(centre), "past": jnp.zeros_like(centre)}
+        state = {"mean": centre, "optimizer": self.optimizer.init(centre), "past": jnp.zeros_like(centre)}
+        return state | ({"moments": no_moments()} if self.halves else {})
 
     def draw(self, state: State, generation: int) -> Draw:
         return Draw(generation, state, self._sample(state["mean"], state["past"], np.uint32(generation)))
@@ -63,7 +74,9 @@ class PastDirections(Strategy):
     def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
         return sample["mean"] + side * row
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
+        if self.halves:
+            return self._update_halved(draw.state, draw.sample, losses, np.uint32(draw.generation))
         return self._update(draw.state, draw.sample, losses)
 
     def centre(self, state: State) -> Float[Array, " param"]:
@@ -75,7 +88,8 @@ class PastDirections(Strategy):
 
     def describe(self) -> dict[str, str]:
         numbers = self.rows * self.parameters
-        return {
+        weights = {"past direction": "weighed by its noise, from two halves of every evaluation"} if self.halves else {}
+        return weights | {
             "directions": f"{self.rows:,} orthonormal ones, {4 * numbers / 2**20:,.1f} MiB in every process",
             "update": explained(self.parts),
         }
@@ -85,13 +99,25 @@ class PastDirections(Strategy):
         noise = jax.random.normal(key, (self.rows, self.parameters))
         first = jnp.where(jnp.any(past != 0), past, noise[0])
         directions, _ = jnp.linalg.qr(noise.at[0].set(first).T)  # signs are arbitrary: pairs look both ways
-        reach = jnp.asarray(self.std(generation), jnp.float32) * np.float32(self.parameters**0.5)
+        reach = jnp.asarray(self.std(generation.astype(jnp.float32)), jnp.float32) * np.float32(self.parameters**0.5)
         return {"mean": mean, "directions": directions.T, "reach": reach}
 
     def _update_raw(self, state: State, sample: Any, losses: Float[Array, " member"]) -> State:
         plus, minus = losses[: self.rows], losses[self.rows :]
         estimate = ((plus - minus) / (2 * sample["reach"])) @ sample["directions"]
-        step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
         length = jnp.linalg.norm(estimate)
         past = jnp.where(length > 0, estimate / jnp.where(length > 0, length, 1.0), state["past"])
-        return {"mean": optax.apply_updates(state["mean"], step), "optimizer": optimizer, "past": past}
+        return self._stepped(state, estimate) | {"past": past}
+
+    def _update_halved_raw(self, state: State, sample: Any, losses: Float[Array, " loss"], generation: Any) -> State:
+        """Here `past` keeps its length: the slope that is believed along it."""
+        plus, minus = jnp.moveaxis(losses.reshape(-1, 2, self.rows), 1, 0)
+        slopes = (plus - minus) / (2 * sample["reach"])
+        expected = sample["directions"][0] @ state["past"]
+        coefficients, moments = believed(slopes, expected, state["moments"], generation)
+        estimate = coefficients @ sample["directions"]
+        return self._stepped(state, estimate) | {"past": estimate, "moments": moments}
+
+    def _stepped(self, state: State, estimate: Float[Array, " param"]) -> State:
+        step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
+        return {"mean": optax.apply_updates(state["mean"], step), "optimizer": optimizer}

@@ -90,12 +90,15 @@ class Strategy(ABC):
         signs: members made of one row of noise: 2 where they come as antithetic pairs, else 1. Row r makes the members
             r, r + rows.
         parts: the pieces of an update; None where it is made in one place.
+        halves: also wants what every member loses on the first and on the second half of its batch: `tell` gets all losses,
+            then all on the first half, then all on the second.
     """
 
     population: int
     parameters: int
     signs: int = 1
     parts: Parts | None = None
+    halves: bool = False
 
     @property
     def rows(self) -> int:
@@ -146,8 +149,8 @@ class Strategy(ABC):
         return jnp.swapaxes(members, 0, 1).reshape(self.population, self.parameters)
 
     @abstractmethod
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
-        """The state after the generation, given one finite loss per member in id order.
+    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
+        """The state after the generation, given one finite loss per member in id order; three of them with `halves`.
 
         Args:
             parts_of: where to compute the parts of the update; here by default.
