@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from es_randomized.runs.provenance import hardware, provenance
+from es_randomized.runs.storage import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -13,9 +14,8 @@ def record(script: str, results: Any) -> Path:
     """Write `results` with everything a reader needs to judge them; returns the file."""
     path = RESULTS / f"{script}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        json.dumps({"hardware": hardware(), "provenance": provenance(), "results": results}, indent=1) + "\n"
-    )
+    text = json.dumps({"hardware": hardware(), "provenance": provenance(), "results": results}, indent=1) + "\n"
+    write_atomically(path, text.encode())
     return path
 
 

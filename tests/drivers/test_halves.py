@@ -105,6 +105,6 @@ def test_instances_are_halved_where_they_are_drawn_and_seeds_where_not():
     scheduled = load(TINY, SMALL | {"driver.past": "noise_aware", "batch.instances": "all"})
     assert Evolution.of(scheduled).fitness.objective == Halved(QNorm(q=3), "seeds")
     with pytest.raises(
-        ConfigError, match="batch.seeds must be even, or batch.instances an even number of bundles of 1"
+        ConfigError, match=r"batch.seeds must be even, or batch.instances an even number of bundles of 1"
     ):
         evolution_of(driver__past="noise_aware", batch__instances=3, batch__seeds=1)
