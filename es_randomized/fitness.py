@@ -71,7 +71,8 @@ class Batch:
     def halved_by(self, task: Task) -> Literal["instances", "seeds"]:
         """Which half of a member's evaluation are two evaluations: what they disagree on is the noise of a batch.
 
-        Instances, where they are drawn anew; where they are always the same, or cannot be halved, only seeds are noise.
+        Instances, where they are drawn anew; where they are always the same, only seeds are noise. Halves of instances have
+        the seeds in common, so what a seed does to all instances alike is not seen as noise.
 
         Raises:
             ConfigError: neither can be halved.

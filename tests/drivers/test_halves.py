@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from es_randomized import Evolution, LocalEvaluator, RunFolder, dump, load
+from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.configuration import parse
-from es_randomized.distributed.worker import Worker
 from es_randomized.errors import ConfigError
 from es_randomized.objectives import Expected, Halved, QNorm, WorstCase
 from es_randomized.runs.branch import verify
@@ -73,15 +72,13 @@ def test_the_journal_leads_to_the_same_bits(halved):
     jax.tree.map(np.testing.assert_array_equal, state, folder.restore(evolution)[1])
 
 
-def test_a_worker_sends_them_in_the_same_order(halved, monkeypatch):
-    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)  # this process is set up already
+def test_bytes_from_workers_are_put_into_the_same_order(halved):
     evolution, folder = halved
-    worker = Worker(dump(evolution.experiment), None)
-    worker.ready()
-    done = worker.evaluate(0, evolution.strategy.message(evolution.strategy.draw(evolution.init(), 0)), [0, 1])
-    shape = (evolution.chunk_rows, evolution.strategy.signs, -1)
-    chunks = [np.frombuffer(data, np.float32).reshape(shape) for data in done.results]
-    np.testing.assert_array_equal(evolution.in_id_order(chunks), folder.losses()[0])
+    sample, number = evolution.strategy.draw(evolution.init(), 0).sample, np.uint32(0)
+    sent = [np.asarray(evolution.chunk_losses(sample, rows, number)).tobytes() for rows in evolution.chunks]
+    shape = (evolution.chunk_rows, evolution.strategy.signs, -1)  # as RayEvaluator reads them
+    received = [np.frombuffer(data, np.float32).reshape(shape) for data in sent]
+    np.testing.assert_array_equal(evolution.in_id_order(received), folder.losses()[0])
 
 
 def test_a_broken_member_is_ranked_worst_in_every_view(halved):
