@@ -1,6 +1,6 @@
 """Does it help to try the last gradient estimate again? Past_ES with its past, without and noise-aware, beside Open_ES.
 
-    python -m benchmarks.past_directions [--seeds 3] [--generations 200]
+    python -m benchmarks.past_directions [--seeds 3] [--generations 250]
 
 The same schedule, optimizer, population, batches and seeds of training, so equal evaluations; what is compared is the
 held-out loss at the end (failures in %, or steps), its mean over training seeds with Student's interval, and cos² of
@@ -66,7 +66,7 @@ def summary(runs: list[dict[str, float]]) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="training seeds, 2 or more for intervals")
-    parser.add_argument("--generations", type=int, default=200)
+    parser.add_argument("--generations", type=int, default=250)
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(TASKS))
     parser.add_argument("--again", action="store_true", help="forget what is written")
     arguments = parser.parse_args()

@@ -1,7 +1,8 @@
 """The journal: the losses of every generation, appended as they come. With the experiment it determines the whole run.
 
-A header and then one fixed-size record per generation: its number, its losses in id order and a checksum. A damaged tail
-is cut at the last whole record; what was cut is evaluated again.
+A header and then one fixed-size record per generation: its number, its losses in id order and a checksum. Where a strategy
+wants halves of the batch, their losses follow those on the whole of it. A damaged tail is cut at the last whole record;
+what was cut is evaluated again.
 """
 
 import contextlib

@@ -17,6 +17,7 @@ from tests.tools.command import TINY
 MEMBERS, GENERATIONS = 8, 3
 OPTIMIZER = {"kind": "sgd", "learning_rate": 0.05}  # optax's adam is not written for strict promotion
 SMALL = {
+    "model.blocks": 1,
     "driver.kind": "Past_ES",
     "driver.population": MEMBERS,
     "driver.optimizer": OPTIMIZER,
