@@ -22,6 +22,7 @@ SMALL = {
     "driver.population": MEMBERS,
     "driver.optimizer": OPTIMIZER,
     "budget.generations": GENERATIONS,
+    "plan.chunk": MEMBERS,  # one program on one device
 }
 
 
@@ -75,7 +76,8 @@ def test_the_journal_leads_to_the_same_bits(halved):
 
 def test_bytes_from_workers_are_put_into_the_same_order(halved):
     evolution, folder = halved
-    sample, number = evolution.strategy.draw(evolution.init(), 0).sample, np.uint32(0)
+    draw, number = evolution.strategy.draw(evolution.init(), 0), np.uint32(0)
+    sample = jax.device_put(draw.sample, jax.local_devices()[0])
     sent = [np.asarray(evolution.chunk_losses(sample, rows, number)).tobytes() for rows in evolution.chunks]
     shape = (evolution.chunk_rows, evolution.strategy.signs, -1)  # as RayEvaluator reads them
     received = [np.frombuffer(data, np.float32).reshape(shape) for data in sent]
