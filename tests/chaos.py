@@ -3,8 +3,8 @@
     python -m tests.chaos --schedules 200
 
 A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, the coordinator
-killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json after every schedule, so a soak that is
-stopped keeps what it found.
+killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json after every schedule. A soak that was
+stopped goes on with `--first`: it repeats what went wrong, and says which revision ran the schedules before.
 """
 
 import argparse
@@ -173,35 +173,42 @@ def same(folder: Path, other: Path) -> bool:
     return journals[0] == journals[1] and final_snapshot(folder) == final_snapshot(other)
 
 
-def soak(numbers: range) -> Iterator[dict[str, Any]]:
-    """Run the schedules; the counts after each of them."""
-    by_kind: Counter[str] = Counter()
-    diverged: list[dict[str, Any]] = []
-    failed: list[dict[str, Any]] = []
-    seconds: list[float] = []
+def soak(numbers: list[int], before: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run the schedules; what is known after each of them, with what was known `before`."""
+    wrong_before = {each["schedule"]: each for each in before.get("wrong", [])}
+    known = {"seconds": 0.0, "schedules": 0, "by kind": {}, "was wrong": [], "earlier revisions": {}} | before
+    by_kind, repeated, wrong = Counter(known["by kind"]), set(wrong_before) & set(numbers), []
     with tempfile.TemporaryDirectory() as temporary:
         expected = reference(Path(temporary) / "reference")
         with cluster() as nodes:
             for number in numbers:
                 nodes.mend()
                 folder, began = Path(temporary) / f"schedule-{number}", time.monotonic()
-                wrong = survive(schedule(number), random.Random(number + 10**6), nodes, folder)
-                seconds.append(time.monotonic() - began)
-                by_kind.update(kind for _, kind in schedule(number))
-                if wrong:
-                    failed.append({"schedule": number, "events": schedule(number), "what": wrong})
-                elif not same(folder, expected):
-                    diverged.append({"schedule": number, "events": schedule(number)})
-                ending = wrong or ("same bits" if same(folder, expected) else "OTHER BITS")
-                print(f"{number:4d}  {seconds[-1]:5.1f} s  {ending}  {schedule(number)}", flush=True)
-                yield {
-                    "schedules": len(seconds),
-                    "diverged": len(diverged),
-                    "failed": len(failed),
-                    "by kind": dict(by_kind),
-                    "details": diverged + failed,
-                    "seconds per schedule": sum(seconds) / len(seconds),
-                }
+                what = survive(schedule(number), random.Random(number + 10**6), nodes, folder)
+                what = what or ("" if same(folder, expected) else "other bits")
+                known["seconds"] += time.monotonic() - began
+                print(
+                    f"{number:4d}  {time.monotonic() - began:5.1f} s  {what or 'same bits'}  {schedule(number)}",
+                    flush=True,
+                )
+                if what:
+                    wrong.append({"schedule": number, "events": schedule(number), "what": what})
+                if number in repeated:
+                    known["was wrong"] = [*known["was wrong"], wrong_before.pop(number)]
+                else:
+                    known["schedules"] += 1
+                    by_kind.update(kind for _, kind in schedule(number))
+                yield (
+                    known
+                    | {"by kind": dict(by_kind), "wrong": [*wrong_before.values(), *wrong]}
+                    | counts([*wrong_before.values(), *wrong])
+                )
+
+
+def counts(wrong: list[dict[str, Any]]) -> dict[str, int]:
+    """How many runs ended with other bits, and how many did not end."""
+    diverged = sum(each["what"] == "other bits" for each in wrong)
+    return {"diverged": diverged, "failed": len(wrong) - diverged}
 
 
 if __name__ == "__main__":
@@ -209,9 +216,19 @@ if __name__ == "__main__":
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
-    from benchmarks.record import record
+    from benchmarks.record import RESULTS, record, recorded
 
-    for results in soak(range(arguments.first, arguments.first + arguments.schedules)):
+    numbers, before = list(range(arguments.first, arguments.first + arguments.schedules)), {}
+    if arguments.first:
+        before = recorded("chaos")
+        if before.get("schedules") != arguments.first:
+            parser.error(
+                f"--first goes on after {before.get('schedules', 0)} recorded schedules, not {arguments.first}"
+            )
+        earlier = json.loads((RESULTS / "chaos.json").read_text())["provenance"]["revision"]
+        before["earlier revisions"] = before["earlier revisions"] | {f"before {arguments.first}": earlier}
+        numbers = [each["schedule"] for each in before["wrong"]] + numbers
+    for results in soak(numbers, before):
         record("chaos", results)
     print(json.dumps(results, indent=2))
-    raise SystemExit(bool(results["diverged"] or results["failed"]))
+    raise SystemExit(bool(results["wrong"]))

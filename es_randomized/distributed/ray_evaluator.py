@@ -62,6 +62,7 @@ class RayEvaluator(Evaluator):
         self._sent: tuple[Draw, Shared] | None = None  # a generation's update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
+        self._usual: dict[str, float] = {}  # seconds from handing out to result, by method, in the last step
         self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices)
         self.pool.fill()
         while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
@@ -113,7 +114,7 @@ class RayEvaluator(Evaluator):
         """Results of all units of one step of a generation, in order."""
         self._step += 1
         generation, arguments = draw.generation, (self._message_of(draw), *shared)
-        work, heard = Work(units, self._step), time.monotonic()
+        work, heard = Work(units, self._step, self._usual.get(method, 0.0)), time.monotonic()
         while not work.complete:
             now = time.monotonic()
             self.pool.look(now)
@@ -132,6 +133,7 @@ class RayEvaluator(Evaluator):
                 heard = now
         if work.again:
             log.info("%d units of generation %d were issued twice because they were late", work.again, generation)
+        self._usual[method] = work.usual()
         return [work.results[unit] for unit in range(units)]
 
     def _message_of(self, draw: Draw) -> Shared:
@@ -187,7 +189,7 @@ class RayEvaluator(Evaluator):
 
     def _give_up_silent(self, work: Work) -> None:
         if not work.usual():
-            return  # nobody has answered yet: the work may just take long
+            return  # nobody has ever answered: the work may just take long
         limit, now = max(GIVEN_UP, 20 * work.usual()), time.monotonic()
         for remote in list(self.pool.ready):
             oldest = min((given.since for given in remote.calls.values()), default=now)

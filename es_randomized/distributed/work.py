@@ -45,6 +45,7 @@ class Work:
 
     Args:
         step: of the run, to tell its calls from those of other steps.
+        usual: median seconds of a unit in an earlier step like this one, which count until the first result comes.
 
     Attributes:
         results: float32 bytes by unit, as far as they have come.
@@ -52,8 +53,8 @@ class Work:
         deaths: workers that died while a unit was first in their hands.
     """
 
-    def __init__(self, units: int, step: int = 0) -> None:
-        self.units, self.step = units, step
+    def __init__(self, units: int, step: int = 0, usual: float = 0.0) -> None:
+        self.units, self.step, self._expected = units, step, usual
         self.results: dict[int, Result] = {}
         self.again = 0
         self.deaths: Counter[int] = Counter()
@@ -111,12 +112,12 @@ class Work:
                     self._waiting.appendleft(unit)
 
     def usual(self) -> float:
-        """Median seconds from handing a unit out to its result; 0 before the first."""
-        return self._took[len(self._took) // 2] if self._took else 0.0
+        """Median seconds from handing a unit out to its result; before the first what is expected, 0 if nothing is."""
+        return self._took[len(self._took) // 2] if self._took else self._expected
 
     def _slow(self, now: float) -> list[int]:
         """Units under way far longer than those that have come, the oldest first."""
-        if not self._took:
+        if not self.usual():
             return []
         limit = max(PATIENT, SLOW * self.usual())
         late = [unit for unit, begun in self._begun.items() if now - begun[-1] > limit and len(begun) < COPIES]

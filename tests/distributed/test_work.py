@@ -34,6 +34,15 @@ def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_twice():
     assert work.results[0] == b"first"
 
 
+def test_where_nobody_answers_the_step_before_says_what_is_usual():
+    work = Work(2, usual=1.0)
+    work.take(2, 0.0, idle=True)
+    assert work.usual() == 1.0
+    assert work.take(1, SLOW + 0.1, idle=True) == [0]
+    work.done(1, b"", 3.0)
+    assert work.usual() == 3.0
+
+
 def test_short_pauses_are_no_reason_to_issue_again():
     work = Work(2)
     work.take(2, 0.0, idle=True)
