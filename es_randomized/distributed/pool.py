@@ -1,12 +1,15 @@
 """The workers of a run: they start, join, leave and die at any time; the pool knows who is there and what each has in hand."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.work import Call
 from es_randomized.distributed.worker import Hello
@@ -135,6 +138,13 @@ class Pool:
         self.ready.append(Remote(actor, hello, number=self._joined))
         self._joined += 1
 
+    def give_up(self, remote: Remote) -> list[Call]:
+        """Bury a worker that is silent, and end its process: a frozen one does not hear `ray.kill` and keeps its cores."""
+        there = NodeAffinitySchedulingStrategy(remote.hello.node, soft=False)
+        ending: Any = ray.remote(end_worker).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        ending.remote(remote.hello.pid)
+        return self.bury(remote)
+
     def bury(self, remote: Remote) -> list[Call]:
         """Forget a worker that died or was given up, start another, and return what it had in hand."""
         calls = list(remote.calls.values())
@@ -184,6 +194,14 @@ def first_ready(references: list[Any], timeout: float | None) -> list[Any]:
     if ready and rest:
         ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
     return list(ready)
+
+
+def end_worker(pid: int) -> None:
+    """Kill a process of this machine, if it is still the worker it was."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.name().startswith("ray::"):
+            process.kill()
 
 
 def _draining_nodes() -> set[str]:

@@ -22,7 +22,7 @@ from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.messages import Shared, answer, answered, call
 from es_randomized.distributed.pool import Pool, Remote, first_ready
 from es_randomized.distributed.resolution import demands
-from es_randomized.distributed.work import TICK, Result, Work, hand_out, portion
+from es_randomized.distributed.work import TICK, Call, Result, Work, hand_out, portion
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
@@ -173,14 +173,14 @@ class RayEvaluator(Evaluator):
             for unit, result in zip(given.units, results, strict=True):
                 work.done(unit, result, now)
 
-    def _bury(self, remote: Remote, work: Work) -> list[int]:
-        """Give what a lost worker had of this step back to the others."""
-        units = [unit for given in self.pool.bury(remote) if given.step == self._step for unit in given.units]
+    def _again(self, calls: list[Call], work: Work) -> list[int]:
+        """Let others have what a lost worker had of this step."""
+        units = [unit for given in calls if given.step == self._step for unit in given.units]
         work.lost(units)
         return units
 
     def _lost(self, remote: Remote, work: Work, method: str, generation: int) -> None:
-        for unit in self._bury(remote, work)[:1]:
+        for unit in self._again(self.pool.bury(remote), work)[:1]:
             if work.deaths[unit] >= DEATHS_PER_UNIT:
                 raise WorkerError(
                     f"{self._address(method, unit, generation)} killed {work.deaths[unit]} workers in a row; "
@@ -195,7 +195,7 @@ class RayEvaluator(Evaluator):
             oldest = min((given.since for given in remote.calls.values()), default=now)
             if now - oldest > limit:
                 log.warning("a worker has been silent for %.0f s and is given up", now - oldest)
-                self._bury(remote, work)
+                self._again(self.pool.give_up(remote), work)
 
     def _address(self, method: str, unit: int, generation: int) -> str:
         if method == "evaluate":

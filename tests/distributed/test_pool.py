@@ -1,8 +1,13 @@
 """Who may work together: the pool's checks of what a worker says of itself, without a cluster."""
 
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from es_randomized.distributed.pool import Pool, Remote
+from es_randomized.distributed.pool import Pool, Remote, end_worker
 from es_randomized.distributed.worker import Hello
 from es_randomized.errors import ClusterError
 from es_randomized.runs.provenance import deciding_versions
@@ -44,3 +49,15 @@ def test_the_versions_that_decide_are_known_here():
     versions = deciding_versions()
     assert set(versions) >= {"jax", "jaxlib", "evosax", "optax", "the source of es-randomized"}
     assert all(versions.values())
+
+
+def test_only_workers_are_ended(tmp_path: Path) -> None:
+    worker = shutil.copy(shutil.which("sleep"), tmp_path / "ray::Worker")
+    with subprocess.Popen([worker, "60"]) as frozen, subprocess.Popen(["sleep", "60"]) as another:
+        frozen.send_signal(signal.SIGSTOP)
+        for process in (frozen, another):
+            end_worker(process.pid)
+        assert frozen.wait(10) == -signal.SIGKILL
+        assert another.poll() is None
+        another.kill()
+    end_worker(frozen.pid)  # nobody is there any more
