@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import psutil
 
 from benchmarks.record import record
@@ -40,7 +39,7 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
 
     made = Evolution.of(load(config, overrides))
     state = made.init()
-    draw, rows, number = made.strategy.draw(state, 0), made.chunks[0], np.uint32(0)
+    draw, rows, number = made.strategy.draw(state, 0), made.chunks[0], made.moment(0)
     repeats = getattr(made.experiment.task, "steps", 1)
     found = products(made.chunk_losses.__wrapped__, draw.sample, rows, number, repeats=repeats)
     function, operands = alone(found)
@@ -75,7 +74,7 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
         "parameters": made.parameters,
         "members": members,
         "devices": len(devices),
-        "kernel MiB": plan.program_bytes(made.chunk_losses, made.strategy.sample_shape(), made.chunk_rows) / plan.MIB,
+        "kernel MiB": made._program_bytes(made.chunk_rows) / plan.MIB,
         "resident MiB": psutil.Process().memory_info().rss / plan.MIB,
         "compile or load seconds": compiling,
         "tile": made.experiment.plan.tile,

@@ -40,7 +40,7 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
 
     def members_of(made: Evolution) -> Callable[[], Any]:
         sample = made.strategy.draw(made.init(), 0).sample
-        rows, number = np.arange(made.strategy.rows, dtype=np.int32), np.uint32(0)
+        rows, number = np.arange(made.strategy.rows, dtype=np.int32), made.moment(0)
         return lambda: jax.block_until_ready(made.chunk_losses(sample, rows, number))
 
     def plain() -> Callable[[], Any]:

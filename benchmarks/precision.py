@@ -85,7 +85,7 @@ def kernel(config: str, overrides: dict[str, Any], rounds: int) -> dict[str, Any
 
     def chunk(precision: str) -> Callable[[], Any]:
         made = Evolution.of(load(CONFIGS / config, overrides | {"model.precision": precision, "plan.chunk": 8}))
-        sample, rows, number = made.strategy.draw(made.init(), 0).sample, made.chunks[0], np.uint32(0)
+        sample, rows, number = made.strategy.draw(made.init(), 0).sample, made.chunks[0], made.moment(0)
         return lambda: made.chunk_losses(sample, rows, number)
 
     seconds = in_turn({precision: chunk(precision) for precision in PRECISIONS}, rounds)

@@ -21,9 +21,9 @@ class LocalEvaluator(Evaluator):
         self._placed: tuple[Draw, list[Any]] | None = None  # the update of a generation reads what its evaluation read
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
-        samples, generation = self._samples(draw), np.uint32(draw.generation)
+        samples, moment = self._samples(draw), self.evolution.moment(draw.generation)
         results = [
-            self.evolution.chunk_losses(samples[index % len(samples)], rows, generation)
+            self.evolution.chunk_losses(samples[index % len(samples)], rows, moment)
             for index, rows in enumerate(self.evolution.chunks)
         ]
         return self.evolution.in_id_order([np.asarray(result) for result in results])

@@ -7,8 +7,8 @@ enough to stay in a core's cache; memory is bounded by one tile whatever the pop
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
@@ -23,6 +23,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives import Halved, Objective
 from es_randomized.policy import Weights
+from es_randomized.schedules import Values
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Observations, Task
 
@@ -101,6 +102,19 @@ class Members(NamedTuple):
     sides: Float[np.ndarray, " sign"]
 
 
+class Moment(NamedTuple):
+    """A generation of a run as its programs are told of it: arguments, so that runs of one shape share programs.
+
+    Attributes:
+        generation, seed: uint32.
+        number: float32, of the objective, where it takes one.
+    """
+
+    generation: Any
+    seed: Any
+    number: Any
+
+
 @dataclass(frozen=True)
 class Fitness:
     """The losses of members, as a function of their weights and the generation.
@@ -115,7 +129,7 @@ class Fitness:
     model: Transformer
     objective: Objective | Halved
     batch: Batch
-    seed: int
+    seed: rng.Place
     generations: int
     tile: int
     block: int
@@ -140,6 +154,15 @@ class Fitness:
             return side_by_side(jnp.asarray(members.sides))
 
         return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
+
+    def moment(self, generation: int) -> Moment:
+        """What programs are told of a generation of this run."""
+        number = self._values[generation] if self._values else np.float32(0)
+        return Moment(np.uint32(generation), np.uint32(self.seed), number)
+
+    def at(self, moment: Moment) -> "Fitness":
+        """The same with the seed and the objective's number of a moment, as they are known inside a program."""
+        return replace(self, seed=moment.seed, objective=self.objective.given(moment.number))
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
@@ -178,6 +201,10 @@ class Fitness:
         if isinstance(flat, list):
             return jax.tree.unflatten(jax.tree.structure(_shapes(self.model, self.task)), flat)
         return unraveller(self.model, self.task)(flat)
+
+    @cached_property
+    def _values(self) -> Values | None:
+        return self.objective.values(self.generations)
 
     def _bundles(self, generation: UInt32[Array, ""]) -> Any:
         if self.batch.instances == "all":

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt32
 from pydantic import Field
 
-from es_randomized.schedules import Rate, Schedule, build
+from es_randomized.schedules import Rate, Schedule, Values, build
 from es_randomized.settings import settings
 
 SMALLEST = 1e-37  # float32: keeps log(0) finite, and its derivative too
@@ -28,6 +28,14 @@ class Objective(ABC):
 
     def at(self, generation: UInt32[Array, ""], generations: int) -> "Objective":
         """The objective of one generation of a run of `generations`; the same throughout unless it has a schedule."""
+        return self
+
+    def values(self, generations: int) -> Values | None:
+        """The number of an objective that programs take as an argument, over a run; None where there is none."""
+        return None
+
+    def given(self, value: Float[Array, ""]) -> "Objective":
+        """The objective of one generation for its number of `values`, known only inside a compiled program."""
         return self
 
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
@@ -65,6 +73,13 @@ class QNorm(Objective):
         q = build(self.q, generations)(generation.astype(jnp.float32))
         return _QNormAt(q)
 
+    def values(self, generations: int) -> Values | None:
+        return Values(self.q, generations)
+
+    def given(self, value: Float[Array, ""]) -> "Objective":
+        # Of a constant q a compiler takes the reciprocal and multiplies; said here, an argument in its place has its bits.
+        return _QNormAt(value, None if isinstance(self.q, Schedule) else 1 / value)
+
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         if isinstance(self.q, Schedule):
             raise ValueError("a scheduled q has no value of its own; take the objective of one generation with `at`")
@@ -73,17 +88,21 @@ class QNorm(Objective):
 
 @dataclass(frozen=True)
 class _QNormAt(Objective):
-    """The q-norm of one generation, q known only inside a compiled program."""
+    """The q-norm of one generation, q known only inside a compiled program, and its reciprocal where that is used."""
 
     q: Float[Array, ""] | float
+    reciprocal: Float[Array, ""] | None = None
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
-        return _q_norm(expected, self.q)
+        return _q_norm(expected, self.q, self.reciprocal)
 
 
-def _q_norm(expected: Float[Array, " instance"], q: Float[Array, ""] | float) -> Float[Array, ""]:
+def _q_norm(
+    expected: Float[Array, " instance"], q: Float[Array, ""] | float, reciprocal: Float[Array, ""] | None = None
+) -> Float[Array, ""]:
     logs = q * jnp.log(jnp.maximum(expected, SMALLEST))
-    return jnp.exp((jax.nn.logsumexp(logs) - jnp.log(float(expected.size))) / q)
+    power = jax.nn.logsumexp(logs) - jnp.log(float(expected.size))
+    return jnp.exp(power / q if reciprocal is None else power * reciprocal)
 
 
 @settings
@@ -147,6 +166,14 @@ class Halved:
     def at(self, generation: UInt32[Array, ""], generations: int) -> "Halved":
         """The objectives of one generation; see `Objective.at`."""
         return Halved(self.objective.at(generation, generations), self.by)
+
+    def values(self, generations: int) -> Values | None:
+        """See `Objective.values`."""
+        return self.objective.values(generations)
+
+    def given(self, value: Float[Array, ""]) -> "Halved":
+        """See `Objective.given`."""
+        return Halved(self.objective.given(value), self.by)
 
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, " view"]:
         """The objectives of one member's losses >= 0."""

@@ -22,7 +22,6 @@ CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a cor
 ACCELERATOR_BLOCK = 64
 
 MIB = 2**20
-GENERATION = jax.ShapeDtypeStruct((), np.uint32)
 
 
 @settings
@@ -91,9 +90,9 @@ def rows_that_fit(bytes_of: Callable[[int], int], start: int, memory_mib: int) -
         size = -(-size // 2)
 
 
-def program_bytes(program: Any, sample: Any, rows: int) -> int:
+def program_bytes(program: Any, sample: Any, rows: int, moment: Any) -> int:
     """Bytes of arguments, temporaries and results of the chunk program for so many rows."""
-    return memory_bytes(program, sample, jax.ShapeDtypeStruct((rows,), np.int32), GENERATION)
+    return memory_bytes(program, sample, jax.ShapeDtypeStruct((rows,), np.int32), moment)
 
 
 def memory_bytes(program: Any, *shapes: Any) -> int:

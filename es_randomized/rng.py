@@ -30,11 +30,11 @@ class Purpose(IntEnum):
     NOISE_TABLE = 11
 
 
-def address(seed: int, purpose: Purpose, generation: Place = 0, index: Place = 0) -> Key[Array, ""]:
+def address(seed: Place, purpose: Purpose, generation: Place = 0, index: Place = 0) -> Key[Array, ""]:
     """The key of one place in a run.
 
     Args:
-        seed: the experiment's seed, 0 <= seed < 2**32.
+        seed: the experiment's seed, 0 <= seed < 2**32; may be traced as uint32, so that one program serves every seed.
         purpose: what is drawn there; training and evaluation never share one.
         generation: 0, 1, ...; may be traced, so that one compiled program serves every generation.
         index: which of several draws of the same purpose in that generation.

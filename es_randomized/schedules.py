@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Float
 from pydantic import Field
 
+from es_randomized.compilation import jit
 from es_randomized.settings import settings
 
 
@@ -31,3 +36,21 @@ def build(rate: float | Schedule, generations: int) -> Callable[[Any], Any]:
     if rate.shape == "cosine":
         return optax.cosine_decay_schedule(rate.start, steps, alpha=rate.end / rate.start)
     return optax.exponential_decay(rate.start, steps, rate.end / rate.start)
+
+
+class Values:
+    """The values of a rate over a run, which programs take as an argument: runs that differ in them share programs.
+
+    Past the run's end the last value holds. A program computes them, so that they have the bits of a schedule inside one.
+    """
+
+    def __init__(self, rate: float | Schedule, generations: int) -> None:
+        self._values = np.full(1, rate, np.float32) if not isinstance(rate, Schedule) else _computed(rate, generations)
+
+    def __getitem__(self, generation: int) -> np.float32:
+        return np.float32(self._values[min(generation, len(self._values) - 1)])
+
+
+def _computed(rate: Schedule, generations: int) -> Float[np.ndarray, " generation"]:
+    schedule, numbers = build(rate, generations), np.arange(generations, dtype=np.float32)
+    return np.asarray(jit(lambda each: jax.lax.map(lambda number: jnp.asarray(schedule(number)), each))(numbers))

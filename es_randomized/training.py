@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.held_out import HeldOut
+from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics
 from es_randomized.runs.timeline import Timeline
@@ -39,13 +40,16 @@ class Training:
     A block that ends without an exception, or with the generator it is in, saves the state; after any other end the journal
     still has everything.
 
+    Args:
+        looks: what runs policies on held-out draws; made here by default.
+
     Attributes:
         generation: the next one.
         state: before it.
     """
 
-    def __init__(self, folder: RunFolder, driver: Driver, evaluator: Evaluator) -> None:
-        self._folder, self._driver, self._evaluator = folder, driver, evaluator
+    def __init__(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, looks: Outcomes | None = None) -> None:
+        self._folder, self._driver, self._evaluator, self._looks = folder, driver, evaluator, looks
 
     def __enter__(self) -> "Training":
         with ExitStack() as held:
@@ -63,15 +67,19 @@ class Training:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Train: the metrics row of every generation that is left, once the journal has it."""
-        check = HeldOut(self._driver.experiment)
+        check = HeldOut(self._driver.experiment, self._looks)
         began = saved = time.monotonic()
         for step in train(self._driver, self._evaluator, self.state, self.generation):
             self._journal.append(step.generation, step.losses)
             self.generation, self.state = step.generation + 1, step.state
             found = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
             self._timeline.add(step.generation)
-            losses = self._driver.of_members(step.losses)
-            yield self._metrics.add(step.generation, losses, time.monotonic() - began, found)
+            row = self._metrics.add(
+                step.generation, self._driver.of_members(step.losses), time.monotonic() - began, found
+            )
+            paused = time.monotonic()
+            yield row
+            began += time.monotonic() - paused  # whoever asked for the row may train other runs meanwhile
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
                 saved = time.monotonic()

@@ -4,7 +4,6 @@ from functools import cache
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 
 from es_randomized import Evolution, LocalEvaluator, load, train
@@ -36,18 +35,21 @@ def test_a_run_compiles_every_program_once(config: str) -> None:
 def test_a_chunk_is_computed_without_the_host(config: str) -> None:
     evolution = made(config)
     sample = evolution.strategy.draw(evolution.init(), 1).sample
-    arguments = jax.device_put((sample, evolution.chunks[0], np.uint32(1)), jax.local_devices()[0])
+    arguments = jax.device_put((sample, evolution.chunks[0], evolution.moment(1)), jax.local_devices()[0])
     evolution.chunk_losses(*arguments)
     with jax.transfer_guard("disallow"):
         jax.block_until_ready(evolution.chunk_losses(*arguments))
         with pytest.raises(Exception, match="Disallowed host-to-device transfer"):  # the guard does guard
-            evolution.chunk_losses(arguments[0], evolution.chunks[0], np.uint32(0))
+            evolution.chunk_losses(arguments[0], evolution.chunks[0], evolution.moment(0))
     assert "callback" not in str(jax.make_jaxpr(evolution.chunk_losses.__wrapped__)(*arguments))
 
 
 def test_memory_of_a_chunk_does_not_grow_with_the_population() -> None:
     few, many = made("demo.yaml"), made("demo.yaml", **{"driver.population": 4096})
-    needed = [program_bytes(each.chunk_losses, each.strategy.sample_shape(), each.chunk_rows) for each in (few, many)]
+    needed = [
+        program_bytes(each.chunk_losses, each.strategy.sample_shape(), each.chunk_rows, each.moment(0))
+        for each in (few, many)
+    ]
     assert needed[0] == needed[1] < few.experiment.plan.memory_mib * MIB
 
 
@@ -55,7 +57,7 @@ def test_memory_of_a_chunk_does_not_grow_with_the_population() -> None:
 def test_products_have_many_columns(config: str) -> None:
     """Vectors lie along the last axis: there must be cases, or nodes and cases, or a whole weight matrix."""
     evolution = Evolution.of(load(CONFIGS / config))
-    sample, rows, number = evolution.strategy.sample_shape(), evolution.chunks[0], np.uint32(0)
+    sample, rows, number = evolution.strategy.sample_shape(), evolution.chunks[0], evolution.moment(0)
     columns = _columns_of_products(jax.make_jaxpr(evolution.chunk_losses.__wrapped__)(sample, rows, number).jaxpr)
     assert max(columns) >= 128
     assert min(columns) >= 16

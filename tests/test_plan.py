@@ -23,7 +23,7 @@ def program(sample, ids, generation):
 
 
 def bytes_of(rows):
-    return plan.program_bytes(program, SAMPLE, rows)
+    return plan.program_bytes(program, SAMPLE, rows, np.uint32(0))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def measured():
 
 
 def test_program_bytes_are_what_the_compiler_says(measured):
-    assert plan.program_bytes(program, SAMPLE, 3) == measured[3]
+    assert plan.program_bytes(program, SAMPLE, 3, np.uint32(0)) == measured[3]
     assert measured[12] > 4 * WIDTH * (4 + 12)  # at least the sample and one row per member
 
 

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep on the current Ray session by Ray Tune: it places them, and gives up the bad ones.
+"""Run the trials of a sweep on the current Ray session by Ray Tune, which places processes and gives up bad trials.
 
 What Tune knows is thrown away at the end. The run folders are the state: a sweep that was interrupted in any way begins anew
 with the trials that are left, and the scheduler is told what the others reported.
@@ -8,22 +8,25 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import ray
 
 from es_randomized import compilation
-from es_randomized.configuration import dump, parse, write_yaml
+from es_randomized.configuration import dump, write_yaml
 from es_randomized.distributed.cores import claim_cores, claims_folder
-from es_randomized.errors import ClusterError, ConfigError
-from es_randomized.sweeps.attempt import Report, at, attempt, scores_over_time
+from es_randomized.errors import ClusterError
+from es_randomized.sweeps.attempt import scores_over_time
 from es_randomized.sweeps.choice import Choice, choice_of
+from es_randomized.sweeps.groups import Groups, Planned
 from es_randomized.sweeps.progress import Progress
 from es_randomized.sweeps.sweep import Room, Sweep
+from es_randomized.sweeps.together import Place, take_turns
 from es_randomized.sweeps.trials import Record, SweepFolder, Trial, known
 
 try:
@@ -33,8 +36,9 @@ try:
 except ImportError:
     raise ClusterError("a sweep needs Ray Tune and its packages; install es-randomized[sweep]") from None
 
-LOST_PROCESSES = 2  # of one trial: it begins again where its journal ends
+LOST_PROCESSES = 2  # of the same trials: they begin again where their journals end
 SHARED_GPU_MEMORY = 0.9  # of a GPU, for all trials on it together
+NOBODY: Any = None  # in Tune's place; schedulers never ask it
 LONGEST = 10**9  # generations: no trial is stopped for having come so far
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a trial is a run folder, which logs for itself
@@ -53,13 +57,15 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
     refuse_without_room(sweep.room, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     records = known(sweep, folder)
     choice = choice_of(sweep, records)
-    queue = Queue(sweep, folder, choice, Progress(choice.total(), records), show)
+    scheduler = scheduler_of(sweep, folder, records)
+    context = ray.get_runtime_context()
+    claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}")
+    queue = Queue(sweep, folder, choice, Progress(choice.total(), records), scheduler, claims, show)
     with tempfile.TemporaryDirectory(prefix="es_randomized-") as scratch, _environment():
         tuner = tune.Tuner(
             tune.with_resources(TrialProcess, tune.PlacementGroupFactory([_bundle(sweep.room)])),
             tune_config=tune.TuneConfig(
                 search_alg=queue,
-                scheduler=scheduler_of(sweep, folder, records),
                 num_samples=-1,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
@@ -77,44 +83,48 @@ def run_sweep(sweep: Sweep, folder: SweepFolder, show: Callable[[Progress], None
     return queue.progress
 
 
+def named(name: str) -> Any:
+    """A trial as far as a scheduler looks at it. Tune itself knows processes, each with some trials, and stops none of them."""
+    return SimpleNamespace(trial_id=name)
+
+
 class TrialProcess(tune.Trainable):
-    """The process of one trial: Tune asks it for reports."""
+    """The process of some trials: Tune asks it for reports, and gets those of the trials in turn."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._claim = claim_cores(Path(config["claims"]), config["cores"])  # before JAX looks
         if 0 < config["gpus"] < 1:
             os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{SHARED_GPU_MEMORY * config['gpus']:.3f}"
         compilation.configure(devices=config["cores"], platform=None if config["gpus"] else "cpu")
-        self._reports = _reports(config)
+        places = [Place(**place) for place in config["places"]]
+        self._turns = take_turns(places, config["metric"], config["evaluate"])
 
     def step(self) -> dict[str, Any]:
-        report = next(self._reports)
-        found = {name: value for name, value in report._asdict().items() if value is not None}
-        return found | {"finished": report.done}  # Tune says done of what it stops, too
+        turn = next(self._turns, None)
+        if turn is None:  # the process was lost before, when everything had ended
+            return {"done": True}
+        report = {name: value for name, value in turn.report._asdict().items() if value is not None}
+        return report | {"trial": turn.name, "ended": turn.report.done, "done": turn.last}
 
     def cleanup(self) -> None:
-        """Save the trial, if it is not at its end."""
-        self._reports.close()
-
-
-def _reports(config: dict[str, Any]) -> Generator[Report, None, None]:
-    try:
-        folder = at(config["folder"])
-    except Exception as error:
-        yield Report(0, math.inf, True, str(error))
-        return
-    yield from attempt(folder, parse(config["experiment"]), config["metric"], config["evaluate"])
+        """Save the trials that are not at their end."""
+        self._turns.close()
 
 
 class Queue(Searcher):
-    """Hands Tune the trials of a choice, one by one, and writes down what becomes of them."""
+    """Hands Tune the trials of a choice, some for every process, and writes down what becomes of them."""
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, choice: Choice, progress: Progress, show: Callable[[Progress], None]
+        self,
+        sweep: Sweep,
+        folder: SweepFolder,
+        choice: Choice,
+        progress: Progress,
+        scheduler: TrialScheduler,
+        claims: Path,
+        show: Callable[[Progress], None],
     ) -> None:
         super().__init__(metric="score", mode="min")
-        context = ray.get_runtime_context()
-        claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}")
         self._constant = {
             "metric": sweep.metric,
             "evaluate": sweep.evaluate,
@@ -122,37 +132,58 @@ class Queue(Searcher):
             "gpus": sweep.room.gpus,
             "claims": str(claims),
         }
-        self._sweep, self._folder, self._choice, self._show = sweep, folder, choice, show
-        self._trials: dict[str, Trial] = {}
+        self._folder, self._choice, self._scheduler, self._show = folder, choice, scheduler, show
+        self._groups = Groups(sweep, choice, self._end)
+        self._given: dict[str, list[Trial]] = {}
         self.progress, self.exhausted = progress, False
 
     def suggest(self, trial_id: str) -> Any:
-        while trial := self._choice.next():
-            try:
-                experiment = self._sweep.experiment(trial.parameters, trial.seed)
-            except ConfigError as error:  # of a point that nobody knew beforehand
-                self._end(trial, Record(trial.parameters, trial.seed, "failed", message=str(error)))
-                continue
-            self._trials[trial_id] = self.progress.running[trial.name] = trial
-            self._write(trial, Record(trial.parameters, trial.seed))
-            place = str(self._folder.run(trial.name).path.resolve())
-            return {**self._constant, "folder": place, "experiment": write_yaml(dump(experiment))}
-        self.exhausted = True
-        return Searcher.FINISHED
+        group = self._groups.next()
+        if not group:
+            self.exhausted = True
+            return Searcher.FINISHED
+        self._given[trial_id] = [each.trial for each in group]
+        return {**self._constant, "places": [self._begin(each)._asdict() for each in group]}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        trial = self._trials[trial_id]
-        record = self.progress.records[trial.name]
-        score = result.get("score", record.score)
-        self.progress.records[trial.name] = replace(record, score=score, generation=result["generation"])
-        self._show(self.progress)
+        self._take(result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self._trials[trial_id]
-        del self.progress.running[trial.name]
-        self._end(trial, _ended(Record(trial.parameters, trial.seed), None if error else result))
+        if result and not error:
+            self._take(result)
+
+    def _begin(self, planned: Planned) -> Place:
+        trial = planned.trial
+        self.progress.running[trial.name] = trial
+        self._scheduler.on_trial_add(NOBODY, named(trial.name))
+        self._write(trial, Record(trial.parameters, trial.seed))
+        folder = str(self._folder.run(trial.name).path.resolve())
+        return Place(trial.name, folder, write_yaml(dump(planned.experiment)))
+
+    def _take(self, result: dict[str, Any]) -> None:
+        """A report of one of the trials; those that are not worth going on with are ended in their folders."""
+        trial = self.progress.running.get(result.get("trial", ""))
+        if trial is None:  # nobody was left, or it is said again after a process was lost
+            return
+        record = self.progress.records[trial.name]
+        score = result.get("score", record.score)
+        record = replace(record, score=score, generation=result["generation"])
+        if result["message"]:
+            self._end(trial, replace(record, status="failed", score=None, message=result["message"]))
+        elif result["ended"]:
+            self._scheduler.on_trial_complete(NOBODY, named(trial.name), result)
+            self._end(trial, replace(record, status="finished"))
+        elif "score" in result and self._gives_up(trial, result):
+            self._end(trial, replace(record, status="stopped"))
+        else:
+            self.progress.records[trial.name] = record
+            self._show(self.progress)
+
+    def _gives_up(self, trial: Trial, result: dict[str, Any]) -> bool:
+        return self._scheduler.on_trial_result(NOBODY, named(trial.name), result) == TrialScheduler.STOP
 
     def _end(self, trial: Trial, record: Record) -> None:
+        self.progress.running.pop(trial.name, None)
         self._choice.tell(trial, math.inf if record.score is None else record.score)
         self._write(trial, record)
 
@@ -162,10 +193,11 @@ class Queue(Searcher):
         self._show(self.progress)
 
     def lost(self, trial_id: str, reason: str) -> None:
-        """Why a trial ended without a result of its own."""
-        trial = self._trials[trial_id]
+        """Why a process ended without the results of its trials."""
         message = f"its process was lost {LOST_PROCESSES + 1} times; the last time: {reason}"
-        self._write(trial, replace(self.progress.records[trial.name], message=message))
+        for trial in self._given[trial_id]:
+            if trial.name in self.progress.running:
+                self._end(trial, Record(trial.parameters, trial.seed, "failed", message=message))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the run folders are the state."""
@@ -189,38 +221,20 @@ class Reasons(tune.Callback):
         self._queue.lost(trial.trial_id, lines[-1])
 
 
-def _ended(record: Record, result: dict[str, Any] | None) -> Record:
-    """The record of a trial that ended with Tune's last result, None if its process was lost."""
-    if result is None:
-        return replace(record, status="failed")
-    record = replace(record, generation=result["generation"])
-    if result["message"]:
-        return replace(record, status="failed", message=result["message"])
-    return replace(record, status="finished" if result["finished"] else "stopped", score=result["score"])
-
-
 def scheduler_of(sweep: Sweep, folder: SweepFolder, records: dict[str, Record]) -> TrialScheduler:
-    """Tune's scheduler, told what the trials of earlier sessions reported."""
+    """The scheduler that gives trials up, told what those of earlier sessions reported."""
     if sweep.stop is None:
         return FIFOScheduler()
     stop = sweep.stop
     scheduler = ASHAScheduler("generation", "score", "min", LONGEST, stop.first, stop.factor, stop_last_trials=False)
-    nobody: Any = None  # in Tune's place; the scheduler never asks it
     for name, record in records.items():
         if record.status not in ("finished", "stopped"):
             continue  # it will run again and report for itself
         run = folder.run(name)
-        past: Any = Past(name)
-        scheduler.on_trial_add(nobody, past)
+        scheduler.on_trial_add(NOBODY, named(name))
         for generation, score in scores_over_time(run, run.experiment().task.headline, sweep.metric):
-            scheduler.on_trial_result(nobody, past, {"generation": generation, "score": score})
+            scheduler.on_trial_result(NOBODY, named(name), {"generation": generation, "score": score})
     return scheduler
-
-
-class Past(NamedTuple):
-    """A trial of an earlier session, as far as a scheduler looks at it."""
-
-    trial_id: str
 
 
 def _bundle(room: Room) -> dict[str, float]:

@@ -84,8 +84,8 @@ class Worker:
         began = time.perf_counter()
         self._receive(generation, message)
         run, rows = self.evolution.chunk_losses, self.evolution.chunks
-        number = np.uint32(generation)
-        return _done(began, [run(self._sample(place), rows[chunk], number) for place, chunk in enumerate(chunks)])
+        moment = self.evolution.moment(generation)
+        return _done(began, [run(self._sample(place), rows[chunk], moment) for place, chunk in enumerate(chunks)])
 
     def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
         """Some parts of the update for shaped losses: [sum, column] each."""

@@ -15,7 +15,7 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, Members, parameters, weight_shapes
+from es_randomized.fitness import Fitness, Members, Moment, parameters, weight_shapes
 from es_randomized.ledger import Cost, batch_cost
 from es_randomized.objectives import Halved
 from es_randomized.strategies.catalogue import CATALOGUE, own_strategy
@@ -34,23 +34,31 @@ class Evolution(Driver):
     experiment: Experiment
     strategy: Strategy
     fitness: Fitness
+    like: "Evolution | None" = None
 
     @staticmethod
-    def of(experiment: Experiment) -> "Evolution":
+    def of(experiment: Experiment, like: "Evolution | None" = None) -> "Evolution":
         """Bind an experiment; `auto` entries of its plan are resolved, the others are kept and checked.
+
+        Args:
+            like: whose plan and compiled programs it shares; see alike.py.
 
         Raises:
             ConfigError: its driver is no evolution strategy.
             MemoryBudgetError: nothing fits the memory its plan allows.
         """
+        if like:
+            experiment = replace(experiment, plan=like.experiment.plan)
         settings, tiled = experiment.driver, _with_block(with_tile(experiment))
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
         strategy = _strategy(settings, tiled)
+        if like and isinstance(strategy, Streamed) and isinstance(like.strategy, Streamed):
+            strategy = strategy.sharing(like.strategy)
         fitness = fitness_of(tiled, block=int(tiled.plan.block))
         if strategy.halves:
             fitness = replace(fitness, objective=Halved(tiled.objective, tiled.batch.halved_by(tiled.task)))
-        unsized = Evolution(tiled, strategy, fitness)
+        unsized = Evolution(tiled, strategy, fitness, like)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
         if tiled.plan.chunk % strategy.signs:
@@ -132,8 +140,12 @@ class Evolution(Driver):
 
     @cached_property
     def chunk_losses(self) -> Any:
-        """The compiled unit of work: (sample, rows [chunk_rows], generation) -> losses [row, sign], or [row, sign, view]."""
-        return jit(self._chunk_losses, self.experiment.model.precision)
+        """The compiled unit of work: (sample, rows [chunk_rows], moment) -> losses [row, sign], or [row, sign, view]."""
+        return self.like.chunk_losses if self.like else jit(self._chunk_losses, self.experiment.model.precision)
+
+    def moment(self, generation: int) -> Moment:
+        """What that program is told of a generation."""
+        return self.fitness.moment(generation)
 
     @property
     def chunk_rows(self) -> int:
@@ -155,17 +167,17 @@ class Evolution(Driver):
         ids = [f"{rows[0] + sign * strategy.rows}..{rows[-1] + sign * strategy.rows}" for sign in range(strategy.signs)]
         return f"members {' and '.join(ids)} of generation {generation}"
 
-    def _chunk_losses(self, sample: Any, rows: Any, generation: Any) -> Float[Array, "row sign *view"]:
+    def _chunk_losses(self, sample: Any, rows: Any, moment: Moment) -> Float[Array, "row sign *view"]:
         strategy, unravel = self.strategy, self.fitness.unravel
         members = Members(
             lambda index: strategy.row(sample, index),
             lambda row, side: unravel(strategy.member(sample, row, side)),
             strategy.sides,
         )
-        return self.fitness(rows, members, generation)
+        return self.fitness.at(moment)(rows, members, moment.generation)
 
     def _program_bytes(self, rows: int) -> int:
-        return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows)
+        return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows, self.moment(0))
 
     def _with_chunk(self) -> "Evolution":
         memory, strategy = self.experiment.plan.memory_mib, self.strategy

@@ -6,8 +6,8 @@ the objective is made linear around the sampled losses, and every case's own los
 its instance, weighs the log-probability of its actions.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +22,9 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, parameters
+from es_randomized.fitness import Fitness, Moment, parameters
 from es_randomized.ledger import GRADIENT_PASSES, Cost, batch_cost
+from es_randomized.schedules import Values
 from es_randomized.strategies.strategy import PartsOf, State
 from es_randomized.tasks.task import Task
 
@@ -42,19 +43,25 @@ class Gradient(Driver):
     experiment: Experiment
     fitness: Fitness
     optimizer: optax.GradientTransformation
+    like: "Gradient | None" = None
 
     @staticmethod
-    def of(experiment: Experiment) -> "Gradient":
+    def of(experiment: Experiment, like: "Gradient | None" = None) -> "Gradient":
         """Bind an experiment; an `auto` tile is made as small as memory asks for.
+
+        Args:
+            like: whose plan and compiled program it shares; see alike.py.
 
         Raises:
             ConfigError: its task has neither a gradient nor sampled rollouts.
             MemoryBudgetError: not even a tile of one case fits the memory its plan allows.
         """
         _refuse_without_gradient(experiment.task)
+        if like:
+            experiment = replace(experiment, plan=like.experiment.plan)
         optimizer = experiment.driver.optimizer.build(experiment.budget.generations)
         tiled = with_tile(experiment)
-        made = Gradient(tiled, fitness_of(tiled, block=1), optimizer)
+        made = Gradient(tiled, fitness_of(tiled, block=1), optimizer, like)
         return made if experiment.plan.tile != "auto" else made._with_tile_that_fits()
 
     @property
@@ -90,7 +97,7 @@ class Gradient(Driver):
         return self._advance(state, generation)[1]
 
     def _advance(self, state: State, generation: int) -> tuple[Float[np.ndarray, " 1"], State]:
-        loss, slope, after = self.program(state, np.uint32(generation))
+        loss, slope, after = self.program(state, *self._told(generation))
         if not np.isfinite(loss) or not np.isfinite(slope):
             raise NonFiniteLossError(
                 f"the loss of generation {generation} is {loss:g} and the norm of its gradient {slope:g} "
@@ -112,41 +119,39 @@ class Gradient(Driver):
         }
 
     def gradient(
-        self, weights: Float[Array, " param"], generation: UInt32[Array, ""]
+        self, weights: Float[Array, " param"], moment: Moment
     ) -> tuple[Float[Array, ""], Float[Array, " param"]]:
         """The objective of a generation's batch and its derivative, or an estimate of both; traceable."""
-        of_weights = self._loss if self.experiment.task.differentiable else self._surrogate
-        (_, loss), slope = jax.value_and_grad(of_weights, has_aux=True)(weights, generation)
+        of_weights = _loss if self.experiment.task.differentiable else _surrogate
+        differentiated = jax.value_and_grad(partial(of_weights, self.fitness.at(moment)), has_aux=True)
+        (_, loss), slope = differentiated(weights, moment.generation)
         return loss, slope
 
     @cached_property
     def program(self) -> Any:
-        """The compiled step: (state, generation) -> (loss, norm of the gradient, state after it)."""
-        return jit(self._step, self.experiment.model.precision)
+        """The compiled step: (state, moment, learning rate) -> (loss, norm of the gradient, state after it)."""
+        return self.like.program if self.like else jit(self._step, self.experiment.model.precision)
 
-    def _step(self, state: GradientState, generation: UInt32[Array, ""]) -> tuple[Array, Array, GradientState]:
-        loss, slope = self.gradient(state.weights, generation)
+    def _step(
+        self, state: GradientState, moment: Moment, learning_rate: Float[Array, ""]
+    ) -> tuple[Array, Array, GradientState]:
+        loss, slope = self.gradient(state.weights, moment)
+        settings = self.experiment.driver.optimizer
+        optimizer = settings.build(self.experiment.budget.generations, lambda _count: learning_rate)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
-            updates, memory = self.optimizer.update(slope, state.optimizer, state.weights)
+            updates, memory = optimizer.update(slope, state.optimizer, state.weights)
         return loss, jnp.linalg.norm(slope), GradientState(state.weights + updates, memory)
 
-    def _loss(self, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
-        """What is differentiated, and the objective: one and the same."""
-        loss = self._objective(generation)(self.fitness.losses(weights, generation))
-        return loss, loss
+    @cached_property
+    def _learning_rate(self) -> Values:
+        return Values(self.experiment.driver.optimizer.learning_rate, self.experiment.budget.generations)
 
-    def _surrogate(self, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
-        """A number whose derivative is the score-function gradient, and the objective at the sampled losses."""
-        losses, log_probabilities = self.fitness.sampled_losses(weights, generation)
-        loss, slope = jax.value_and_grad(self._objective(generation))(jax.lax.stop_gradient(losses))
-        advantage = jax.lax.stop_gradient(losses - mean_of_others(losses))
-        return jnp.sum(slope * advantage * log_probabilities), loss
-
-    def _objective(self, generation: UInt32[Array, ""]) -> Any:
-        return self.experiment.objective.at(generation, self.experiment.budget.generations)
+    def _told(self, generation: int) -> tuple[Moment, np.float32]:
+        """What the program is told of a generation."""
+        return self.fitness.moment(generation), self._learning_rate[generation]
 
     def _bytes(self) -> int:
-        return plan.memory_bytes(self.program, jax.eval_shape(self.init), plan.GENERATION)
+        return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(0))
 
     def _with_tile_that_fits(self) -> "Gradient":
         memory, tile = self.experiment.plan.memory_mib, int(self.experiment.plan.tile)
@@ -160,6 +165,20 @@ class Gradient(Driver):
             )
         smaller = with_plan(self.experiment, tile=plan.smaller_tile(self.fitness.batch.cases(self.fitness.task), tile))
         return Gradient(smaller, fitness_of(smaller, block=1), self.optimizer)._with_tile_that_fits()
+
+
+def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
+    """What is differentiated, and the objective: one and the same."""
+    loss = fitness.objective(fitness.losses(weights, generation))
+    return loss, loss
+
+
+def _surrogate(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
+    """A number whose derivative is the score-function gradient, and the objective at the sampled losses."""
+    losses, log_probabilities = fitness.sampled_losses(weights, generation)
+    loss, slope = jax.value_and_grad(fitness.objective)(jax.lax.stop_gradient(losses))
+    advantage = jax.lax.stop_gradient(losses - mean_of_others(losses))
+    return jnp.sum(slope * advantage * log_probabilities), loss
 
 
 def mean_of_others(losses: Float[Array, "instance seed"]) -> Float[Array, "instance seed"]:

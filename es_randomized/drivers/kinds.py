@@ -7,11 +7,16 @@ from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.experiment import Experiment
 
 
-def driver_of(experiment: Experiment) -> Driver:
+def driver_of(experiment: Experiment, like: Driver | None = None) -> Driver:
     """The experiment made executable.
+
+    Args:
+        like: whose plan and compiled programs it shares; see alike.py.
 
     Raises:
         ConfigError: its driver cannot train its task.
         MemoryBudgetError: nothing fits the memory its plan allows.
     """
-    return Gradient.of(experiment) if isinstance(experiment.driver, GradientSettings) else Evolution.of(experiment)
+    if isinstance(experiment.driver, GradientSettings):
+        return Gradient.of(experiment, like if isinstance(like, Gradient) else None)
+    return Evolution.of(experiment, like if isinstance(like, Evolution) else None)

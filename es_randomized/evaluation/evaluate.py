@@ -107,26 +107,41 @@ class Score:
         return buffer.getvalue()
 
 
-def evaluate(experiment: Experiment, *weights: Float[Array, " param"], randomness: Randomness | None = None) -> Score:
+def evaluate(
+    experiment: Experiment,
+    *weights: Float[Array, " param"],
+    randomness: Randomness | None = None,
+    runner: Any = None,
+) -> Score:
     """Score flat weights as the experiment's `evaluation` section says, on draws training never saw.
 
     Args:
         weights: one set, or several for an ensemble.
         randomness: what differs between runs; by default the seed, or nothing for a model trained on one fixed seed.
+        runner: of the kind `runner_of` says, with its compiled program; a new one by default.
     """
     source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
-    outcome = outcomes(experiment, bundles, *weights, randomness=source)
+    outcome = outcomes(experiment, bundles, *weights, randomness=source, runner=runner)
     return score(experiment, outcome, source, bundles, enumerated)
 
 
 def outcomes(
-    experiment: Experiment, bundles: Bundles, *weights: Float[Array, " param"], randomness: Randomness
+    experiment: Experiment,
+    bundles: Bundles,
+    *weights: Float[Array, " param"],
+    randomness: Randomness,
+    runner: Any = None,
 ) -> Outcome:
     """What comes of every instance in every run, `[instance, run]`; no losses where windows do without them."""
     repeated = runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
-    runner: Any = WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
-    return runner(experiment.task, experiment.model)(repeated, bundles)
+    run = runner or runner_of(experiment)(experiment.task, experiment.model)
+    return run(repeated, bundles)
+
+
+def runner_of(experiment: Experiment) -> Any:
+    """What runs policies, made with (task, model)."""
+    return WindowOutcomes if WindowOutcomes.applies(experiment.task, experiment.model) else Outcomes
 
 
 def headline(task: Task, outcome: Outcome) -> np.ndarray:

@@ -14,14 +14,18 @@ INSTANCES, SEEDS = 512, 64
 
 
 class HeldOut:
-    """Scores weights on the generations where it is due."""
+    """Scores weights on the generations where it is due.
 
-    def __init__(self, experiment: Experiment) -> None:
+    Args:
+        outcomes: of this task and model, with its compiled program; a new one by default.
+    """
+
+    def __init__(self, experiment: Experiment, outcomes: Outcomes | None = None) -> None:
         task = experiment.task
         self.task = task
         self.last = experiment.budget.generations - 1
         self.every = max(1, experiment.budget.generations // CHECKS)
-        self.outcomes = Outcomes(task, experiment.model)
+        self.outcomes = outcomes or Outcomes(task, experiment.model)
         count = min(max(1, INSTANCES // task.bundle), _all_bundles(experiment))
         self.bundles = task.sample(rng.address(experiment.seed, rng.Purpose.CHECK_INSTANCES), count)
         fresh = rng.address(experiment.seed, rng.Purpose.CHECK_SEEDS)

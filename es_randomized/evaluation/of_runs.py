@@ -1,11 +1,12 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
@@ -25,17 +26,24 @@ class Trained(NamedTuple):
     what: str
 
 
-def newest(folder: RunFolder) -> Trained:
-    """What a run has learned so far, or the weights of a checkpoint; may be called while the run trains."""
+def newest(folder: RunFolder, driver: Driver | None = None) -> Trained:
+    """What a run has learned so far, or the weights of a checkpoint; may be called while the run trains.
+
+    Args:
+        driver: of the run; made here by default.
+    """
     if is_checkpoint(folder):
         return Trained(folder.experiment(), jnp.asarray(weights_of(folder)), "the checkpoint")
-    driver = driver_of(folder.experiment())
+    driver = driver or driver_of(folder.experiment())
     generation, state = folder.restore(driver)
     return Trained(driver.experiment, driver.centre(state), f"the centre after {generation} generations")
 
 
-def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None) -> Score:
+def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, runner: Any = None) -> Score:
     """Score a run, or several as an ensemble, as the first one's experiment says.
+
+    Args:
+        runner: see `evaluate`.
 
     Raises:
         ConfigError: several runs whose experiments differ in more than their seed, or without `ensemble`.
@@ -45,7 +53,7 @@ def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None) -> 
         if other != alike[0]:
             sections = ", ".join(name for name in other if other[name] != alike[0][name])
             raise ConfigError(f"an ensemble is made of runs that differ in their seed alone, but {sections} differ")
-    return evaluate(runs[0].experiment, *(run.weights for run in runs), randomness=randomness)
+    return evaluate(runs[0].experiment, *(run.weights for run in runs), randomness=randomness, runner=runner)
 
 
 def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | None) -> Path:

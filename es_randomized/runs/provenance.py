@@ -1,6 +1,7 @@
 """Where a run comes from: versions, code revision, machine and command, as plain data."""
 
 import datetime
+import functools
 import hashlib
 import os
 import platform
@@ -67,6 +68,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -74,6 +76,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@functools.cache
 def _revision() -> str | None:
     """The git revision of this package's source, marked where it has uncommitted changes; None outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]

@@ -1,5 +1,6 @@
 """Optimizers of the weights or of a search distribution's centre: optax by name."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import jax
@@ -38,13 +39,17 @@ class Optimizer:
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] | None = None
 
-    def build(self, generations: int) -> optax.GradientTransformation:
-        """The optax transformation for a run of `generations`."""
+    def build(self, generations: int, rate: Callable[[Any], Any] | None = None) -> optax.GradientTransformation:
+        """The optax transformation for a run of `generations`.
+
+        Args:
+            rate: in place of the learning rate's own schedule; how programs take it as an argument.
+        """
         steps = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
         steps.append(self._direction())
         if self.weight_decay:
             steps.append(optax.add_decayed_weights(self.weight_decay))
-        steps.append(optax.scale_by_learning_rate(build(self.learning_rate, generations)))
+        steps.append(optax.scale_by_learning_rate(rate or build(self.learning_rate, generations)))
         if self.warmup:
             steps.append(optax.scale_by_schedule(optax.linear_schedule(0.0, 1.0, self.warmup)))
         return optax.chain(*steps)

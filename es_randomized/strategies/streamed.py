@@ -6,6 +6,7 @@ fixed size, add up rows in a fixed order, and are added in a fixed order, hence 
 """
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and add
 
 
 class Streamed(Strategy):
-    """A rule with its noise. `sample` is the distribution's mean and scale, and the generation.
+    """A rule with its noise. `sample` is the distribution's mean and scale, the generation and the seed.
 
     Args:
         shapes: of the weights in flat order, which a low rank is about.
@@ -51,6 +52,7 @@ class Streamed(Strategy):
         algorithm, params, std = configured(settings, parameters, generations)
         self.rule: Rule = RULES[settings.kind](params, getattr(algorithm, "optimizer", None), std)
         self.population, self.parameters, self.seed = settings.population, parameters, seed
+        self._settings = settings
         self.signs = 2 if self.rule.paired else 1
         rank = settings.rank
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
@@ -68,19 +70,30 @@ class Streamed(Strategy):
         # A product of thin matrices stays one only under a step size common to all entries.
         self.factored = side_by_side and isinstance(self.noise, LowRank) and self.sample_shape()["scale"].ndim == 0
 
+    def sharing(self, other: "Streamed") -> "Streamed":
+        """The same with compiled programs of `other`, which differs in seed, step size and learning rate alone.
+
+        What draws members and adds them up takes all of these from the sample; the step itself has the latter two compiled in.
+        """
+        made = copy(self)
+        made._shape, made.parts = other._shape, other.parts
+        if self._settings == other._settings:
+            made._sample, made._update = other._sample, other._update
+        return made
+
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
         return self.rule.init(centre)
 
     def draw(self, state: State, generation: int) -> Draw:
         with relaxed():
-            return Draw(generation, state, self._sample(state, np.uint32(generation), self.kept))
+            return Draw(generation, state, self._sample(state, np.uint32(generation), np.uint32(self.seed), self.kept))
 
     def message(self, draw: Draw) -> list[np.ndarray]:
         return [np.asarray(draw.sample["mean"]), np.asarray(draw.sample["scale"])]
 
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
         mean, scale = message
-        return _sample(mean, scale, np.uint32(generation), self.kept)
+        return _sample(mean, scale, np.uint32(generation), np.uint32(self.seed), self.kept)
 
     def row(self, sample: Any, index: Int[Array, ""]) -> Any:
         if self.factored:
@@ -106,7 +119,7 @@ class Streamed(Strategy):
     def sample_shape(self) -> Any:
         with relaxed():
             state = jax.eval_shape(self.rule.init, jax.ShapeDtypeStruct((self.parameters,), np.float32))
-            return jax.eval_shape(self._sample_raw, state, np.uint32(0), self.kept)
+            return jax.eval_shape(self._sample_raw, state, np.uint32(0), np.uint32(0), self.kept)
 
     def describe(self) -> dict[str, str]:
         draws = self.rows * self.parameters * self.noise.draws_per_entry
@@ -123,10 +136,10 @@ class Streamed(Strategy):
         return self.noise
 
     def _key(self, sample: Any) -> Key[Array, ""]:
-        return rng.address(self.seed, rng.Purpose.NOISE, sample["generation"])
+        return rng.address(sample["seed"], rng.Purpose.NOISE, sample["generation"])
 
-    def _sample_raw(self, state: State, generation: Any, kept: Any) -> Any:
-        return _sample(state["mean"], self.rule.scale(state, generation), generation, kept)
+    def _sample_raw(self, state: State, generation: Any, seed: Any, kept: Any) -> Any:
+        return _sample(state["mean"], self.rule.scale(state, generation), generation, seed, kept)
 
     def _part(self, sample: Any, counted: Float[Array, " member"], index: Int[Array, ""]) -> Float[Array, "sum width"]:
         down, across, height, width = self._division
@@ -146,8 +159,8 @@ class Streamed(Strategy):
         return self.rule.update(state, generation, shaped, sums)
 
 
-def _sample(mean: Any, scale: Any, generation: Any, kept: Any) -> dict[str, Any]:
-    return {"mean": mean, "scale": scale, "generation": generation, "kept": kept}
+def _sample(mean: Any, scale: Any, generation: Any, seed: Any, kept: Any) -> dict[str, Any]:
+    return {"mean": mean, "scale": scale, "generation": generation, "seed": seed, "kept": kept}
 
 
 def _shaping(function: Any, params: Any, rule: Rule) -> Callable[[OnHost], tuple[OnHost, OnHost]]:

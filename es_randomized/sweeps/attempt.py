@@ -7,16 +7,18 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import UserError
+from es_randomized.evaluation.evaluate import runner_of
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
+from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.stored import stored
 from es_randomized.evaluator import local_evaluator
 from es_randomized.experiment import Experiment
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
+from es_randomized.sweeps.shared import Shared
 from es_randomized.sweeps.sweep import Metric
-from es_randomized.training import Training, logging_to
+from es_randomized.training import Training
 
 SECONDS_BETWEEN_REPORTS = 5.0  # at most, unless a generation takes longer
 
@@ -39,35 +41,37 @@ class Report(NamedTuple):
     message: str = ""
 
 
-def attempt(folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool) -> Generator[Report, None, None]:
+def attempt(
+    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool, shared: Shared
+) -> Generator[Report, None, None]:
     """Train a trial from wherever its folder says it is, and score it at its end.
 
     Reports after every look at held-out draws; the last report is final. Close it early and what was trained is kept. Whatever
     the experiment's code raises ends in a final report with a message and an infinite score.
+
+    Args:
+        shared: by the trials of this process.
     """
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with logging_to(folder.log_file):
-            try:
-                yield from _attempt(folder, experiment, metric, evaluate)
-            except Exception:
-                log.exception("the trial failed")
-                raise
+        yield from _attempt(folder, experiment, metric, evaluate, shared)
     except UserError as error:
+        log.exception("the trial failed")
         yield Report(0, math.inf, True, str(error))
     except Exception as error:
+        log.exception("the trial failed")
         yield Report(0, math.inf, True, f"{type(error).__name__}: {error}")
 
 
 def _attempt(
-    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool
+    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool, shared: Shared
 ) -> Generator[Report, None, None]:
     began = folder.experiment_file.exists()
-    driver = driver_of(folder.experiment() if began else experiment)
+    driver = shared.driver(folder.experiment() if began else experiment)
     if not began:
         folder.create(driver.experiment)
     generations, reported = driver.experiment.budget.generations, time.monotonic()
-    with local_evaluator(driver) as evaluator, Training(folder, driver, evaluator) as training:
+    looks = shared.runner(Outcomes, driver.experiment)
+    with local_evaluator(driver) as evaluator, Training(folder, driver, evaluator, looks) as training:
         for row in training.rows():
             last = training.generation == generations  # what is said of it follows below
             found = None if last else score_of_row(row, experiment.task.headline, metric)
@@ -75,7 +79,8 @@ def _attempt(
                 yield Report(training.generation, found)
                 reported = time.monotonic()
     if evaluate and not folder.evaluation_file.exists():
-        write_score(folder, driver.experiment, evaluate_runs([newest(folder)]))
+        runner = shared.runner(runner_of(driver.experiment), driver.experiment)
+        write_score(folder, driver.experiment, evaluate_runs([newest(folder, driver)], runner=runner))
     yield Report(generations, final_score(folder, experiment.task.headline, metric), True)
 
 

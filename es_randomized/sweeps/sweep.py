@@ -138,7 +138,7 @@ class Stop:
 
 @settings
 class Room:
-    """What one trial is given; all of it at once, so that no trial waits for a part of it.
+    """What one process is given; all of it at once, so that none waits for a part of it.
 
     Attributes:
         cores: of one process, which evaluates on all of them.
@@ -163,7 +163,8 @@ class Sweep:
             average, of the instance at the worst 5 % or of the worst instance; or `loss`, the mean training loss.
         stop: when a trial is given up; never by default.
         evaluate: score every trial that is trained to its end, on every instance with fresh seeds.
-        room: what one trial is given.
+        room: what one process is given.
+        together: trials that share a process and take turns in it, where their programs are the same.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Sweep:
     stop: InstanceOf[Stop] | None = None
     evaluate: bool = True
     room: InstanceOf[Room] = Field(default_factory=Room)
+    together: Annotated[int, Field(ge=1)] = 1
 
     def __post_init__(self) -> None:
         if len(set(self.seeds)) < len(self.seeds):

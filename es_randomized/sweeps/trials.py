@@ -83,7 +83,7 @@ class SweepFolder:
         Raises:
             RunFolderError: a record is damaged.
         """
-        return {path.parent.name: _read(path) for path in sorted(self.path.glob("*/trial.json"))}
+        return {path.parent.name: read_record(path) for path in sorted(self.path.glob("*/trial.json"))}
 
     def write(self, name: str, record: Record) -> None:
         """Keep what became of a trial.
@@ -107,7 +107,12 @@ class SweepFolder:
         return RunFolder(self.path).lock()
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """The record in a `trial.json`.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
     try:
         return Record(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:

@@ -76,7 +76,7 @@ def test_the_journal_leads_to_the_same_bits(halved):
 
 def test_bytes_from_workers_are_put_into_the_same_order(halved):
     evolution, folder = halved
-    draw, number = evolution.strategy.draw(evolution.init(), 0), np.uint32(0)
+    draw, number = evolution.strategy.draw(evolution.init(), 0), evolution.moment(0)
     sample = jax.device_put(draw.sample, jax.local_devices()[0])
     sent = [np.asarray(evolution.chunk_losses(sample, rows, number)).tobytes() for rows in evolution.chunks]
     shape = (evolution.chunk_rows, evolution.strategy.signs, -1)  # as RayEvaluator reads them

@@ -42,7 +42,7 @@ def evolution(task, model, kind="Open_ES", rank=2, **plan):
 
 def chunk_of(made):
     draw = made.strategy.draw(made.init(), 1)
-    return made.chunk_losses(draw.sample, np.arange(made.strategy.rows, dtype=np.int32), np.uint32(1))
+    return made.chunk_losses(draw.sample, np.arange(made.strategy.rows, dtype=np.int32), made.moment(1))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -94,7 +94,7 @@ def test_members_side_by_side_lose_what_they_lose_alone(name):
 def test_members_side_by_side_never_have_matrices_of_their_own():
     made = evolution(*CASES["ring"], block=8)
     program = jax.make_jaxpr(made._chunk_losses)(
-        made.strategy.sample_shape(), jax.ShapeDtypeStruct((8,), np.int32), jax.ShapeDtypeStruct((), np.uint32)
+        made.strategy.sample_shape(), jax.ShapeDtypeStruct((8,), np.int32), made.moment(0)
     )
     matrices = {shape for shape in made.strategy.noise.shapes if len(shape) > 1}
     matrices |= {shape[1:] for shape in matrices if len(shape) == 3}

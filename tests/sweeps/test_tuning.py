@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from ray.tune.search import Searcher
 
-from es_randomized.distributed.tuning import Past, refuse_without_room, scheduler_of
+from es_randomized.distributed.tuning import Queue, named, refuse_without_room, scheduler_of
 from es_randomized.errors import ClusterError
 from es_randomized.ledger import Cost
 from es_randomized.runs.metrics import Metrics
 from es_randomized.sweeps import table
+from es_randomized.sweeps.choice import choice_of
+from es_randomized.sweeps.progress import Progress
 from es_randomized.sweeps.sweep import Room, load_sweep
 from es_randomized.sweeps.trials import Record, SweepFolder, planned
 
@@ -37,10 +40,47 @@ def past(tmp_path):
 @pytest.mark.parametrize(("score", "decision"), [(0.9, "CONTINUE"), (1.1, "STOP")])
 def test_successive_halving_knows_the_trials_of_earlier_sessions(past, score, decision):
     scheduler = scheduler_of(SWEEP, past, past.records())
-    scheduler.on_trial_add(None, Past("new"))
+    scheduler.on_trial_add(None, named("new"))
     early, late = ({"generation": generation, "score": score} for generation in (19, 22))
-    assert scheduler.on_trial_result(None, Past("new"), early) == "CONTINUE"
-    assert scheduler.on_trial_result(None, Past("new"), late) == decision
+    assert scheduler.on_trial_result(None, named("new"), early) == "CONTINUE"
+    assert scheduler.on_trial_result(None, named("new"), late) == decision
+
+
+def test_of_trials_in_one_process_each_ends_on_its_own(tmp_path):
+    folder = SweepFolder(tmp_path)
+    progress, scheduler = Progress(3, {}), scheduler_of(SWEEP, folder, {})
+    queue = Queue(SWEEP, folder, choice_of(SWEEP, {}), progress, scheduler, tmp_path, lambda _: None)
+    places = queue.suggest("process")["places"]
+    good, failing, bad = (place["name"] for place in places)
+    assert queue.suggest("another") == Searcher.FINISHED
+
+    def told(name, generation, **more):
+        return {"trial": name, "generation": generation, "message": "", "ended": False} | more
+
+    queue.on_trial_result("process", told(failing, 0, score=np.inf, message="no number", ended=True))
+    queue.on_trial_result("process", told(good, 21, score=0.1))
+    queue.on_trial_result("process", told(bad, 21, score=0.9))
+    states = {name: record.status for name, record in folder.records().items()}
+    assert states == {good: "begun", failing: "failed", bad: "stopped"}, "the process sees in their folders who goes on"
+    assert list(progress.running) == [good]
+    queue.on_trial_complete("process", told(good, 300, score=0.05, ended=True))
+    queue.on_trial_complete(
+        "process", {"done": True}
+    )  # its process was lost at the very end and had nothing left to do
+    queue.lost("process", "killed")
+    assert folder.records()[good] == Record({"driver.std": 0.1}, 1, "finished", 0.05, 300)
+    assert folder.records()[failing].message == "no number"
+
+
+def test_the_trials_of_a_lost_process_have_failed(tmp_path):
+    folder = SweepFolder(tmp_path)
+    progress, scheduler = Progress(3, {}), scheduler_of(SWEEP, folder, {})
+    queue = Queue(SWEEP, folder, choice_of(SWEEP, {}), progress, scheduler, tmp_path, lambda _: None)
+    queue.suggest("process")
+    queue.on_trial_complete("process", error=True)
+    queue.lost("process", "killed")
+    assert {record.status for record in folder.records().values()} == {"failed"}
+    assert not progress.running
 
 
 def test_the_table_has_a_row_for_every_trial_also_before_it_begins(past):
@@ -73,5 +113,5 @@ def test_without_room_for_one_trial_the_sweep_says_so():
 
 def test_no_scheduler_is_asked_to_stop_anything_by_default(past):
     scheduler = scheduler_of(replace(SWEEP, stop=None), past, past.records())
-    scheduler.on_trial_add(None, Past("new"))
-    assert scheduler.on_trial_result(None, Past("new"), {"generation": 299, "score": 1e9}) == "CONTINUE"
+    scheduler.on_trial_add(None, named("new"))
+    assert scheduler.on_trial_result(None, named("new"), {"generation": 299, "score": 1e9}) == "CONTINUE"

@@ -1,0 +1,114 @@
+"""Small trials of a sweep: a process for each, one after the other, against one process in which all take turns.
+
+Both sides train and score the same eight trials on one core, begin with an empty cache of compiled programs, which processes
+of one side share, and must leave the same journals.
+"""
+
+import argparse
+import hashlib
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import record
+
+GENERATIONS = 100
+BASES = {
+    "colouring": ("demo.yaml", {"task.n": 7, "model.width": 8, "model.hidden": 16}),
+    "recall": ("recall/evolution.yaml", {"task.n": 4, "model.width": 8, "model.stem": 16, "batch.instances": 32}),
+}
+SMALL = {
+    "driver.population": 64,
+    "batch.seeds": 4,
+    "budget.generations": GENERATIONS,
+    "budget.seconds": None,
+    "evaluation": {"seeds": 50, "votes": [5], "instances": 256},
+}
+
+
+def trials(base: str) -> dict[str, Any]:
+    """Eight experiments that differ in seed, q, step size and learning rate."""
+    from es_randomized import load
+
+    config, overrides = BASES[base]
+    found = {}
+    for seed, q, (std, rate) in itertools.product((0, 1), (2, 6), ((0.02, 0.01), (0.05, 0.03))):
+        point = {"seed": seed, "objective.q": q, "driver.std": std, "driver.optimizer.learning_rate": rate}
+        name = f"seed{seed}-q{q}-std{std}"
+        found[name] = load(Path(__file__).parents[1] / "configs" / config, SMALL | overrides | point)
+    return found
+
+
+def train(base: str, folder: Path, names: list[str]) -> None:
+    """Train trials in this process, as the process of a sweep does."""
+    from es_randomized import compilation
+    from es_randomized.configuration import dump, write_yaml
+    from es_randomized.sweeps.together import Place, take_turns
+    from es_randomized.sweeps.trials import Record, SweepFolder
+
+    compilation.configure(devices=1, platform="cpu")
+    sweep, experiments = SweepFolder(folder), trials(base)
+    for name in names:
+        sweep.write(name, Record({}, 0))
+    places = [Place(name, str(sweep.run(name).path), write_yaml(dump(experiments[name]))) for name in names]
+    for turn in take_turns(places, "p95", True):
+        if turn.report.message:
+            raise SystemExit(f"{turn.name}: {turn.report.message}")
+
+
+def seconds(base: str, groups: list[list[str]], folder: Path) -> float:
+    """Wall seconds of one process after the other, each with some trials."""
+    core = str(min(os.sched_getaffinity(0)))
+    began = time.perf_counter()
+    for names in groups:
+        command = ["taskset", "-c", core, sys.executable, "-m", "benchmarks.together"]
+        command += ["--train", base, str(folder), *names]
+        subprocess.run(command, check=True, env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
+    return time.perf_counter() - began
+
+
+def journals(folder: Path) -> dict[str, str]:
+    """A digest of the losses of every trial."""
+    return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*/journal.bin")}
+
+
+def measure(base: str, rounds: int) -> dict[str, Any]:
+    """Both ways in turn."""
+    names = list(trials(base))
+    ways = {"one by one": [[name] for name in names], "together": [names]}
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        left = []
+        for way, groups in ways.items():
+            with tempfile.TemporaryDirectory() as scratch:
+                found[way].append(seconds(base, groups, Path(scratch)))
+                left.append(journals(Path(scratch)))
+        if left[0] != left[1] or len(left[0]) != len(names):
+            raise SystemExit(f"{base}: the trials do not have the same losses")
+        print(base, {way: round(times[-1], 1) for way, times in found.items()}, flush=True)
+    ratios = [alone / shared for alone, shared in zip(*found.values(), strict=True)]
+    return {
+        "trials": len(names),
+        "generations": GENERATIONS,
+        "seconds": found,
+        "times as fast": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
+        "same losses, bit for bit": True,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bases", nargs="*", help=f"which of {', '.join(BASES)}; all by default")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--train", nargs="+", help="what it starts itself: BASE FOLDER NAME ...")
+    given = parser.parse_args()
+    if given.train:
+        train(given.train[0], Path(given.train[1]), given.train[2:])
+    else:
+        record("together", {base: measure(base, given.rounds) for base in given.bases or BASES})
