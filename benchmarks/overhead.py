@@ -2,7 +2,7 @@
 
     python -m benchmarks.overhead
 
-Times `Evolution.step` (draw, evaluate, update) in this process, on its two cores, and on one-core workers of a private Ray
+Times `Evolution.step` (draw, evaluate, update) in this process, on all its cores, and on one-core workers of a private Ray
 cluster, in turns: a burst here, a burst there, so that a busy machine slows both. More workers than cores are oversubscribed.
 """
 
@@ -46,7 +46,7 @@ def burst(evolution: Any, evaluator: Any) -> list[float]:
     return times
 
 
-def compare(population: int, workers: int) -> dict[str, float]:
+def compare(population: int, workers: int) -> dict[str, Any]:
     """Milliseconds of a generation here and there, and of one over the other: medians, the last with its quartiles."""
     from es_randomized import LocalEvaluator
     from es_randomized.distributed.ray_evaluator import RayEvaluator

@@ -107,7 +107,7 @@ def learned(precision: str, seed: int, generations: int) -> dict[str, Any]:
     outcome = held_out.outcomes(Runs(held_out.seeds, weights[None], None), held_out.bundles)
     scores = {"held_out_loss": float(np.asarray(outcome.loss).mean())} | held_out(weights)
     return scores | {
-        "members' mean loss": [round(float(step.losses.mean()), 5) for step in steps[:: generations // 30]]
+        "members' mean loss": [round(float(step.losses.mean()), 5) for step in steps[:: max(1, generations // 30)]]
     }
 
 

@@ -79,7 +79,9 @@ class Training:
             )
             paused = time.monotonic()
             yield row
-            began += time.monotonic() - paused  # whoever asked for the row may train other runs meanwhile
+            paused = time.monotonic() - paused  # whoever asked for the row may train other runs meanwhile
+            began += paused
+            self._timeline.pause(paused)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self._save()
                 saved = time.monotonic()

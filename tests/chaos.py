@@ -220,13 +220,13 @@ if __name__ == "__main__":
 
     numbers, before = list(range(arguments.first, arguments.first + arguments.schedules)), {}
     if arguments.first:
-        before = recorded("chaos")
+        before = {"wrong": [], "earlier revisions": {}} | recorded("chaos")
         if before.get("schedules") != arguments.first:
             parser.error(
                 f"--first goes on after {before.get('schedules', 0)} recorded schedules, not {arguments.first}"
             )
         earlier = json.loads((RESULTS / "chaos.json").read_text())["provenance"]["revision"]
-        before["earlier revisions"] = before["earlier revisions"] | {f"before {arguments.first}": earlier}
+        before["earlier revisions"].setdefault(f"before {arguments.first}", earlier)
         numbers = [each["schedule"] for each in before["wrong"]] + numbers
     for results in soak(numbers, before):
         record("chaos", results)

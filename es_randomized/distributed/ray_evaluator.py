@@ -81,9 +81,8 @@ class RayEvaluator(Evaluator):
         return len(self.pool.ready) * self.devices
 
     def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
-        shape = (self.evolution.chunk_rows, self.evolution.strategy.signs, -1)  # the last: views of the batch
         results = self._all("evaluate", draw, len(self.evolution.chunks))
-        return self.evolution.in_id_order([np.frombuffer(data, np.float32).reshape(shape) for data in results])
+        return self.evolution.in_id_order([self.evolution.chunk_of(data) for data in results])
 
     def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         here = self.updates_here(parts)
@@ -114,7 +113,10 @@ class RayEvaluator(Evaluator):
         """Results of all units of one step of a generation, in order."""
         self._step += 1
         generation, arguments = draw.generation, (self._message_of(draw), *shared)
-        work, heard = Work(units, self._step, self._usual.get(method, 0.0)), time.monotonic()
+        work, heard = (
+            Work(units, self._step, self._usual.get(method) or max(self._usual.values(), default=0.0)),
+            time.monotonic(),
+        )
         while not work.complete:
             now = time.monotonic()
             self.pool.look(now)

@@ -1,4 +1,4 @@
-"""Run the trials of a sweep on the current Ray session by Ray Tune, which places processes and gives up bad trials.
+"""Run the trials of a sweep on the current Ray session: Ray Tune places processes, its scheduler says what to give up.
 
 What Tune knows is thrown away at the end. The run folders are the state: a sweep that was interrupted in any way begins anew
 with the trials that are left, and the scheduler is told what the others reported.
@@ -242,7 +242,7 @@ def _bundle(room: Room) -> dict[str, float]:
 
 
 def refuse_without_room(room: Room, machines: list[dict[str, float]]) -> None:
-    """Say now what Tune would wait for without end: one of the machines must have all that a trial needs.
+    """Say now what Tune would wait for without end: one of the machines must have all that a process needs.
 
     Args:
         machines: how much of what each has, in Ray's words.
@@ -255,7 +255,7 @@ def refuse_without_room(room: Room, machines: list[dict[str, float]]) -> None:
         has = "; ".join(", ".join(f"{machine.get(kind, 0):g} {kind}" for kind in needs) for machine in machines)
         asked = ", ".join(f"{count:g} {kind}" for kind, count in needs.items())
         raise ClusterError(
-            f"a trial needs {asked} on one machine, as the sweep's room: says, but the machines have: {has}; ask for less, or "
+            f"a process of the sweep needs {asked} on one machine, as the sweep's room: says, but the machines have: {has}; ask for less, or "
             "join a larger cluster with --address"
         )
 

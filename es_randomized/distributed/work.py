@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checka
 IN_HAND = 2  # calls a worker has at most: one under way and one that follows without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 LONG = 0.1  # seconds of work in one call at most, if it has several units: that much is lost with a worker
-SHARES = 4  # a call takes at most this part of what is left for everybody, so calls get shorter towards the end
+SHARES = 4  # a call that is not quick takes at most this part of what is left for everybody: they get shorter towards the end
 SLOW = 4.0  # times the median of its peers: issue again
 PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
 COPIES = 2

@@ -157,6 +157,11 @@ class Evolution(Driver):
         """Rows of noise of every chunk of a generation."""
         return plan.chunks(self.strategy.rows, self.chunk_rows)
 
+    def chunk_of(self, data: bytes | memoryview) -> Float[np.ndarray, "row sign *view"]:
+        """The losses of a chunk from their bytes."""
+        views = (Halved.views,) if self.strategy.halves else ()
+        return np.frombuffer(data, np.float32).reshape(self.chunk_rows, self.strategy.signs, *views)
+
     def in_id_order(self, chunks: list[Float[np.ndarray, "row sign *view"]]) -> Float[np.ndarray, " loss"]:
         """The losses of all members, given those of all chunks; view after view where there are several."""
         return np.concatenate(chunks)[: self.strategy.rows].T.reshape(-1)

@@ -31,7 +31,10 @@ def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[
     else:
         seeds = jnp.repeat(frozen_seed(experiment), len(hardest), axis=-1)
         title = "The hardest cycles under one frozen seed"
-    coloured = jit(lambda flat, *case: bind(task, experiment.model, flat)(task.observe(*case)[0]).argmax(axis=0))
+    coloured = jit(
+        lambda flat, *case: bind(task, experiment.model, flat)(task.observe(*case)[0]).argmax(axis=0),
+        experiment.model.precision,
+    )
     colours = np.asarray(coloured(weights, cycles[:, hardest], seeds))
     area.suptitle(title, x=0.01, ha="left", color=INK)
     places = area.subplots(rows, SHOWN // rows, squeeze=False).flat

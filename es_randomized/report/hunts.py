@@ -66,7 +66,10 @@ def explored(experiment: Experiment, score: Score, weights: Float[Array, " param
     """Cells of the first episode without a treasure, for the seeds of the evaluation."""
     task: Any = experiment.task
     seeds = runs(experiment, weights[None], score.randomness, score.runs).seeds
-    walk = jit(lambda flat, given: task.first_episode(bind(task, experiment.model, flat), given).cells)
+    walk = jit(
+        lambda flat, given: task.first_episode(bind(task, experiment.model, flat), given).cells,
+        experiment.model.precision,
+    )
     return np.asarray(walk(weights, seeds))
 
 

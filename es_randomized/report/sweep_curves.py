@@ -75,6 +75,8 @@ def _learned(trials: Trials, point: Point) -> Learned | None:
     if not looked:
         return None
     found = checks(looked, measure.column)
+    if not len(found.generation):
+        return None
     found = found._replace(values=1 - found.values if measure.success else found.values)
     return Learned(point, found, band(found, measure.largest))
 

@@ -68,6 +68,10 @@ class Timeline:
         if seconds - self._begin >= max(SHORTEST, SHARE * seconds):
             self.close(generation)
 
+    def pause(self, seconds: float) -> None:
+        """So many seconds have just passed that were no training."""
+        self._origin += seconds
+
     def close(self, generation: int) -> None:
         """End the stretch with this generation, however short it is; nothing where no generation ended since the last."""
         if generation < self._generation:

@@ -74,7 +74,7 @@ class EvolutionSettings:
         special = "noise" if self.noise != "normal" else "rank" if self.rank else None
         if special and not self.entry.streamed:
             raise ValueError(f"driver.{special} needs a streamed algorithm, which {self.kind} is not; leave it out")
-        if self.past != "projection" and not self.entry.own:
+        if self.past != "projection" and self.kind != "Past_ES":
             raise ValueError(f"driver.past is of Past_ES, and {self.kind} has no past direction; leave it out")
         if self.noise != "normal" and self.rank:
             raise ValueError(f"driver.rank draws normal factors, so driver.noise cannot be {self.noise}; leave one out")

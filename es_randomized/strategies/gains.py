@@ -43,10 +43,12 @@ def believed(
     whole, first, second = slopes
     surprise = whole.at[0].add(-expected)
     seen = generation.astype(jnp.float32) + 1
+    # The first generation has no past direction, so what is seen along it says nothing of the later ones'.
+    counted = jnp.maximum(jnp.minimum(seen - jnp.array([1.0, 0.0]), HORIZON), 1.0)
 
     def followed(mean: Float[Array, " group"], squares: Float[Array, " row"]) -> Float[Array, " group"]:
         now = jnp.stack([squares[0], jnp.mean(squares[1:])])
-        return mean + (now - mean) / jnp.minimum(seen, HORIZON)
+        return mean + (now - mean) / counted
 
     noise = followed(moments["noise"], ((first - second) / 2) ** 2)
     surprises = followed(moments["surprise"], surprise**2)

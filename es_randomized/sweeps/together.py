@@ -6,7 +6,7 @@ leaves early, fails or joins after an interruption changes nothing for the other
 
 import math
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,20 +47,29 @@ def take_turns(places: list[Place], metric: Metric, evaluate: bool) -> Generator
     """
     shared = Shared()
     going = {place.name: (place, _reports(place, metric, evaluate, shared)) for place in places}
-    try:
+    with ExitStack() as closing_all:
+        for _, reports in going.values():
+            closing_all.callback(reports.close)
         while going:
             for place, reports in list(going.values()):
-                if not _wanted(place):
-                    reports.close()
+                report = _turn(place, reports)
+                if report is None or report.done:
                     del going[place.name]
-                    continue
-                report = _next(place, reports)
-                if report.done:
-                    del going[place.name]
-                yield Turn(place.name, report, not going)
-    finally:
-        for _, reports in going.values():
-            reports.close()
+                if report:
+                    yield Turn(place.name, report, not going)
+
+
+def _turn(place: Place, reports: Generator[Report, None, None]) -> Report | None:
+    """What a trial reports at the end of its turn; None where somebody has ended it. Its troubles are its own."""
+    try:
+        if _wanted(place):
+            return _next(place, reports)
+        reports.close()
+    except Exception as error:
+        return Report(
+            0, math.inf, True, str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        )
+    return None
 
 
 def _wanted(place: Place) -> bool:

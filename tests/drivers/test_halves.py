@@ -79,9 +79,8 @@ def test_bytes_from_workers_are_put_into_the_same_order(halved):
     draw, number = evolution.strategy.draw(evolution.init(), 0), evolution.moment(0)
     sample = jax.device_put(draw.sample, jax.local_devices()[0])
     sent = [np.asarray(evolution.chunk_losses(sample, rows, number)).tobytes() for rows in evolution.chunks]
-    shape = (evolution.chunk_rows, evolution.strategy.signs, -1)  # as RayEvaluator reads them
-    received = [np.frombuffer(data, np.float32).reshape(shape) for data in sent]
-    np.testing.assert_array_equal(evolution.in_id_order(received), folder.losses()[0])
+    received = evolution.in_id_order([evolution.chunk_of(data) for data in sent])
+    np.testing.assert_array_equal(received, folder.losses()[0])
 
 
 def test_a_broken_member_is_ranked_worst_in_every_view(halved):

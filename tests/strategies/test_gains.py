@@ -30,7 +30,7 @@ def twin(slopes, expected, history, generation):
     history.append([[squares[0], np.mean(squares[1:])] for squares in (noise, np.square(surprise))])
     means = np.array(history[0])
     for seen, squares in enumerate(history[1:], 2):
-        weight = 1 / min(seen, HORIZON)
+        weight = np.array([1 / min(seen - 1, HORIZON), 1 / min(seen, HORIZON)])  # the first generation had no past
         means = (1 - weight) * means + weight * np.array(squares)
     floor = 2 / np.sqrt((rows - 1) * min(generation + 1, 2 * HORIZON))
     new = min(1.0, max(1 - means[0, 1] / means[1, 1], floor))

@@ -1,7 +1,7 @@
 """What a simulation is told: measured costs, and what is assumed of machines, network, failures and prices."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from random import Random
 from statistics import fmean, pstdev
@@ -110,6 +110,10 @@ class Costs:
     @staticmethod
     def of(plain: dict[str, Any]) -> "Costs":
         """From what `dataclasses.asdict` and JSON make of them."""
+        if missing := {field.name for field in fields(Costs)} - plain.keys():
+            raise ValueError(
+                f"these costs lack {', '.join(sorted(missing))}; measure again: python -m benchmarks.scaling"
+            )
         lines = {name: Linear(*plain[name]) for name in ("part", "here", "told", "turn")}
         return Costs(**plain | lines | {"chunk": tuple(plain["chunk"])})
 

@@ -1,0 +1,41 @@
+"""What travels between coordinator and worker, without Ray: a call and its answer come out as they went in."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from es_randomized.distributed.messages import Shared, answer, answered, call
+
+
+class Doubling:
+    """A worker that doubles what it finds at the places it is asked for."""
+
+    def work(self, generation, numbers, factor, units):
+        return [np.float32([generation, factor * numbers[unit]]).tobytes() for unit in units], 0.25
+
+
+def asked(*arguments):
+    """The answer to a call of units 3 and 1 of generation 7, where large arguments are their own references."""
+    actor = SimpleNamespace(call=SimpleNamespace(remote=lambda packed, *large: answered(Doubling(), packed, large)))
+    return call(actor, "work", 7, arguments, [3, 1])
+
+
+def test_small_and_large_arguments_keep_their_places():
+    numbers, results = np.arange(5.0), {}
+    for name, arguments in {
+        "small": (Shared(numbers), Shared(2)),
+        "first large": (Shared(None, numbers.tolist()), Shared(2)),
+        "second large": (Shared(numbers), Shared(None, 2)),
+        "both large": (Shared(None, numbers.tolist()), Shared(None, 2)),
+    }.items():
+        found, seconds = answer(asked(*arguments), 2)
+        assert seconds == 0.25
+        results[name] = [np.frombuffer(each, np.float32).tolist() for each in found]
+    assert all(found == [[7.0, 6.0], [7.0, 2.0]] for found in results.values())
+
+
+def test_results_are_told_apart_by_their_number():
+    data = np.float64(1.5).tobytes() + np.arange(6, dtype=np.float32).tobytes()
+    found, seconds = answer(data, 3)
+    assert seconds == 1.5
+    assert [np.frombuffer(each, np.float32).tolist() for each in found] == [[0, 1], [2, 3], [4, 5]]
