@@ -255,7 +255,8 @@ def refuse_without_room(room: Room, machines: list[dict[str, float]]) -> None:
         has = "; ".join(", ".join(f"{machine.get(kind, 0):g} {kind}" for kind in needs) for machine in machines)
         asked = ", ".join(f"{count:g} {kind}" for kind, count in needs.items())
         raise ClusterError(
-            f"a process of the sweep needs {asked} on one machine, as the sweep's room: says, but the machines have: {has}; ask for less, or "
+            f"a process of the sweep needs {asked} on one machine, as its room: says, but the machines have: {has}; "
+            "ask for less, or "
             "join a larger cluster with --address"
         )
 
