@@ -95,11 +95,11 @@ def cluster() -> Iterator[Nodes]:
 
 
 def workers() -> list[psutil.Process]:
-    """Processes that evaluate, on any node of this machine."""
+    """Processes that evaluate, on any node of this cluster: raylets are children of this process, and workers theirs."""
     found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "ray::Worker" in " ".join(process.info["cmdline"] or []):
+            if "ray::Worker" in " ".join(process.cmdline()):
                 found.append(process)
     return found
 

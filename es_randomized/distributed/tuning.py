@@ -256,8 +256,7 @@ def refuse_without_room(room: Room, machines: list[dict[str, float]]) -> None:
         asked = ", ".join(f"{count:g} {kind}" for kind, count in needs.items())
         raise ClusterError(
             f"a process of the sweep needs {asked} on one machine, as its room: says, but the machines have: {has}; "
-            "ask for less, or "
-            "join a larger cluster with --address"
+            "ask for less, or join a larger cluster with --address"
         )
 
 
