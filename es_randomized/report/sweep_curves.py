@@ -52,6 +52,8 @@ def sweep_learning(name: str, trials: Trials) -> Figure | None:
         axes.set_ylim(*(0, 103) if factor == 100 else limits(best, others))
         if by_rollouts:
             axes.set_xscale("log")  # the rollouts of one point may be a fraction of another's
+        else:
+            axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("rollouts" if by_rollouts else "generation")
         axes.set_ylabel(trials.measure.label)
         axes.set_title("Learning, held-out draws")
