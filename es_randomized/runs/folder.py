@@ -176,6 +176,12 @@ class RunFolder:
                 log.warning(
                     "made with %s %s, continued with %s: last bits may differ", what, *_versions(what, then, now)
                 )
+        if then["revision"] != now["revision"]:
+            log.warning(
+                "made with revision %s, continued with %s: the changelog names changes of last bits",
+                then["revision"],
+                now["revision"],
+            )
         if then["device"] != now["device"]:
             log.warning("made on %s, continued on %s: last bits may differ", then["device"], now["device"])
 

@@ -1,5 +1,6 @@
 """A run is restored from whatever survived: snapshots, or the journal alone."""
 
+import json
 from pathlib import Path
 
 import jax
@@ -53,3 +54,12 @@ def test_a_second_process_is_kept_out(trained: tuple[RunFolder, Evolution, State
 def test_the_experiment_comes_back_as_it_was(trained: tuple[RunFolder, Evolution, State]) -> None:
     folder, evolution, _ = trained
     assert folder.experiment() == evolution.experiment
+
+
+def test_another_revision_is_said_and_no_obstacle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evolution, folder = Evolution.of(load(TINY)), RunFolder(tmp_path / "run")
+    folder.create(evolution.experiment)
+    origin = json.loads(folder.provenance_file.read_text())
+    folder.provenance_file.write_text(json.dumps(origin | {"revision": "an older one"}))
+    assert folder.restore(evolution)[0] == 0
+    assert "made with revision an older one, continued with" in caplog.text
