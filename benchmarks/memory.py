@@ -90,14 +90,14 @@ def _without_noise(evolution: Any, draw: Any, jnp: Any) -> dict[str, float]:
     from es_randomized.compilation import jit
     from es_randomized.fitness import Members
 
-    def chunk(sample: Any, rows: Any, generation: Any) -> Any:
+    def chunk(sample: Any, rows: Any, moment: Any) -> Any:
         def weights(row: Any, side: Any) -> Any:
             return evolution.fitness.unravel(sample["mean"] + 0.0 * row * side)
 
         members = Members(lambda index: index.astype(jnp.float32), weights, evolution.strategy.sides)
-        return evolution.fitness(rows, members, generation)
+        return evolution.fitness(rows, members, moment)
 
-    program, number = jit(chunk), np.uint32(1)
+    program, number = jit(chunk), evolution.moment(1)
     samples = [jax.device_put(draw.sample, device) for device in jax.local_devices()]
     for sample in samples:
         program(sample, evolution.chunks[0], number).block_until_ready()

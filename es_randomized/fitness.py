@@ -134,21 +134,19 @@ class Fitness:
     tile: int
     block: int
 
-    def __call__(
-        self, rows: Int[Array, " row"], members: Members, generation: UInt32[Array, ""]
-    ) -> Float[Array, "row sign *view"]:
+    def __call__(self, rows: Int[Array, " row"], members: Members, moment: Moment) -> Float[Array, "row sign *view"]:
         """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time.
 
         With a `Halved` objective there is one for each view of the batch.
         """
-        observations = self.observations(generation)
-        objective = self.objective.at(generation, self.generations)
+        now = self.at(moment)
+        observations = now.observations(moment.generation)
 
         def losses(index: Int[Array, ""]) -> Float[Array, "sign *view"]:
             row = members.row(index)
 
             def loss(side: Float[Array, ""]) -> Float[Array, "*view"]:
-                return objective(self._losses(members.weights(row, side), observations))
+                return now.objective(self._losses(members.weights(row, side), observations))
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
             return side_by_side(jnp.asarray(members.sides))

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float
 from pydantic import Field
 
-from es_randomized.schedules import Rate, Schedule, Values, build
+from es_randomized.schedules import Rate, Schedule, Values
 from es_randomized.settings import settings
 
 SMALLEST = 1e-37  # float32: keeps log(0) finite, and its derivative too
@@ -25,10 +25,6 @@ class Objective(ABC):
     @abstractmethod
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         """The objective of per-instance expected losses `expected` >= 0."""
-
-    def at(self, generation: UInt32[Array, ""], generations: int) -> "Objective":
-        """The objective of one generation of a run of `generations`; the same throughout unless it has a schedule."""
-        return self
 
     def values(self, generations: int) -> Values | None:
         """The number of an objective that programs take as an argument, over a run; None where there is none."""
@@ -69,10 +65,6 @@ class QNorm(Objective):
             if value < 1:
                 raise ValueError(f"q must be at least 1 (the mean), but it is {value:g}")
 
-    def at(self, generation: UInt32[Array, ""], generations: int) -> "Objective":
-        q = build(self.q, generations)(generation.astype(jnp.float32))
-        return _QNormAt(q)
-
     def values(self, generations: int) -> Values | None:
         return Values(self.q, generations)
 
@@ -82,7 +74,7 @@ class QNorm(Objective):
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         if isinstance(self.q, Schedule):
-            raise ValueError("a scheduled q has no value of its own; take the objective of one generation with `at`")
+            raise ValueError("a scheduled q has no value of its own; take the objective of one generation with `given`")
         return _q_norm(expected, self.q)
 
 
@@ -162,10 +154,6 @@ class Halved:
     by: Literal["instances", "seeds"]
 
     views: ClassVar[int] = 3
-
-    def at(self, generation: UInt32[Array, ""], generations: int) -> "Halved":
-        """The objectives of one generation; see `Objective.at`."""
-        return Halved(self.objective.at(generation, generations), self.by)
 
     def values(self, generations: int) -> Values | None:
         """See `Objective.values`."""

@@ -36,11 +36,11 @@ def fitness(batch=BATCH, tile=12, block=1, seed=9):
 def losses(members, generation=GENERATION, **settings):
     run, rows = fitness(**settings), jnp.arange(len(members))
 
-    def of(all_, generation):
+    def of(all_, moment):
         made = Members(lambda row: all_[row], lambda weights, side: run.unravel(weights), np.ones(1, np.float32))
-        return run(rows, made, generation)
+        return run(rows, made, moment)
 
-    return np.asarray(jax.jit(of)(members, generation))[:, 0]
+    return np.asarray(jax.jit(of)(members, run.moment(int(generation))))[:, 0]
 
 
 @jax.jit

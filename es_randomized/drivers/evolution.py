@@ -179,7 +179,7 @@ class Evolution(Driver):
             lambda row, side: unravel(strategy.member(sample, row, side)),
             strategy.sides,
         )
-        return self.fitness.at(moment)(rows, members, moment.generation)
+        return self.fitness(rows, members, moment)
 
     def _program_bytes(self, rows: int) -> int:
         return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows, self.moment(0))

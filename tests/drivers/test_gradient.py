@@ -53,19 +53,19 @@ def driver():
 )
 def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(task):
     driver = Gradient.of(replace(EXPERIMENT, task=task, plan=Plan(tile=4)))  # several tiles, also of bundles
-    weights, generation, reach = np.asarray(driver.init().weights), np.uint32(3), np.float32(3e-3)
+    weights, moment, reach = np.asarray(driver.init().weights), driver.fitness.moment(3), np.float32(3e-3)
     directions = np.random.default_rng(0).normal(size=(8, driver.parameters)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     members = np.concatenate([weights + reach * directions, weights - reach * directions, weights[None]])
     rows = jnp.arange(len(members))
 
-    def losses_of(all_, number):
+    def losses_of(all_, moment):
         unravel = driver.fitness.unravel
         made = Members(lambda row: all_[row], lambda flat, side: unravel(flat), np.ones(1, np.float32))
-        return driver.fitness(rows, made, number)
+        return driver.fitness(rows, made, moment)
 
-    losses = np.asarray(jax.jit(losses_of)(members, generation))[:, 0]
-    loss, gradient = jax.device_get(jax.jit(driver.gradient)(weights, driver.fitness.moment(3)))
+    losses = np.asarray(jax.jit(losses_of)(members, moment))[:, 0]
+    loss, gradient = jax.device_get(jax.jit(driver.gradient)(weights, moment))
     assert float(loss) == pytest.approx(float(losses[16]), rel=1e-6)
     assert np.linalg.norm(gradient) > 0.1
     np.testing.assert_allclose(directions @ gradient, (losses[:8] - losses[8:16]) / (2 * reach), rtol=0.01, atol=1e-3)
