@@ -113,10 +113,8 @@ class RayEvaluator(Evaluator):
         """Results of all units of one step of a generation, in order."""
         self._step += 1
         generation, arguments = draw.generation, (self._message_of(draw), *shared)
-        work, heard = (
-            Work(units, self._step, self._usual.get(method) or max(self._usual.values(), default=0.0)),
-            time.monotonic(),
-        )
+        usual = self._usual.get(method) or max(self._usual.values(), default=0.0)
+        work, heard = Work(units, self._step, usual), time.monotonic()
         while not work.complete:
             now = time.monotonic()
             self.pool.look(now)

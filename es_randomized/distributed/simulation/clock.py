@@ -43,6 +43,10 @@ class Cores:
         self._numbers = count()
         self._served, self._seen, self._version = 0.0, 0.0, 0
 
+    def occupy(self, seconds: float) -> None:
+        """Compute for so many seconds of one core that nobody waits for."""
+        self.run(seconds, lambda: None)
+
     def run(self, seconds: float, then: Then) -> None:
         """Compute for so many seconds of one core, then go on."""
         if math.isinf(self._cores):

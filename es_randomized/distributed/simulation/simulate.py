@@ -196,7 +196,7 @@ class _Run:
     def _send(self, worker: Worker, call: Call, number: int, method: str) -> None:
         costs, population, evaluating = self.costs, self.population, method == "evaluate"
         if costs.background:
-            self.cores.run(costs.background, _nothing)
+            self.cores.occupy(costs.background)
         self.outcome.calls += 1
         size = costs.message if evaluating else BYTES_PER_LOSS * population
         there = self._at_machine(worker.machine, call.step, size) + (costs.latency + self.cluster.latency) / 2
@@ -287,7 +287,3 @@ class _Run:
             worker.calls.clear()
         gone = set(map(id, machine.workers))
         self.ready = [worker for worker in self.ready if id(worker) not in gone]
-
-
-def _nothing() -> None:
-    pass
