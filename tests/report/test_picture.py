@@ -183,22 +183,6 @@ def test_texts_and_legends_lie_in_every_picture_and_apart(pictured, frozen, name
     assert layout_problems(frozen[name].figure) == []
 
 
-def test_what_sticks_out_or_overlaps_is_found():
-    figure = Figure(figsize=(4, 3))
-    figure.text(0.5, 0.5, "here")
-    assert layout_problems(figure) == []
-    figure.text(0.52, 0.5, "there")
-    figure.text(0.97, 0.1, "far away")
-    figure.legend([], [], title="a long title", loc="upper left")
-    figure.text(0.05, 0.93, "above")
-    assert layout_problems(figure) == [
-        "'far away' sticks out",
-        "'here' and 'there' overlap",
-        "'above' and 'a long title' overlap",
-        "'above' and a legend overlap",
-    ]
-
-
 # Cycles
 
 
