@@ -7,7 +7,8 @@ The experiment is `configs/demo.yaml`; nothing is saved while it trains. Strong:
 members a worker. Chunks are the same in all of them. All pools exist at once and rest except for the one that is measured, so
 repetitions are interleaved: every repetition measures every row once, in another order. Workers above the number of cores are
 oversubscribed and marked so. Costs come from one worker alone (256 and 1,024 members, both placements of the update) and from
-one worker beside 500 others who never answer.
+one worker beside 500 others who never answer. What two cores lose to each other without any coordinator is measured too: the
+efficiency that nobody can exceed here.
 """
 
 import argparse
@@ -46,16 +47,19 @@ def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any
 def measure(seconds: float, repetitions: int, population: int, counts: list[int]) -> dict[str, Any]:
     from es_randomized.compilation import usable_cores
     from es_randomized.distributed.calibration import Alone
-    from es_randomized.distributed.scaling import efficiency, interleaved, measured, spreads
+    from es_randomized.distributed.crowding import crowded_speed
+    from es_randomized.distributed.scaling import efficiency, interleaved, measured, spread, spreads
 
     with ExitStack() as stack:
         evaluators = pools(stack, population, counts)
         evolution, alone, cores = evaluators[population].evolution, Alone(), usable_cores()
         large = max(members for members in evaluators if members <= 4 * population)
+        together, crowded = min(cores, counts[-1]), list[float]()
 
         def calibrate(repetition: int) -> None:
             for members in (population, large) if repetition < LARGE else (population,):
                 alone.observe(evaluators[members], seconds / 2)
+            crowded.append(crowded_speed(evaluators[population], together, seconds / 2))
             print(f"repetition {repetition + 1} of {repetitions}", flush=True)
 
         def run(case: tuple[str, int]) -> dict[str, float]:
@@ -69,6 +73,7 @@ def measure(seconds: float, repetitions: int, population: int, counts: list[int]
         "population": population,
         "chunks": len(evolution.chunks),
         "cores": cores,
+        "crowded": spread(crowded),
         "repetitions": repetitions,
         "seconds of a row": seconds,
         "costs": asdict(alone.costs(evolution)),
@@ -82,11 +87,10 @@ def measure(seconds: float, repetitions: int, population: int, counts: list[int]
 
 
 def line(row: dict[str, Any]) -> str:
-    rate, share = row["generations per second"], row["efficiency"]
     label = f"{row['workers']} workers{' (oversubscribed)' if row['oversubscribed'] else ''}"
     return (
-        f"{row['kind']:20} {label:26} {rate['median']:7.3f} generations/s [{rate['low']:.3f}, {rate['high']:.3f}], "
-        f"efficiency {share['median']:.3f} [{share['low']:.3f}, {share['high']:.3f}], "
+        f"{row['kind']:20} {label:26} {_shown(row['generations per second'])} generations/s, "
+        f"efficiency {_shown(row['efficiency'])}, "
         f"workers busy {row['workers busy']['median']:4.0%}, "
         f"coordinator {1e3 * row['seconds of the coordinator']['median']:5.1f} ms, {row['messages']['median']:.0f} messages, "
         f"{(row['bytes down']['median'] + row['bytes up']['median']) / 1e3:.0f} kB"
@@ -103,11 +107,18 @@ def main() -> None:
     counts = [count for count in WORKERS if count <= options.workers]
     results = measure(options.seconds, options.repetitions, options.population, counts)
     print("\n".join(map(line, results["rows"])))
+    print(
+        f"speed of a worker that nobody coordinates while all {results['cores']} cores compute: {_shown(results['crowded'])}"
+    )
     for row in results["rows"]:
         if row["workers"] == 2 and results["cores"] >= 2:
             found = row["efficiency"]["median"]
             print(f"{row['kind']}, 1 to 2 workers: efficiency {found:.3f}, target {TARGET}: {_met(found)}")
     record("scaling", results)
+
+
+def _shown(found: dict[str, float]) -> str:
+    return f"{found['median']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 def _met(found: float) -> str:

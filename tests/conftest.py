@@ -8,8 +8,9 @@ from pathlib import Path
 # Half of the suite's time is XLA compiling small programs that run once. Without LLVM's optimisation and with the plainer of its
 # two ways to make loops of them they compute the same: the golden traces, made without either, agree to the last digit. Commands
 # that tests run inherit this.
-QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
+os.environ["XLA_FLAGS"] = " ".join(
+    (os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+).strip()
 
 import hypothesis
 import jax

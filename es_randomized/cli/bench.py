@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def _measure(
         from es_randomized.configuration import dump
         from es_randomized.distributed.accounts import Accounts
         from es_randomized.distributed.calibration import Alone
+        from es_randomized.distributed.crowding import crowded_speed
         from es_randomized.distributed.resolution import resolved_there
         from es_randomized.distributed.scaling import doubling, efficiency, interleaved, measured, spreads
         from es_randomized.drivers.evolution import Evolution
@@ -85,18 +87,24 @@ def _measure(
         evolution = Evolution.of(resolved_there(experiment, devices))
         evaluator = Accounts(evolution, workers, devices)
         stack.callback(evaluator.close)
-        counts, alone = doubling(len(evaluator.everyone)), Alone()
+        counts, alone, crowded = doubling(len(evaluator.everyone)), Alone(), list[float]()
+        cores = None if address else compilation.usable_cores()
+        together = min(
+            cores or 1, counts[-1]
+        )  # what cores of a cluster's machines lose to each other is in their kernels' times
         console.print(f"{evolution.title}: {counts[-1]} workers ready; about {_duration(counts, seconds, repetitions)}")
 
         def calibrate(_: int) -> None:
             alone.observe(evaluator, seconds / 2)
+            crowded.append(crowded_speed(evaluator, together, seconds / 2) if together > 1 else 1.0)
 
         rows = interleaved(counts, lambda count: measured(evaluator, count, seconds, None), repetitions, calibrate)
         alone.observe_crowd(evaluator, seconds)
         return {
             "experiment": dump(evolution.experiment),
             "chunks": len(evolution.chunks),
-            "cores": None if address else compilation.usable_cores(),
+            "cores": cores,
+            "crowded": statistics.median(crowded),
             "costs": alone.costs(evolution),
             "here": {count: _decided(evaluator, count) for count in counts},
             "measured": {
@@ -114,7 +122,7 @@ def _decided(evaluator: Any, workers: int) -> bool:
 
 
 def _duration(counts: list[int], seconds: float, repetitions: int) -> str:
-    return f"{(len(counts) + 1) * seconds * repetitions + 3 * seconds:.0f} s"
+    return f"{(len(counts) + 2) * seconds * repetitions + 3 * seconds:.0f} s"
 
 
 def _measured(found: dict[str, Any]) -> Table:
@@ -129,7 +137,7 @@ def _measured(found: dict[str, Any]) -> Table:
     table.caption = "efficiency: members/s of a worker against one worker's. messages, bytes, ms: of a generation"
     cores = found["cores"]
     for count, row in found["measured"].items():
-        cluster = Cluster(count, cores=cores or math.inf, per_machine=count if cores else 1)
+        cluster = Cluster(count, cores or math.inf, found["crowded"], per_machine=count if cores else 1)
         again = simulate(found["costs"], cluster, found["chunks"], 20, found["here"][count])
         row["simulated generations per second"] = again.generations_per_second
 

@@ -112,7 +112,7 @@ class RayEvaluator(Evaluator):
     def _all(self, method: str, draw: Draw, units: int, *shared: Shared) -> list[Result]:
         """Results of all units of one step of a generation, in order."""
         self._step += 1
-        generation, arguments = draw.generation, (self._message_of(draw), *shared)
+        generation, arguments = draw.generation, (self.message_of(draw), *shared)
         usual = self._usual.get(method) or max(self._usual.values(), default=0.0)
         work, heard = Work(units, self._step, usual), time.monotonic()
         while not work.complete:
@@ -136,7 +136,7 @@ class RayEvaluator(Evaluator):
         self._usual[method] = work.usual()
         return [work.results[unit] for unit in range(units)]
 
-    def _message_of(self, draw: Draw) -> Shared:
+    def message_of(self, draw: Draw) -> Shared:
         """What workers need to make the sample of a draw; put into shared memory once, if it is large."""
         if self._sent is None or self._sent[0] is not draw:
             message = self.evolution.strategy.message(draw)

@@ -86,6 +86,19 @@ def test_cores_are_shared_fairly(cores, jobs):
     assert [when for _, when in ended] == pytest.approx([max(1.0, jobs / cores)] * jobs)
 
 
+@pytest.mark.parametrize(
+    ("cores", "jobs", "speed"), [(2.0, 1, 1.0), (2.0, 2, 0.8), (2.0, 4, 0.4), (3.0, 2, 0.9), (1.0, 2, 0.5)]
+)
+def test_busy_cores_slow_each_other(cores, jobs, speed):
+    clock, ended = Clock(), []
+    shared = Cores(clock, cores, crowded=0.8)
+    for _ in range(jobs):
+        shared.run(1.0, lambda: ended.append(clock.now))
+    while len(ended) < jobs:
+        clock.step()
+    assert ended == pytest.approx([1 / speed] * jobs)
+
+
 def test_a_job_that_comes_later_slows_the_others_from_then_on():
     clock, ended = Clock(), {}
     core = Cores(clock, 1.0)

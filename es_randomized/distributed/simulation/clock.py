@@ -33,12 +33,14 @@ class Clock:
 class Cores:
     """Cores under a fair scheduler: of n runnable jobs on c cores each goes on at min(1, c / n) of a core's speed.
 
+    And a core is slower the more of the others are busy, down to `crowded` of its speed when all are.
+
     All jobs have the same share at any time, so what one of them has had since a moment is the same for all: `_served`, the
     service a job would have had that was always there. A job ends when that has grown by the job's seconds.
     """
 
-    def __init__(self, clock: Clock, cores: float) -> None:
-        self._clock, self._cores = clock, cores
+    def __init__(self, clock: Clock, cores: float, crowded: float = 1.0) -> None:
+        self._clock, self._cores, self._crowded = clock, cores, crowded
         self._jobs: list[tuple[float, int, Then]] = []
         self._numbers = count()
         self._served, self._seen, self._version = 0.0, 0.0, 0
@@ -57,7 +59,10 @@ class Cores:
         self._plan()
 
     def _speed(self) -> float:
-        return min(1.0, self._cores / len(self._jobs))
+        jobs = len(self._jobs)
+        share = min(1.0, self._cores / jobs)
+        others = (min(jobs, self._cores) - 1) / (self._cores - 1) if self._cores > 1 else 0.0
+        return share * (1 - (1 - self._crowded) * others)
 
     def _advance(self) -> None:
         if self._jobs:

@@ -125,6 +125,7 @@ class Cluster:
     Attributes:
         workers: how many, of one core each.
         cores: shared by all workers and the coordinator; infinite: everybody has a core of their own.
+        crowded: speed of a core while all of them compute, against one that computes alone.
         per_machine: workers of a machine; a machine gets a message once and fails as a whole.
         latency: of the network, both ways together, in seconds, beside the costs' own.
         bandwidth: of the coordinator's machine, bytes a second each way.
@@ -132,6 +133,7 @@ class Cluster:
 
     workers: int
     cores: float = math.inf
+    crowded: float = 1.0
     per_machine: int = 1
     latency: float = 0.0
     bandwidth: float = math.inf

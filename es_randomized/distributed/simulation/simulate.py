@@ -83,7 +83,7 @@ class _Run:
         self.costs, self.cluster, self.chunks, self.here, self.hazards = costs, cluster, chunks, here, hazards
         self.population = chunks * costs.members
         self.clock, self.chance, self.outcome = Clock(), Random(seed), Outcome(members=self.population)
-        self.cores = Cores(self.clock, cluster.cores)
+        self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
         self.ready: list[Worker] = []
         self._steps, self._numbers = count(1), count()
         self._inbox: list[tuple[str, Any, Any]] = []
