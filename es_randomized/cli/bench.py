@@ -89,9 +89,8 @@ def _measure(
         stack.callback(evaluator.close)
         counts, alone, crowded = doubling(len(evaluator.everyone)), Alone(), list[float]()
         cores = None if address else compilation.usable_cores()
-        together = min(
-            cores or 1, counts[-1]
-        )  # what cores of a cluster's machines lose to each other is in their kernels' times
+        # On a cluster it is not known whose cores are neighbours: there, busy ones are taken to be as fast as one alone.
+        together = min(cores or 1, counts[-1])
         console.print(f"{evolution.title}: {counts[-1]} workers ready; about {_duration(counts, seconds, repetitions)}")
 
         def calibrate(_: int) -> None:
