@@ -153,6 +153,10 @@ def _measured(found: dict[str, Any]) -> Table:
             f"{of('bytes down') + of('bytes up'):,.0f}",
             f"{again.generations_per_second:.3f}",
         )
+    if cores and len(found["measured"]) > 1:
+        table.caption += (
+            f". cores lose to each other: all busy, with no coordinator, each has {found['crowded']:.2f} of its speed"
+        )
     if cores and any(count > cores for count in found["measured"]):
         table.caption += f". * more workers than the {cores} cores here"
     return table
