@@ -81,34 +81,56 @@ class Runner:
 @click.option("--repeats", default=1, help="Runs of each peer, interleaved.")
 @click.option("--only", multiple=True, type=click.Choice(list(PEERS)), help="These only; other results stay.")
 @click.option("--seed", default=0, help="Of all random numbers.")
+@click.option("--speed/--no-speed", default=True, help="Measure speeds; without, the recorded ones stay.")
 @click.option("--level/--no-level", default=True, help="Also race the fastest peer to the level of success.")
 def main(
-    populations: tuple[int, ...], seconds: float, repeats: int, only: tuple[str, ...], seed: int, level: bool
+    populations: tuple[int, ...],
+    seconds: float,
+    repeats: int,
+    only: tuple[str, ...],
+    seed: int,
+    speed: bool,
+    level: bool,
 ) -> None:
     """Compare es_randomized with its peers and write benchmarks/results/peers.json."""
     compilation.configure()
-    results = recorded("peers") if only else {}
+    results = recorded("peers") if only or not speed else {}
     names = list(only or PEERS)
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(Path(folder), seed)
-        results["unavailable"] = {k: v for k, v in results.get("unavailable", {}).items() if k not in names}
         runner.install(names)
-        runs: dict[int, dict[str, list[Watched]]] = {population: {} for population in populations}
-        for repeat in range(repeats):
-            order = names if repeat % 2 == 0 else names[::-1]
-            for population in populations:
-                runner.all_once(order, population, seconds, runs[population])
-        for population in populations:
-            _add(results, population, {name: runs[population][name] for name in names if name in runs[population]})
-        results |= {"seconds": seconds, "repeats": repeats, "workload": _workload(seed, Path(folder))}
-        results["how"] = {name: entry._asdict() for name, entry in PEERS.items()}
-        results["unavailable"] |= runner.unavailable
-        results["agreement"] = results.get("agreement", {}) | runner.agreement
-        record("peers", results)  # the race is long
+        if speed:
+            _speeds(runner, names, populations, seconds, repeats, results)
+            record("peers", results)  # the race is long
         if level:
             results["level"] = race(runner, min(populations), results["speed"][str(min(populations))])
             print(json.dumps(results["level"], indent=1))
     print("written:", record("peers", results))
+
+
+def _speeds(
+    runner: Runner,
+    names: list[str],
+    populations: tuple[int, ...],
+    seconds: float,
+    repeats: int,
+    results: dict[str, Any],
+) -> None:
+    """Run these peers in turns and put what was found into the results."""
+    runs: dict[int, dict[str, list[Watched]]] = {population: {} for population in populations}
+    for repeat in range(repeats):
+        order = names if repeat % 2 == 0 else names[::-1]
+        for population in populations:
+            runner.all_once(order, population, seconds, runs[population])
+    for population in populations:
+        _add(results, population, {name: runs[population][name] for name in names if name in runs[population]})
+    others = {name: why for name, why in results.get("unavailable", {}).items() if name not in names}
+    results |= {"seconds": seconds, "repeats": repeats, "workload": _workload(runner.seed, runner.folder)}
+    results |= {
+        "how": {name: entry._asdict() for name, entry in PEERS.items()},
+        "unavailable": others | runner.unavailable,
+    }
+    results["agreement"] = results.get("agreement", {}) | runner.agreement
 
 
 def _add(results: dict[str, Any], population: int, runs: dict[str, list[Watched]]) -> None:
