@@ -23,8 +23,6 @@ from es_randomized.sweeps.trials import planned
 from tests.tools.command import run
 from tests.tools.pages import PAGES, blocks, shows, write_files
 
-pytestmark = pytest.mark.pages
-
 ROOT = Path(__file__).parents[1]
 # Budgets of the pages and what they are here; what the pages show of them is the same.
 SMALLER = {
@@ -119,6 +117,7 @@ def test_every_tutorial_is_followed():
     assert linked == pages
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("page", ["first_run", "reading_the_report"])
 def test_a_page_for_a_clone(clone, page):
     follow(page)
@@ -132,6 +131,7 @@ def test_the_sweep_is_one_of_twelve_trials_named_as_the_page_says(clone):
     assert [len(fnmatch.filter([trial.name for trial in trials], pattern)) for pattern in patterns] == [4, 4, 4]
 
 
+@pytest.mark.pages
 def test_a_task_and_a_strategy_of_your_own(clone):
     follow("your_own_task")
     follow("your_own_strategy")
