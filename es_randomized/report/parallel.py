@@ -12,6 +12,7 @@ from es_randomized.report.sweep import Trials, shown
 FEW_AXES = 4  # have room on a narrow figure, which can be read on a phone
 WIDE_RANGE = 20.0  # largest over smallest from which on an axis is logarithmic
 BEST = len(BEST_STYLES)
+TICK_HEIGHT = 0.05  # of an axis, that a number on it takes
 
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
 
@@ -50,7 +51,9 @@ def parallel_coordinates(name: str, trials: Trials) -> Figure | None:
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         axes.set_xlim(-0.1, len(scales) - 0.6)
-        figure.legend(loc="outside lower left", title=f"Best of {len(points)}", title_fontsize=9, alignment="left")
+        first = "" if len({point.finished for point in points}) == 1 else ", those trained to the end first"
+        title = f"Best of {len(points)}{first}"
+        figure.legend(loc="outside lower left", title=title, title_fontsize=9, alignment="left")
         return _said(trials)
 
     several = " (mean over its training seeds)" if any(len(point.rows) > 1 for point in points) else ""
@@ -72,11 +75,21 @@ def scale(values: list[Any]) -> Scale:
         distinct = np.unique(numbers)
         marks = distinct if len(distinct) <= 6 else np.array([distinct[0], distinct[-1]])
         heights = {float(at[np.flatnonzero(numbers == mark)[0]]): shown(float(mark)) for mark in marks}
-        return Scale(at, heights)
+        return Scale(at, apart(heights))
     texts = [shown(value) for value in values]
     order = sorted(set(texts))
     height = {text: (index + 0.5) / len(order) for index, text in enumerate(order)}
     return Scale(np.array([height[text] for text in texts]), {height[text]: text for text in order})
+
+
+def apart(ticks: dict[float, str]) -> dict[float, str]:
+    """Ticks that can be read: the lowest and the highest, and between them those that do not touch another."""
+    highest, kept = max(ticks), dict[float, str]()
+    for height in sorted(ticks):
+        clear = not kept or height - max(kept) >= TICK_HEIGHT
+        if height == highest or (clear and (not kept or highest - height >= TICK_HEIGHT)):
+            kept[height] = ticks[height]
+    return kept
 
 
 def _broken(name: str) -> str:

@@ -73,7 +73,7 @@ class Trials(NamedTuple):
         folder: where the run folders of its trials are.
         settings: that were varied.
         rows: those with a score first, the best before all.
-        points: those with a score, the best first.
+        points: those with a score, the best first, but those that were not trained to the end after all others.
     """
 
     folder: Path
@@ -86,6 +86,12 @@ class Trials(NamedTuple):
     def name(self) -> str:
         """Of the sweep."""
         return self.folder.resolve().name
+
+    @property
+    def among(self) -> str:
+        """Of which points the first one is the best."""
+        finished, points = sum(point.finished for point in self.points), len(self.points)
+        return f"{points}" if finished in (0, points) else f"those trained to the end ({finished} of {points})"
 
     def label(self, point: Point) -> str:
         """A point with its score."""

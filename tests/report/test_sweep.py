@@ -68,7 +68,10 @@ def test_the_folder_of_a_sweep_alone_is_a_page(sweep, tmp_path, canvases):
     assert titles == ["Sweep: rates", "Best settings of rates", "Trials of rates"]
     text = page.all("main")[0].text
     assert "4 trials of 2 settings: 2 finished, 1 stopped, 1 failed. Compared by the average failure (%)" in text
-    assert f"{RATE} 0.01, objective worst_case: the best of 2 by the average failure (%)" in text
+    assert (
+        f"{RATE} 0.01, objective worst_case: the best of those trained to the end (1 of 2) by the average failure (%)"
+        in text
+    )
     assert "train it again with other seeds" in text
     files = {file.name for file in (tmp_path / "page").glob("*.png")}
     assert files == {"sweep-0-learning.png", "sweep-0-parallel.png", "sweep-0-best-instances-0.png"}
@@ -175,6 +178,7 @@ def test_numbers_are_by_size_or_by_logarithm_and_words_in_order():
     assert list(scale([0.001, 0.1, 0.01]).ticks.values()) == ["0.001", "0.01", "0.1"]
     np.testing.assert_allclose(scale(["b", "a", "b"]).at, [0.75, 0.25, 0.75])
     np.testing.assert_allclose(scale([4, 4]).at, [0.5, 0.5])
+    assert list(scale([1, 1.01, 1.5, 1.99, 2]).ticks.values()) == ["1", "1.5", "2"]  # others would lie upon each other
     assert list(scale([True, False]).ticks.values()) == ["False", "True"]
 
 
