@@ -132,7 +132,7 @@ class RayEvaluator(Evaluator):
                 log.warning("there is no worker; waiting for the cluster to have room for one")
                 heard = now
         if work.again:
-            log.info("%d units of generation %d were issued twice because they were late", work.again, generation)
+            log.info("%d times a unit of generation %d was issued again because it was late", work.again, generation)
         self._usual[method] = work.usual()
         return [work.results[unit] for unit in range(units)]
 

@@ -13,9 +13,10 @@ IN_HAND = 2  # calls a worker has at most: one under way and one that follows wi
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 LONG = 0.1  # seconds of work in one call at most, if it has several units: that much is lost with a worker
 SHARES = 4  # a call that is not quick takes at most this part of what is left for everybody: they get shorter towards the end
+SERVED = 0.001  # seconds the coordinator has to do with a call
 SLOW = 4.0  # times the median of its peers: issue again
 PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
-COPIES = 2
+COPIES = 3  # with many workers, a late unit's second copy goes to a silent one in turn every so often
 TICK = 0.1  # seconds between looks at who is late
 
 Result: TypeAlias = bytes | memoryview
@@ -125,7 +126,9 @@ class Work:
 
 
 def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
-    """Units of the next call: one per device, or more while they are quick, or while much is left for everybody.
+    """Units of the next call: one per device, or more while they are quick, while much is left, or with many workers.
+
+    Calls that take less than the coordinator needs to serve every worker once would leave workers waiting for it.
 
     Args:
         workers: how many share the work.
@@ -133,12 +136,14 @@ def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> i
         devices: of each worker.
     """
     workers = max(1, workers)
-    quick, long = (int(QUICK / pace), int(LONG / pace)) if pace else (0, 0)
+    everybody = SERVED * workers if SERVED * workers > QUICK else 0.0
+    quick, long, served = (int(seconds / pace) for seconds in (QUICK, LONG, everybody)) if pace else (0, 0, 0)
     share = -(-work.units // workers)
     if quick < share:  # whoever is late must leave some to the others
         share = max(
             min(quick, -(-work.waiting // (IN_HAND * workers))),
             min(long, -(-work.waiting // (SHARES * workers))),
+            min(served, share),
         )
     return max(devices, share)
 

@@ -3,7 +3,19 @@
 import random
 from dataclasses import dataclass, field
 
-from es_randomized.distributed.work import COPIES, IN_HAND, LONG, PATIENT, QUICK, SHARES, SLOW, Work, hand_out, portion
+from es_randomized.distributed.work import (
+    COPIES,
+    IN_HAND,
+    LONG,
+    PATIENT,
+    QUICK,
+    SERVED,
+    SHARES,
+    SLOW,
+    Work,
+    hand_out,
+    portion,
+)
 
 
 def test_units_are_taken_in_order_and_each_once():
@@ -17,7 +29,7 @@ def test_units_are_taken_in_order_and_each_once():
     assert work.again == 0
 
 
-def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_twice():
+def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_two_times_more():
     work = Work(4)
     work.take(4, 0.0, idle=True)
     for unit in (1, 2, 3):
@@ -26,9 +38,10 @@ def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_twice():
     assert work.take(1, SLOW - 0.1, idle=True) == []
     assert work.take(1, SLOW + 0.1, idle=False) == []
     assert work.take(1, SLOW + 0.1, idle=True) == [0]
+    assert work.take(1, 2 * SLOW, idle=True) == []
+    assert work.take(1, 2 * SLOW + 0.2, idle=True) == [0]
     assert work.take(1, 1e9, idle=True) == []
-    assert COPIES == 2
-    assert work.again == 1
+    assert work.again + 1 == COPIES
     work.done(0, b"first", 6.0)
     work.done(0, b"second", 7.0)
     assert work.results[0] == b"first"
@@ -141,6 +154,15 @@ def test_calls_are_long_while_much_is_left_and_short_towards_the_end():
     assert portion(work, 4, pace=LONG / 50.5) == 1
     assert portion(work, 4, pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
     assert SHARES > IN_HAND
+
+
+def test_with_many_workers_calls_last_until_the_coordinator_has_served_everybody():
+    work, workers = Work(16_000), 1_000
+    assert portion(work, workers, pace=SERVED * workers / 5.5) == 5
+    assert portion(work, workers, pace=SERVED * workers / 100) == 16  # everybody's share
+    work.take(15_900, 0.0, idle=True)
+    assert portion(work, workers, pace=SERVED * workers / 5.5) == 5  # smaller ones would not be handed out any sooner
+    assert portion(work, 2, pace=2 * SERVED) == -(-100 // (SHARES * 2))  # two never wait for it
 
 
 def test_the_usual_time_is_the_median():
