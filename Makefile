@@ -6,7 +6,7 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-.PHONY: demo test pages lint reference lock clean
+.PHONY: demo test pages lint files reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
@@ -38,6 +38,10 @@ reference: .venv/installed
 	@# Where PYTHONDONTWRITEBYTECODE is set nothing else would: every start of Python would take seven seconds longer.
 	$(BIN)/python -m compileall -q -j 0 .venv/lib
 	@touch $@
+
+# The table of files in docs/files.md.
+files: .venv/installed
+	$(BIN)/python -m tests.tools.file_table
 
 # Exact versions for Python 3.11 to 3.13, without index addresses and without the trackers of others; needs uv.
 lock:

@@ -39,16 +39,16 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
 
     made = Evolution.of(load(config, overrides))
     state = made.init()
-    draw, rows, number = made.strategy.draw(state, 0), made.chunks[0], made.moment(0)
+    ask, rows, number = made.strategy.ask(state, 0), made.chunks[0], made.inputs(0)
     repeats = getattr(made.experiment.task, "steps", 1)
-    found = products(made.chunk_losses.__wrapped__, draw.sample, rows, number, repeats=repeats)
+    found = products(made.chunk_losses.__wrapped__, ask.proposal, rows, number, repeats=repeats)
     function, operands = alone(found)
     only_products = jit(function, made.experiment.model.precision)
     devices = jax.local_devices()
-    samples = [jax.device_put(draw.sample, device) for device in devices]
+    samples = [jax.device_put(ask.proposal, device) for device in devices]
     inputs = [jax.device_put(operands, device) for device in devices]
     began = time.perf_counter()
-    made.chunk_losses.lower(draw.sample, rows, number).compile()
+    made.chunk_losses.lower(ask.proposal, rows, number).compile()
     compiling = time.perf_counter() - began
     with ThreadPoolExecutor(len(devices)) as threads:
 

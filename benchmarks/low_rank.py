@@ -25,7 +25,7 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
 
     from es_randomized import Evolution
     from es_randomized.compilation import jit
-    from es_randomized.configuration import build
+    from es_randomized.config.yaml import build
 
     def evolution(rank: int | None, block: int, **batch: int) -> Evolution:
         driver: dict[str, Any] = {"kind": "Open_ES", "population": members, "std": 0.01}
@@ -39,8 +39,8 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
         return Evolution.of(build(tree))
 
     def members_of(made: Evolution) -> Callable[[], Any]:
-        sample = made.strategy.draw(made.init(), 0).sample
-        rows, number = np.arange(made.strategy.rows, dtype=np.int32), made.moment(0)
+        sample = made.strategy.ask(made.init(), 0).proposal
+        rows, number = np.arange(made.strategy.rows, dtype=np.int32), made.inputs(0)
         return lambda: jax.block_until_ready(made.chunk_losses(sample, rows, number))
 
     def plain() -> Callable[[], Any]:

@@ -63,19 +63,19 @@ def measure(case: str) -> dict[str, Any]:
     }
     rounds = 1
     if case == "time":
-        warm = strategy.draw(state, 0)
+        warm = strategy.ask(state, 0)
         evaluator.evaluate(warm)
         evaluator.parts_of(strategy.parts, warm, np.zeros(strategy.population, np.float32))
-    draw = strategy.draw(state, 1)
+    ask = strategy.ask(state, 1)
     began = time.perf_counter()
     for _ in range(rounds):
-        losses = evaluator.evaluate(draw)
+        losses = evaluator.evaluate(ask)
     found["evaluation_seconds"] = (time.perf_counter() - began) / rounds
     began = time.perf_counter()
-    jax.block_until_ready(evolution.tell(draw, losses, evaluator.parts_of))
+    jax.block_until_ready(evolution.tell(ask, losses, evaluator.parts_of))
     found["update_seconds"] = time.perf_counter() - began
     if case == "time":
-        found |= _without_noise(evolution, draw, jnp)
+        found |= _without_noise(evolution, ask, jnp)
         found["generation_over_evaluation_alone"] = (found["evaluation_seconds"] + found["update_seconds"]) / found[
             "evaluation_without_noise_seconds"
         ]
@@ -83,22 +83,22 @@ def measure(case: str) -> dict[str, Any]:
     return found
 
 
-def _without_noise(evolution: Any, draw: Any, jnp: Any) -> dict[str, float]:
+def _without_noise(evolution: Any, ask: Any, jnp: Any) -> dict[str, float]:
     """The same evaluation with members that cost nothing to make: all of them the mean."""
     import jax
 
     from es_randomized.compilation import jit
     from es_randomized.fitness import Members
 
-    def chunk(sample: Any, rows: Any, moment: Any) -> Any:
+    def chunk(sample: Any, rows: Any, inputs: Any) -> Any:
         def weights(row: Any, side: Any) -> Any:
             return evolution.fitness.unravel(sample["mean"] + 0.0 * row * side)
 
         members = Members(lambda index: index.astype(jnp.float32), weights, evolution.strategy.sides)
-        return evolution.fitness(rows, members, moment)
+        return evolution.fitness(rows, members, inputs)
 
-    program, number = jit(chunk), evolution.moment(1)
-    samples = [jax.device_put(draw.sample, device) for device in jax.local_devices()]
+    program, number = jit(chunk), evolution.inputs(1)
+    samples = [jax.device_put(ask.proposal, device) for device in jax.local_devices()]
     for sample in samples:
         program(sample, evolution.chunks[0], number).block_until_ready()
     began = time.perf_counter()

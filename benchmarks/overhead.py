@@ -24,7 +24,7 @@ BURST = 0.4  # seconds, and at least three generations
 def experiment(population: int) -> Any:
     """One token, one number, twenty parameters."""
     from es_randomized import Evolution
-    from es_randomized.configuration import build
+    from es_randomized.config.yaml import build
 
     tree = {
         "task": {"kind": "benchmarks.nothing"},
@@ -49,7 +49,7 @@ def burst(evolution: Any, evaluator: Any) -> list[float]:
 def compare(population: int, workers: int) -> dict[str, Any]:
     """Milliseconds of a generation here and there, and of one over the other: medians, the last with its quartiles."""
     from es_randomized import LocalEvaluator
-    from es_randomized.distributed.ray_evaluator import RayEvaluator
+    from es_randomized.distributed.evaluator import RayEvaluator
 
     evolution = experiment(population)
     with LocalEvaluator(evolution) as here, RayEvaluator(evolution, workers) as there:

@@ -3,7 +3,7 @@
     python -m benchmarks.precision [--seeds 3] [--generations 300] [--rounds 9]
 
 Products and kernels run on one core, in turn; a ratio is the time with float32 divided by that with bfloat16, above 1 where
-bfloat16 is faster. Runs that differ in `model.precision` alone are paired by training seed; each is scored with its own
+bfloat16 is faster. RepeatedRuns that differ in `model.precision` alone are paired by training seed; each is scored with its own
 precision on instances and seeds that training never saw.
 """
 
@@ -85,7 +85,7 @@ def kernel(config: str, overrides: dict[str, Any], rounds: int) -> dict[str, Any
 
     def chunk(precision: str) -> Callable[[], Any]:
         made = Evolution.of(load(CONFIGS / config, overrides | {"model.precision": precision, "plan.chunk": 8}))
-        sample, rows, number = made.strategy.draw(made.init(), 0).sample, made.chunks[0], made.moment(0)
+        sample, rows, number = made.strategy.ask(made.init(), 0).proposal, made.chunks[0], made.inputs(0)
         return lambda: made.chunk_losses(sample, rows, number)
 
     seconds = in_turn({precision: chunk(precision) for precision in PRECISIONS}, rounds)
@@ -97,14 +97,14 @@ def learned(precision: str, seed: int, generations: int) -> dict[str, Any]:
     """One run: what its last weights score on held-out draws, and its members' mean loss on the way."""
     from es_randomized import Evolution, LocalEvaluator, load, train
     from es_randomized.evaluation.held_out import HeldOut
-    from es_randomized.evaluation.randomness import Runs
+    from es_randomized.evaluation.randomness import RepeatedRuns
 
     config, overrides = LEARNING
     changes = {"model.precision": precision, "seed": seed, "budget.generations": generations, "budget.seconds": None}
     made = Evolution.of(load(config, overrides | changes))
     steps = list(train(made, LocalEvaluator(made), made.init()))
     weights, held_out = made.centre(steps[-1].state), HeldOut(made.experiment)
-    outcome = held_out.outcomes(Runs(held_out.seeds, weights[None], None), held_out.bundles)
+    outcome = held_out.outcomes(RepeatedRuns(held_out.seeds, weights[None], None), held_out.bundles)
     scores = {"held_out_loss": float(np.asarray(outcome.loss).mean())} | held_out(weights)
     return scores | {
         "members' mean loss": [round(float(step.losses.mean()), 5) for step in steps[:: max(1, generations // 30)]]
@@ -112,7 +112,7 @@ def learned(precision: str, seed: int, generations: int) -> dict[str, Any]:
 
 
 def learning(seeds: int, generations: int) -> dict[str, Any]:
-    """Runs paired by training seed, the mean differences with Student's interval, and the spread over training seeds."""
+    """RepeatedRuns paired by training seed, the mean differences with Student's interval, and the spread over training seeds."""
     from es_randomized.evaluation.statistics import mean_estimate
 
     runs: dict[str, list[Any]] = {precision: [] for precision in PRECISIONS}

@@ -29,8 +29,8 @@ DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any]:
     """An evaluator for every population. The smallest one's has all workers, the others' a worker for its share."""
     from es_randomized import Evolution, compilation, load
-    from es_randomized.distributed.accounts import Accounts
     from es_randomized.distributed.session import connect
+    from es_randomized.scaling.instrument import InstrumentedEvaluator
 
     sizes = {population * count: count for count in counts} | {population: counts[-1]}
     stack.enter_context(connect(sum(sizes.values())))
@@ -39,16 +39,16 @@ def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any
     found = {}
     for members, workers in sizes.items():
         evolution = Evolution.of(load(DEMO, {"driver.population": members, "plan.chunk": chunk}))
-        found[members] = stack.enter_context(Accounts(evolution, workers))
+        found[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers))
         print(f"{members} members: {workers} workers, {found[members].pinned} with a core of their own", flush=True)
     return found
 
 
 def measure(seconds: float, repetitions: int, population: int, counts: list[int]) -> dict[str, Any]:
     from es_randomized.compilation import usable_cores
-    from es_randomized.distributed.calibration import Alone
-    from es_randomized.distributed.crowding import crowded_speed
-    from es_randomized.distributed.scaling import efficiency, interleaved, measured, spread, spreads
+    from es_randomized.scaling.calibrate import Alone
+    from es_randomized.scaling.crowding import crowded_speed
+    from es_randomized.scaling.measure import efficiency, interleaved, measured, spread, spreads
 
     with ExitStack() as stack:
         evaluators = pools(stack, population, counts)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record, recorded
-from es_randomized.distributed.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Prices
-from es_randomized.distributed.simulation.predict import predict
-from es_randomized.distributed.simulation.simulate import simulate
+from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Prices
+from es_randomized.scaling.simulation.predict import predict
+from es_randomized.scaling.simulation.simulate import simulate
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 10_000)
 TOLERANCE = 0.1

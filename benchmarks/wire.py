@@ -70,8 +70,8 @@ def measure(kind: str, size: str) -> dict[str, Any]:
     import jax
 
     from es_randomized import Evolution
-    from es_randomized.configuration import build
-    from es_randomized.distributed.ray_evaluator import RayEvaluator
+    from es_randomized.config.yaml import build
+    from es_randomized.distributed.evaluator import RayEvaluator
 
     width, hidden = MODELS[size]
     tree = {
@@ -112,7 +112,7 @@ def measure(kind: str, size: str) -> dict[str, Any]:
 def inside() -> None:
     """In the head's namespace: the coordinator."""
     from es_randomized import compilation
-    from es_randomized.distributed import ray_evaluator
+    from es_randomized.distributed import evaluator as ray_evaluator
     from es_randomized.distributed.session import connect
 
     ray_evaluator.updates_here = lambda parts, workers: False

@@ -3,13 +3,13 @@
 Start with `load` (an experiment), `driver_of` (the experiment made executable), `train` (the loop) and `evaluate`.
 """
 
-from es_randomized.configuration import build, dump, load
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import build, dump, load
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.gradient import Gradient
 from es_randomized.drivers.kinds import driver_of
-from es_randomized.evaluator import LocalEvaluator, local_evaluator
-from es_randomized.experiment import Experiment
+from es_randomized.drivers.local_evaluator import LocalEvaluator, local_evaluator
 from es_randomized.runs.folder import RunFolder
 from es_randomized.train import Step, train
 

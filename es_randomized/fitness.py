@@ -21,7 +21,8 @@ from pydantic import Field
 from es_randomized import rng
 from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import Halved, Objective
+from es_randomized.objectives.objective import Objective
+from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.policy import Weights
 from es_randomized.schedules import Values
 from es_randomized.settings import settings
@@ -69,7 +70,7 @@ class Batch:
         """Cases of one member's evaluation: bundles x seeds."""
         return self.bundles(task) * self.seeds
 
-    def halved_by(self, task: Task) -> Literal["instances", "seeds"]:
+    def split_by(self, task: Task) -> Literal["instances", "seeds"]:
         """Which half of a member's evaluation are two evaluations: what they disagree on is the noise of a batch.
 
         Instances, where they are drawn anew; where they are always the same, only seeds are noise. Halves of instances have
@@ -102,7 +103,7 @@ class Members(NamedTuple):
     sides: Float[np.ndarray, " sign"]
 
 
-class Moment(NamedTuple):
+class GenerationInputs(NamedTuple):
     """A generation of a run as its programs are told of it: arguments, so that runs of one shape share programs.
 
     Attributes:
@@ -127,20 +128,22 @@ class Fitness:
 
     task: Task
     model: Transformer
-    objective: Objective | Halved
+    objective: Objective | SplitBatch
     batch: Batch
-    seed: rng.Place
+    seed: rng.AddressPart
     generations: int
     tile: int
     block: int
 
-    def __call__(self, rows: Int[Array, " row"], members: Members, moment: Moment) -> Float[Array, "row sign *view"]:
+    def __call__(
+        self, rows: Int[Array, " row"], members: Members, inputs: GenerationInputs
+    ) -> Float[Array, "row sign *view"]:
         """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time.
 
-        With a `Halved` objective there is one for each view of the batch.
+        With a `SplitBatch` objective there is one for each view of the batch.
         """
-        now = self.at(moment)
-        observations = now.observations(moment.generation)
+        now = self.at(inputs)
+        observations = now.observations(inputs.generation)
 
         def losses(index: Int[Array, ""]) -> Float[Array, "sign *view"]:
             row = members.row(index)
@@ -153,14 +156,14 @@ class Fitness:
 
         return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
 
-    def moment(self, generation: int) -> Moment:
+    def inputs(self, generation: int) -> GenerationInputs:
         """What programs are told of a generation of this run."""
         number = self._values[generation] if self._values else np.float32(0)
-        return Moment(np.uint32(generation), np.uint32(self.seed), number)
+        return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number)
 
-    def at(self, moment: Moment) -> "Fitness":
-        """The same with the seed and the objective's number of a moment, as they are known inside a program."""
-        return replace(self, seed=moment.seed, objective=self.objective.given(moment.number))
+    def at(self, inputs: GenerationInputs) -> "Fitness":
+        """The same with the seed and the objective's number of a inputs, as they are known inside a program."""
+        return replace(self, seed=inputs.seed, objective=self.objective.given(inputs.number))
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""

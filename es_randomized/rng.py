@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Integer, Key
 
-Place = int | np.integer | Integer[Array, ""]
+AddressPart = int | np.integer | Integer[Array, ""]
 
 
 class Purpose(IntEnum):
@@ -30,7 +30,7 @@ class Purpose(IntEnum):
     NOISE_TABLE = 11
 
 
-def address(seed: Place, purpose: Purpose, generation: Place = 0, index: Place = 0) -> Key[Array, ""]:
+def address(seed: AddressPart, purpose: Purpose, generation: AddressPart = 0, index: AddressPart = 0) -> Key[Array, ""]:
     """The key of one place in a run.
 
     Args:
@@ -43,7 +43,7 @@ def address(seed: Place, purpose: Purpose, generation: Place = 0, index: Place =
     return inside(key, int(purpose), generation, index)
 
 
-def inside(key: Key[Array, ""], *places: Place) -> Key[Array, ""]:
+def inside(key: Key[Array, ""], *places: AddressPart) -> Key[Array, ""]:
     """The key of a place inside the one that `key` belongs to: a step of a rollout, or a block of cases."""
     for place in places:
         key = jax.random.fold_in(key, place)

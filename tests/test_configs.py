@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from es_randomized import driver_of, load, local_evaluator, train
-from es_randomized.plan import Plan
+from es_randomized.drivers.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.sweeps.sweep import load_sweep
+from es_randomized.trials.sweep import load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps"))  # no figures

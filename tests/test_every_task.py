@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
-from es_randomized.configuration import parse, tasks
+from es_randomized.config.yaml import parse, tasks
 from es_randomized.drivers.driver import Driver
 
 TASKS = {  # settings of a tiny one, and as many instances as are two bundles or more

@@ -10,14 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from es_randomized import rng
+from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.local_evaluator import LocalEvaluator
+from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError, MemoryBudgetError
-from es_randomized.evaluator import LocalEvaluator
-from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, Fitness, Members, pair, parameters, unraveller
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import QNorm
-from es_randomized.plan import Plan
+from es_randomized.objectives.q_norm import QNorm
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -36,11 +36,11 @@ def fitness(batch=BATCH, tile=12, block=1, seed=9):
 def losses(members, generation=GENERATION, **settings):
     run, rows = fitness(**settings), jnp.arange(len(members))
 
-    def of(all_, moment):
+    def of(all_, inputs):
         made = Members(lambda row: all_[row], lambda weights, side: run.unravel(weights), np.ones(1, np.float32))
-        return run(rows, made, moment)
+        return run(rows, made, inputs)
 
-    return np.asarray(jax.jit(of)(members, run.moment(int(generation))))[:, 0]
+    return np.asarray(jax.jit(of)(members, run.inputs(int(generation))))[:, 0]
 
 
 @jax.jit
@@ -134,9 +134,9 @@ def evolution():
 
 
 def test_the_evaluator_returns_the_losses_of_the_members_in_order(evolution):
-    draw = evolution.strategy.draw(evolution.init(), 3)
-    found = LocalEvaluator(evolution).evaluate(draw)
-    np.testing.assert_allclose(found, looped(np.asarray(evolution.strategy.everyone(draw.sample))), rtol=1e-6)
+    ask = evolution.strategy.ask(evolution.init(), 3)
+    found = LocalEvaluator(evolution).evaluate(ask)
+    np.testing.assert_allclose(found, looped(np.asarray(evolution.strategy.everyone(ask.proposal))), rtol=1e-6)
 
 
 def test_a_tile_that_does_not_divide_the_cases_is_refused(evolution):

@@ -14,39 +14,39 @@ ROOT = Path(es_randomized.__file__).parent
 # The longest prefix counts. Sections of an experiment are plain data, so they sit below what uses them.
 LEVELS = {
     "errors": 0,
-    "extensions": 0,
     "settings": 0,
     "rng": 0,
     "policy": 0,
     "perturbed": 0,
     "precision": 0,
-    "grid": 0,
     "schedules": 0,
     "compilation": 0,
+    "config.kinds": 0,
     "tasks": 1,
     "models": 1,
     "objectives": 1,
     "references": 1,
     "strategies": 2,
     "fitness": 2,
-    "plan": 2,
-    "ledger": 2,
+    "drivers.plan": 2,
+    "drivers.ledger": 2,
     "evaluation.settings": 2,
-    "experiment": 3,
-    "drivers": 3,
-    "configuration": 4,
-    "evaluator": 4,
-    "train": 4,
-    "training": 4,
-    "runs": 4,
-    "tracking": 4,
-    "evaluation": 4,
-    "sweeps": 4,
-    "distributed": 5,
-    "report": 6,
-    "reproduction": 6,
-    "cli": 6,
-    "__main__": 6,
+    "config": 3,
+    "drivers.gradient_settings": 2,
+    "drivers": 4,
+    "train": 5,
+    "session": 5,
+    "runs": 5,
+    "tracking": 5,
+    "evaluation": 5,
+    "trials": 6,
+    "distributed": 6,
+    "clusters": 6,
+    "scaling": 7,
+    "paper": 7,
+    "report": 7,
+    "cli": 8,
+    "__main__": 8,
 }
 
 
@@ -112,8 +112,10 @@ def test_parts_of_one_layer_do_not_know_each_other(part, strangers):
 
 def test_only_the_distributed_layer_and_the_command_line_know_ray():
     knowing = importers("ray") | importers("es_randomized.distributed")
-    assert "distributed.ray_evaluator" in knowing
-    assert [name for name in knowing if name.split(".")[0] not in ("distributed", "cli")] == []
+    assert "distributed.evaluator" in knowing
+    assert [
+        name for name in knowing if name.split(".")[0] not in ("distributed", "clusters", "scaling", "trials", "cli")
+    ] == []
 
 
 def test_nothing_below_the_command_line_imports_it():

@@ -3,7 +3,7 @@
 import pytest
 
 from es_randomized import driver_of, load
-from es_randomized.ledger import Cost
+from es_randomized.drivers.ledger import Cost
 from tests.tools.command import TINY, TINY_GRADIENT
 
 CASES, TOKENS = 4 * 2, 4 * 2 * 5

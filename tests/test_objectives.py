@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from es_randomized.objectives import OBJECTIVES, CVaR, Expected, LogSumExp, QNorm, WorstCase
+from es_randomized.config.yaml import OBJECTIVES
+from es_randomized.objectives.cvar import CVaR
+from es_randomized.objectives.expected import Expected
+from es_randomized.objectives.log_sum_exp import LogSumExp
+from es_randomized.objectives.q_norm import QNorm
+from es_randomized.objectives.worst_case import WorstCase
 from es_randomized.schedules import Schedule
 
 LOSSES = np.random.default_rng(1).uniform(0, 3, (7, 5)).astype(np.float32)

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from es_randomized import Evolution, LocalEvaluator, load, train
-from es_randomized.plan import MIB, program_bytes
+from es_randomized.drivers.plan import MIB, program_bytes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TASKS = ["demo.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
@@ -34,20 +34,20 @@ def test_a_run_compiles_every_program_once(config: str) -> None:
 @pytest.mark.parametrize("config", TASKS)
 def test_a_chunk_is_computed_without_the_host(config: str) -> None:
     evolution = made(config)
-    sample = evolution.strategy.draw(evolution.init(), 1).sample
-    arguments = jax.device_put((sample, evolution.chunks[0], evolution.moment(1)), jax.local_devices()[0])
+    sample = evolution.strategy.ask(evolution.init(), 1).proposal
+    arguments = jax.device_put((sample, evolution.chunks[0], evolution.inputs(1)), jax.local_devices()[0])
     evolution.chunk_losses(*arguments)
     with jax.transfer_guard("disallow"):
         jax.block_until_ready(evolution.chunk_losses(*arguments))
         with pytest.raises(Exception, match="Disallowed host-to-device transfer"):  # the guard does guard
-            evolution.chunk_losses(arguments[0], evolution.chunks[0], evolution.moment(0))
+            evolution.chunk_losses(arguments[0], evolution.chunks[0], evolution.inputs(0))
     assert "callback" not in str(jax.make_jaxpr(evolution.chunk_losses.__wrapped__)(*arguments))
 
 
 def test_memory_of_a_chunk_does_not_grow_with_the_population() -> None:
     few, many = made("demo.yaml"), made("demo.yaml", **{"driver.population": 4096})
     needed = [
-        program_bytes(each.chunk_losses, each.strategy.sample_shape(), each.chunk_rows, each.moment(0))
+        program_bytes(each.chunk_losses, each.strategy.proposal_shape(), each.chunk_rows, each.inputs(0))
         for each in (few, many)
     ]
     assert needed[0] == needed[1] < few.experiment.plan.memory_mib * MIB
@@ -57,7 +57,7 @@ def test_memory_of_a_chunk_does_not_grow_with_the_population() -> None:
 def test_products_have_many_columns(config: str) -> None:
     """Vectors lie along the last axis: there must be cases, or nodes and cases, or a whole weight matrix."""
     evolution = Evolution.of(load(CONFIGS / config))
-    sample, rows, number = evolution.strategy.sample_shape(), evolution.chunks[0], evolution.moment(0)
+    sample, rows, number = evolution.strategy.proposal_shape(), evolution.chunks[0], evolution.inputs(0)
     columns = _columns_of_products(jax.make_jaxpr(evolution.chunk_losses.__wrapped__)(sample, rows, number).jaxpr)
     assert max(columns) >= 128
     assert min(columns) >= 16

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from es_randomized import plan
+from es_randomized.drivers import plan
 from es_randomized.errors import MemoryBudgetError
 
 WIDTH = 2**16  # floats per member: a quarter of a MiB

@@ -1,10 +1,11 @@
-"""The README says what is true: its Python runs and its file table names every file."""
+"""The README says what is true: its Python runs and the page of files names every file."""
 
-import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.tools.file_table import PAGE, page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,15 +22,8 @@ def test_the_python_in_the_readme_runs() -> None:
     assert "average Estimate(value=" in result.stdout
 
 
-def test_every_file_has_its_line() -> None:
-    listed = re.findall(r"^\| `([\w/]+\.py)` \| (.*) \|$", README, re.MULTILINE)
-    package = ROOT / "es_randomized"
-    files = {
-        str(path.relative_to(package)): (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0]
-        for path in package.rglob("*.py")
-        if path.name not in ("__init__.py", "__main__.py")
-    }
-    assert listed == sorted(files.items())
+def test_the_page_of_files_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run make files"
 
 
 def test_pictures_and_linked_files_exist() -> None:

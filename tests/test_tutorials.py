@@ -2,7 +2,7 @@
 
 A block that begins with `# name.py` or `# name.yaml` is that file. Commands are given to the command line's own function in
 this process. What a `text` block after them shows must come in that order; ... stands for anything. `console` blocks are
-not run: the cluster's page is followed by tests/distributed/test_local_cluster.py, and tests/sweeps/ run sweeps.
+not run: the cluster's page is followed by tests/clusters/test_local_nodes.py, and tests/trials/ run sweeps.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from es_randomized.cli.main import main
-from es_randomized.sweeps.sweep import load_sweep
-from es_randomized.sweeps.trials import planned
+from es_randomized.trials.sweep import load_sweep
+from es_randomized.trials.trial import planned
 from tests.tools.command import run
 from tests.tools.pages import PAGES, blocks, shows, write_files
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Experiment, local_evaluator, train
-from es_randomized.experiment import Budget
+from es_randomized.config.experiment import Budget
+from es_randomized.drivers.plan import Plan
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import Expected, QNorm, WorstCase
-from es_randomized.plan import Plan
+from es_randomized.objectives.expected import Expected
+from es_randomized.objectives.q_norm import QNorm
+from es_randomized.objectives.worst_case import WorstCase
 from es_randomized.policy import Interface
 from es_randomized.references import games
 from es_randomized.schedules import Schedule
@@ -113,7 +115,7 @@ def test_a_quadratic_is_minimised_at_its_optimum():
     strategy = EvosaxStrategy(TRAINING, parameters=10, seed=0, generations=200)
     state = strategy.init(jax.random.key(1), jnp.full(10, 0.5))
     for generation in range(200):
-        draw = strategy.draw(state, generation)
-        members = np.asarray(strategy.everyone(draw.sample), np.float64)
-        state = strategy.tell(draw, ((members - optimum) ** 2 @ curvature).astype(np.float32))
+        ask = strategy.ask(state, generation)
+        members = np.asarray(strategy.everyone(ask.proposal), np.float64)
+        state = strategy.tell(ask, ((members - optimum) ** 2 @ curvature).astype(np.float32))
     np.testing.assert_allclose(strategy.centre(state), optimum, atol=0.02)

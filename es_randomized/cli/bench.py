@@ -34,7 +34,7 @@ def bench_command(context: click.Context, config: Path | None, **options: Any) -
     CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Nothing is saved of its
     training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
     """
-    from es_randomized.configuration import load
+    from es_randomized.config.yaml import load
 
     arguments = list(context.args)
     if config and str(config).startswith("--"):  # an override: the experiment was left out
@@ -76,16 +76,16 @@ def _measure(
     with ExitStack() as stack:
         stack.enter_context(connect(workers and workers * devices, address))
         compilation.configure(platform="cpu")  # accelerators of the cluster are the workers'
-        from es_randomized.configuration import dump
-        from es_randomized.distributed.accounts import Accounts
-        from es_randomized.distributed.calibration import Alone
-        from es_randomized.distributed.crowding import crowded_speed
+        from es_randomized.config.yaml import dump
         from es_randomized.distributed.resolution import resolved_there
-        from es_randomized.distributed.scaling import doubling, efficiency, interleaved, measured, spreads
         from es_randomized.drivers.evolution import Evolution
+        from es_randomized.scaling.calibrate import Alone
+        from es_randomized.scaling.crowding import crowded_speed
+        from es_randomized.scaling.instrument import InstrumentedEvaluator
+        from es_randomized.scaling.measure import doubling, efficiency, interleaved, measured, spreads
 
         evolution = Evolution.of(resolved_there(experiment, devices))
-        evaluator = Accounts(evolution, workers, devices)
+        evaluator = InstrumentedEvaluator(evolution, workers, devices)
         stack.callback(evaluator.close)
         counts, alone, crowded = doubling(len(evaluator.everyone)), Alone(), list[float]()
         cores = None if address else compilation.usable_cores()
@@ -126,8 +126,8 @@ def _duration(counts: list[int], seconds: float, repetitions: int) -> str:
 
 def _measured(found: dict[str, Any]) -> Table:
     """What was measured, and beside it what the simulator makes of the same."""
-    from es_randomized.distributed.simulation.costs import Cluster
-    from es_randomized.distributed.simulation.simulate import simulate
+    from es_randomized.scaling.simulation.costs import Cluster
+    from es_randomized.scaling.simulation.simulate import simulate
 
     table = Table(title="measured (medians)", title_justify="left")
     for column in ("workers", "members/s", "generations/s", "efficiency", "coordinator ms", "messages", "bytes"):
@@ -164,8 +164,8 @@ def _measured(found: dict[str, Any]) -> Table:
 
 def _simulated(found: dict[str, Any]) -> list[Table]:
     """What the simulator predicts for more workers, each with a core or accelerator of its own; kept in `found` too."""
-    from es_randomized.distributed.simulation.costs import Cluster
-    from es_randomized.distributed.simulation.predict import predict
+    from es_randomized.scaling.simulation.costs import Cluster
+    from es_randomized.scaling.simulation.predict import predict
 
     costs, chunks = found["costs"], found["chunks"]
     members = chunks * costs.members

@@ -6,21 +6,21 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.cli.places import PLACE, Place, new_run, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, new_run, reading
 
 
 @click.command("branch", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("run", type=PLACE)
+@click.argument("run", type=RUN_LOCATION)
 @click.option("--at", type=click.IntRange(0), required=True, help="The first generation that may differ.")
-@click.option("--run", "target", type=PLACE, help="Folder of the new run; RUN-at-<at> by default.")
+@click.option("--run", "target", type=RUN_LOCATION, help="Folder of the new run; RUN-at-<at> by default.")
 @click.pass_context
-def branch_command(context: click.Context, run: Place, at: int, target: Place | None) -> None:
+def branch_command(context: click.Context, run: RunLocation, at: int, target: RunLocation | None) -> None:
     """Make a new run that shares the generations of RUN before --at; nothing is evaluated again.
 
     Settings may change from there on, by their dotted names: --driver.optimizer.learning_rate 0.01. Then `resume` it.
     """
     from es_randomized import compilation
-    from es_randomized.configuration import load
+    from es_randomized.config.yaml import load
     from es_randomized.drivers.kinds import driver_of
     from es_randomized.runs.branch import branch
 
@@ -32,7 +32,7 @@ def branch_command(context: click.Context, run: Place, at: int, target: Place | 
     Console().print(f"branched before generation {at}: es-randomized resume {folder.name}", soft_wrap=True)
 
 
-def _beside(run: Place, at: int) -> Place:
+def _beside(run: RunLocation, at: int) -> RunLocation:
     """Where a branch goes by default: next to its parent."""
     if isinstance(run, Path):
         return run.with_name(f"{run.name}-at-{at}")
@@ -41,8 +41,8 @@ def _beside(run: Place, at: int) -> Place:
 
 
 @click.command("replay")
-@click.argument("run", type=PLACE)
-def replay_command(run: Place) -> None:
+@click.argument("run", type=RUN_LOCATION)
+def replay_command(run: RunLocation) -> None:
     """Recompute every state of RUN from its journal and compare with its snapshots, bit for bit."""
     from es_randomized import compilation
     from es_randomized.drivers.kinds import driver_of

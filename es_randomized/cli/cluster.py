@@ -115,8 +115,8 @@ def _target(name: str, create_token: bool = False) -> Any:
     from es_randomized.errors import ClusterError
 
     try:
-        from es_randomized.distributed.jobs import authenticate
-        from es_randomized.distributed.targets import target_of
+        from es_randomized.clusters.jobs import authenticate
+        from es_randomized.clusters.targets import target_of
 
         place = target_of(name)
         authenticate(create_token)
@@ -130,7 +130,7 @@ def _target(name: str, create_token: bool = False) -> Any:
 def _jobs(target: str) -> Iterator[Any]:
     """The job server of a target, and the target."""
     place = _target(target)
-    from es_randomized.distributed.jobs import connected
+    from es_randomized.clusters.jobs import connected
 
     with place.job_server() as address, connected(address) as jobs:
         yield jobs, place
@@ -138,7 +138,7 @@ def _jobs(target: str) -> Iterator[Any]:
 
 def _wait_for_nodes(address: str, wanted: int, console: Console) -> None:
     """Wait until the machines that are there from the beginning are: a run takes its kind of accelerator from them."""
-    from es_randomized.distributed.jobs import connected
+    from es_randomized.clusters.jobs import connected
 
     deadline, seen = time.monotonic() + PATIENCE, 0
     while time.monotonic() < deadline:
@@ -155,7 +155,7 @@ def _wait_for_nodes(address: str, wanted: int, console: Console) -> None:
 
 def _print_nodes(target: str, place: Any, console: Console) -> Any:
     """Print the machines of a target; returns its jobs."""
-    from es_randomized.distributed.jobs import connected
+    from es_randomized.clusters.jobs import connected
 
     with place.job_server() as address, connected(address) as jobs:
         nodes, submitted = jobs.nodes(), jobs.all()
@@ -174,7 +174,7 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: there is no such command, or it names something the cluster will not see.
     """
-    from es_randomized.configuration import load, suggest
+    from es_randomized.config.yaml import load, suggest
     from es_randomized.errors import ConfigError
 
     commands = {name: each for name, each in context.find_root().command.commands.items() if name != "cluster"}  # type: ignore[attr-defined]
@@ -193,7 +193,7 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
 
         load(parsed.params["config"], parse_overrides(parsed.args))
     if name == "sweep":
-        from es_randomized.sweeps.sweep import load_sweep
+        from es_randomized.trials.sweep import load_sweep
 
         load_sweep(parsed.params["config"])
     takes_address = "address" in parsed.params and not (parsed.params["address"] or parsed.params.get("local"))

@@ -6,12 +6,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import PLACE, Place, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
 
 
 @click.command("compare")
-@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=PLACE)
-def compare_command(runs: tuple[Place, ...]) -> None:
+@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=RUN_LOCATION)
+def compare_command(runs: tuple[RunLocation, ...]) -> None:
     """Are the runs A and B different? Differences on average, at the worst 5 % of the instances and at the worst one.
 
     Two runs (or checkpoints) are run again on the same instances with the same fresh seeds. More than two must fall into
@@ -20,7 +20,7 @@ def compare_command(runs: tuple[Place, ...]) -> None:
       es-randomized compare runs/robust-* runs/expected-*
     """
     from es_randomized import compilation
-    from es_randomized.report.comparison import comparison_table, sentence
+    from es_randomized.report.sections.comparison import comparison_table, sentence
 
     if len(runs) < 2:
         raise click.UsageError("two runs are needed, or two groups of them; a run alone is what `evaluate` is for")

@@ -9,8 +9,8 @@ from rich.live import Live
 
 from es_randomized.cli.view import REFRESHES, View
 from es_randomized.cli.view_text import Row, held_out, not_finite
+from es_randomized.config.experiment import Budget
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.experiment import Budget
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_LOOKS = 1.0  # at the workers

@@ -6,19 +6,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import PLACE, Place, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
 
 SOURCES = ("seed", "none", "sampled", "dropout", "ensemble")
 
 
 @click.command("evaluate")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PLACE)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN_LOCATION)
 @click.option(
     "--randomness",
     type=click.Choice(SOURCES),
     help="What differs between repeated runs; by default the seed, or what the model was trained with.",
 )
-def evaluate_command(runs: tuple[Place, ...], randomness: str | None) -> None:
+def evaluate_command(runs: tuple[RunLocation, ...], randomness: str | None) -> None:
     """Score the newest weights of RUN, a run folder, an address or a checkpoint, on every instance (or a large sample) with fresh
     seeds, and draw the picture.
 

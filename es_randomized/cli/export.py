@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import PLACE, Place, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
 
 
 @click.command("export")
-@click.argument("run", type=PLACE)
+@click.argument("run", type=RUN_LOCATION)
 @click.argument("target", type=click.Path(path_type=Path))
-def export_command(run: Place, target: Path) -> None:
+def export_command(run: RunLocation, target: Path) -> None:
     """Keep the weights of RUN in the new folder TARGET, a checkpoint: with config, metrics and evaluation, without journal.
 
     `es-randomized evaluate TARGET` scores it again on any machine.

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from es_randomized.configuration import read_yaml
+from es_randomized.config.yaml import read_yaml
 
 
 def parse_overrides(arguments: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-Place = Path | str
+RunLocation = Path | str
 
 
 class PlaceType(click.ParamType):
@@ -15,7 +15,7 @@ class PlaceType(click.ParamType):
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> RunLocation:
         """Raises click.BadParameter where an address is mistyped."""
         if isinstance(value, Path) or "://" in value:
             return value
@@ -24,32 +24,32 @@ class PlaceType(click.ParamType):
         return Path(value)
 
 
-PLACE = PlaceType()
+RUN_LOCATION = PlaceType()
 
 
-def new_run(place: Place) -> AbstractContextManager[Any]:
+def new_run(place: RunLocation) -> AbstractContextManager[Any]:
     """The run folder of a run to be made."""
     if isinstance(place, Path):
         return _here(place)
-    from es_randomized.runs import working_copy
+    from es_randomized.runs.remote import working_copy
 
     return working_copy.new_run(place)
 
 
-def training(place: Place) -> AbstractContextManager[Any]:
+def training(place: RunLocation) -> AbstractContextManager[Any]:
     """The run folder of a run to go on with."""
     if isinstance(place, Path):
         return _here(place)
-    from es_randomized.runs import working_copy
+    from es_randomized.runs.remote import working_copy
 
     return working_copy.training(place)
 
 
-def reading(place: Place, results: bool = False) -> AbstractContextManager[Any]:
+def reading(place: RunLocation, results: bool = False) -> AbstractContextManager[Any]:
     """The run folder of a run to look at, or also to write results of its evaluation into."""
     if isinstance(place, Path):
         return _here(place)
-    from es_randomized.runs import working_copy
+    from es_randomized.runs.remote import working_copy
 
     return working_copy.reading(place, results)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import PLACE, Place, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
 
 
 @click.command("report")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PLACE)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN_LOCATION)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder of the page."
 )
-def report_command(runs: tuple[Place, ...], out: Path) -> None:
+def report_command(runs: tuple[RunLocation, ...], out: Path) -> None:
     """Write one page about RUN, or about several runs of one task: OUT/index.html, and its figures as PNG files.
 
     The folder of a sweep may be named as well, or alone: how its trials learned, what the best settings came to, and a table of
@@ -25,7 +25,7 @@ def report_command(runs: tuple[Place, ...], out: Path) -> None:
     """
     from es_randomized import compilation
     from es_randomized.report.page import write_page
-    from es_randomized.report.sweep import is_sweep
+    from es_randomized.report.sections.sweep import is_sweep
 
     compilation.configure()
     sweeps = [place for place in runs if isinstance(place, Path) and is_sweep(place)]

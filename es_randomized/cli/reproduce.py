@@ -28,7 +28,7 @@ def reproduce_command(what: str, scale: str, out: Path, jobs: int | None) -> Non
     interrupted go on, so the same command continues after Ctrl-C. Writes OUT/<figure>-<scale>.png and .json.
     """
     from es_randomized import compilation
-    from es_randomized.reproduction.figure import load_figure
+    from es_randomized.paper.figure import load_figure
 
     figures = [load_figure(path, scale) for path in _paths(what)]
     console = Console()
@@ -37,7 +37,7 @@ def reproduce_command(what: str, scale: str, out: Path, jobs: int | None) -> Non
 
 
 def _paths(what: str) -> list[Path]:
-    from es_randomized.configuration import suggest
+    from es_randomized.config.yaml import suggest
     from es_randomized.errors import ConfigError
 
     if what.endswith((".yaml", ".yml")):
@@ -51,8 +51,8 @@ def _paths(what: str) -> list[Path]:
 
 def _reproduce(figure: Any, out: Path, jobs: int, console: Console) -> bool:
     """Run what is missing and draw what is there; returns whether everything is."""
-    from es_randomized.reproduction.pool import run_trials
-    from es_randomized.reproduction.trials import folder_of, trials_of
+    from es_randomized.paper.points import folder_of, trials_of
+    from es_randomized.paper.pool import run_trials
 
     trials = {trial.name: (trial, folder_of(figure, trial, out)) for trial in trials_of(figure)}
     missing = [(trial, folder) for trial, folder in trials.values() if not trial.finished(folder)]
@@ -72,8 +72,8 @@ def _reproduce(figure: Any, out: Path, jobs: int, console: Console) -> bool:
 def _draw(figure: Any, out: Path, console: Console) -> None:
     import json
 
-    from es_randomized.reproduction.plot import save
-    from es_randomized.reproduction.results import results
+    from es_randomized.paper.plot import save
+    from es_randomized.paper.results import results
     from es_randomized.runs.storage import saying_what_failed, write_atomically
 
     path = out / f"{figure.name}-{figure.scale_name}.png"

@@ -8,19 +8,19 @@ from rich.console import Console
 from rich.table import Table
 
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.cli.places import PLACE, Place, reading
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("what", metavar="RUN|CONFIG", type=PLACE)
+@click.argument("what", metavar="RUN|CONFIG", type=RUN_LOCATION)
 @click.pass_context
-def show_command(context: click.Context, what: Place) -> None:
+def show_command(context: click.Context, what: RunLocation) -> None:
     """Show what a run or an experiment is: its settings, parameters, memory and the work of one generation.
 
     Takes dotted overrides like train, to see what a change would cost before paying for it.
     """
     from es_randomized import compilation
-    from es_randomized.configuration import dump, load, write_yaml
+    from es_randomized.config.yaml import dump, load, write_yaml
     from es_randomized.drivers.kinds import driver_of
 
     config = what if isinstance(what, Path) and not what.is_dir() else None

@@ -32,10 +32,10 @@ def sweep_command(config: Path, out: Path, jobs: int | None, address: str | None
     Writes OUT/<sweep>/trials.parquet. Exit status 1 if a trial failed, or if it was stopped before its end.
     """
     from es_randomized.distributed.session import connect
-    from es_randomized.sweeps.choice import choice_of
-    from es_randomized.sweeps.progress import Progress
-    from es_randomized.sweeps.sweep import load_sweep
-    from es_randomized.sweeps.trials import SweepFolder, check, known
+    from es_randomized.trials.progress import Progress
+    from es_randomized.trials.search import choice_of
+    from es_randomized.trials.sweep import load_sweep
+    from es_randomized.trials.trial import SweepFolder, check, known
 
     console, sweep = Console(), load_sweep(config)
     folder = SweepFolder(out / sweep.name)
@@ -54,7 +54,7 @@ def sweep_command(config: Path, out: Path, jobs: int | None, address: str | None
 
 def _run(sweep: Any, folder: Any, console: Console) -> Any:
     from es_randomized import compilation
-    from es_randomized.distributed.tuning import run_sweep
+    from es_randomized.trials.runner import run_sweep
 
     compilation.configure(platform="cpu")  # accelerators are the trials'
     with _showing(console) as show:
@@ -63,7 +63,7 @@ def _run(sweep: Any, folder: Any, console: Console) -> Any:
 
 def _report(sweep: Any, folder: Any, progress: Any, console: Console) -> None:
     """Write the table, print its best rows and what failed."""
-    from es_randomized.sweeps.table import best_first, rows, write
+    from es_randomized.trials.table import best_first, rows, write
 
     found = rows(sweep, folder)
     write(sweep, folder, found)
@@ -86,7 +86,7 @@ def _table(sweep: Any, best: list[Any], headline: str) -> Table:
     """Rows of the table of trials; success in %, losses in the task's unit."""
     from es_randomized.evaluation.statistics import Estimate
     from es_randomized.report.table import cell, number, percent
-    from es_randomized.sweeps.trials import short_names
+    from es_randomized.trials.trial import short_names
 
     def shown(row: Any, name: str) -> str:
         """The evaluation with its interval, or else the last look at held-out draws."""

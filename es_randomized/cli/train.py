@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.cli.places import PLACE, Place, new_run, training
+from es_randomized.cli.places import RUN_LOCATION, RunLocation, new_run, training
 
 CLUSTER_OPTIONS = [
     click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),
@@ -34,10 +34,10 @@ def _with_cluster_options(function: Any) -> Any:
 
 @click.command("train", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--run", "run", type=PLACE, help="Run folder or s3:// address; runs/<config>-<time> by default.")
+@click.option("--run", "run", type=RUN_LOCATION, help="Run folder or s3:// address; runs/<config>-<time> by default.")
 @_with_cluster_options
 @click.pass_context
-def train_command(context: click.Context, config: Path, run: Place | None, **cluster: Any) -> None:
+def train_command(context: click.Context, config: Path, run: RunLocation | None, **cluster: Any) -> None:
     """Train the experiment in CONFIG, a YAML file.
 
     Any setting can be changed on the command line by its dotted name, for example
@@ -45,7 +45,7 @@ def train_command(context: click.Context, config: Path, run: Place | None, **clu
 
     Ctrl-C finishes the generation in hand, saves and says how to resume.
     """
-    from es_randomized.configuration import load
+    from es_randomized.config.yaml import load
 
     experiment = load(config, parse_overrides(context.args))
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -55,10 +55,10 @@ def train_command(context: click.Context, config: Path, run: Place | None, **clu
 
 
 @click.command("resume")
-@click.argument("run", type=PLACE)
+@click.argument("run", type=RUN_LOCATION)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop again after this much training time.")
 @_with_cluster_options
-def resume_command(run: Place, seconds: float | None, **cluster: Any) -> None:
+def resume_command(run: RunLocation, seconds: float | None, **cluster: Any) -> None:
     """Continue the training of RUN, a run folder or address, exactly where it stopped, however it stopped."""
     with training(run) as folder:
         _train(folder, folder.experiment(), seconds, **cluster)
@@ -122,7 +122,7 @@ def _train_with(
     from es_randomized import compilation
     from es_randomized.cli.display import showing
     from es_randomized.drivers.kinds import driver_of
-    from es_randomized.training import logging_to, run_session
+    from es_randomized.session import logging_to, run_session
 
     compilation.configure(platform=None if local else "cpu")  # accelerators of the cluster are the workers'
     if not local:
@@ -165,10 +165,10 @@ def _trackers(folder: Any, names: tuple[str, ...], workers: Any, console: Consol
 
 def _evaluator(driver: Any, pool: tuple[int | None, int], local: bool, console: Console) -> Any:
     if local:
-        from es_randomized.evaluator import local_evaluator
+        from es_randomized.drivers.local_evaluator import local_evaluator
 
         return local_evaluator(driver)
-    from es_randomized.distributed.ray_evaluator import RayEvaluator
+    from es_randomized.distributed.evaluator import RayEvaluator
 
     evaluator = RayEvaluator(driver, *pool)
     console.print(f"{len(evaluator.pool.ready)} workers ready")

@@ -13,7 +13,7 @@ import ray
 SMALL = 2**12  # bytes that go with every call; more of them go once to every machine
 
 
-class Shared(NamedTuple):
+class Argument(NamedTuple):
     """An argument of many calls.
 
     Attributes:
@@ -25,12 +25,12 @@ class Shared(NamedTuple):
     reference: Any = None
 
     @staticmethod
-    def of(value: Any, size: int) -> "Shared":
+    def of(value: Any, size: int) -> "Argument":
         """An argument of `size` bytes."""
-        return Shared(None, ray.put(value)) if size > SMALL else Shared(value)
+        return Argument(None, ray.put(value)) if size > SMALL else Argument(value)
 
 
-def call(actor: Any, method: str, generation: int, arguments: tuple[Shared, ...], units: list[int]) -> Any:
+def call(actor: Any, method: str, generation: int, arguments: tuple[Argument, ...], units: list[int]) -> Any:
     """Ask a worker for `method` of some units; a reference to its answer."""
     small = tuple(None if each.reference else (each.value,) for each in arguments)
     packed = pickle.dumps((method, generation, small, units), pickle.HIGHEST_PROTOCOL)

@@ -12,7 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.work import Call
-from es_randomized.distributed.worker import Hello
+from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import ClusterError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
@@ -34,7 +34,7 @@ class Remote:
     """
 
     actor: Any
-    hello: Hello
+    info: WorkerInfo
     calls: dict[Any, Call] = field(default_factory=dict)
     leaving: bool = False
     number: int = 0
@@ -53,7 +53,7 @@ class Remote:
         calls = list(self.calls.values())  # a copy in one step: whoever watches is another thread
         in_hand, since = sum(len(call.units) for call in calls), min((call.since for call in calls), default=None)
         return WorkerStatus(
-            self.number, self.hello.node, self.hello.pid, self.hello.device, self.joined, in_hand, since,
+            self.number, self.info.node, self.info.pid, self.info.device, self.joined, in_hand, since,
             self.units, self.busy, self.late, gone, lost,
         )  # fmt: skip
 
@@ -62,7 +62,7 @@ class Pool:
     """Workers on the current Ray session.
 
     Args:
-        start: starts one actor; returns it and the reference of its `Hello`, which comes when it is ready.
+        start: starts one actor; returns it and the reference of its `WorkerInfo`, which comes when it is ready.
         wanted: how many workers there should be now.
         mixed: whether workers on different kinds of device, whose last bits differ, may work together.
     """
@@ -100,9 +100,9 @@ class Pool:
         self._looked = now
         going = _draining_nodes()
         for remote in self.ready:
-            if remote.hello.node in going and not remote.leaving:
+            if remote.info.node in going and not remote.leaving:
                 remote.leaving = True
-                log.warning("machine %s is about to go; its worker finishes what it has", remote.hello.node[:8])
+                log.warning("machine %s is about to go; its worker finishes what it has", remote.info.node[:8])
         for remote in [each for each in self.ready if each.leaving and not each.calls]:
             self._remove(remote, lost=False)
             ray.kill(remote.actor)
@@ -124,7 +124,7 @@ class Pool:
         """
         actor = self.starting.pop(reference)
         try:
-            hello = ray.get(reference)
+            info = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
             raise WorkerError(f"a worker could not start: {type(error.cause).__name__}: {error.cause}") from error
         except ray.exceptions.RayError as error:
@@ -133,16 +133,16 @@ class Pool:
                 raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
             self.fill()
             return
-        self._check(hello)
+        self._check(info)
         self._failed_starts = 0
-        self.ready.append(Remote(actor, hello, number=self._joined))
+        self.ready.append(Remote(actor, info, number=self._joined))
         self._joined += 1
 
     def give_up(self, remote: Remote) -> list[Call]:
         """Bury a worker that is silent, and end its process: a frozen one does not hear `ray.kill` and keeps its cores."""
-        there = NodeAffinitySchedulingStrategy(remote.hello.node, soft=False)
+        there = NodeAffinitySchedulingStrategy(remote.info.node, soft=False)
         ending: Any = ray.remote(end_worker).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-        ending.remote(remote.hello.pid)
+        ending.remote(remote.info.pid)
         return self.bury(remote)
 
     def bury(self, remote: Remote) -> list[Call]:
@@ -167,15 +167,15 @@ class Pool:
             ray.kill(actor)
         self.ready, self.starting = [], {}
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, info: WorkerInfo) -> None:
         """Refuse a worker whose results could differ from the others'."""
         for name, version in self._versions.items():
-            if hello.versions.get(name) != version:
+            if info.versions.get(name) != version:
                 raise ClusterError(
-                    f"a worker on machine {hello.node[:8]} has {name} {hello.versions.get(name)}, but this process has "
+                    f"a worker on machine {info.node[:8]} has {name} {info.versions.get(name)}, but this process has "
                     f"{version}; install the same on every machine"
                 )
-        kinds = {remote.hello.device for remote in self.ready} | {hello.device}
+        kinds = {remote.info.device for remote in self.ready} | {info.device}
         if len(kinds) > 1:
             if not self._mixed:
                 raise ClusterError(

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import ray
 
-from es_randomized.configuration import build, dump
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import build, dump
 from es_randomized.errors import WorkerError
-from es_randomized.experiment import Experiment
 
 
 def demands(devices: int) -> tuple[str, dict[str, Any]]:

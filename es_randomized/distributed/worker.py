@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Hello(NamedTuple):
+class WorkerInfo(NamedTuple):
     """What a worker says of itself when it is ready.
 
     Attributes:
@@ -53,27 +53,27 @@ class Worker:
         self._claim = claim_cores(claims, devices) if claims else None
         self._generation: int | None = None
 
-    def ready(self, node: str = "") -> Hello:
+    def ready(self, node: str = "") -> WorkerInfo:
         """Bind the experiment, compile and run everything once."""
         import jax
 
         from es_randomized import compilation
 
         compilation.configure(devices=self._count)
-        from es_randomized.configuration import build
+        from es_randomized.config.yaml import build
         from es_randomized.drivers.evolution import Evolution
         from es_randomized.runs.provenance import deciding_versions
 
         self.evolution = Evolution.of(build(self._tree))
         self._devices = jax.local_devices()
         strategy = self.evolution.strategy
-        message = strategy.message(strategy.draw(self.evolution.init(), 0))
+        message = strategy.message(strategy.ask(self.evolution.init(), 0))
         self.evaluate(0, message, list(range(min(len(self._devices), len(self.evolution.chunks)))))
         if strategy.parts:
             several = list(range(min(len(self._devices), strategy.parts.count)))
             self.parts(0, message, np.zeros(strategy.population, np.float32), several)
         device = self._devices[0]
-        return Hello(node, device.device_kind, device.platform, deciding_versions(), os.getpid())
+        return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid())
 
     def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
         """Losses of some chunks, one after the other on every device: [row, sign] each.
@@ -84,8 +84,8 @@ class Worker:
         began = time.perf_counter()
         self._receive(generation, message)
         run, rows = self.evolution.chunk_losses, self.evolution.chunks
-        moment = self.evolution.moment(generation)
-        return _done(began, [run(self._sample(place), rows[chunk], moment) for place, chunk in enumerate(chunks)])
+        inputs = self.evolution.inputs(generation)
+        return _done(began, [run(self._proposal(place), rows[chunk], inputs) for place, chunk in enumerate(chunks)])
 
     def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
         """Some parts of the update for shaped losses: [sum, column] each."""
@@ -93,20 +93,20 @@ class Worker:
         self._receive(generation, message)
         update = self.evolution.strategy.parts
         assert update is not None
-        found = [update.compute(self._sample(place), shaped, np.int32(part)) for place, part in enumerate(parts)]
+        found = [update.compute(self._proposal(place), shaped, np.int32(part)) for place, part in enumerate(parts)]
         return _done(began, found)
 
     def _receive(self, generation: int, message: list[np.ndarray]) -> None:
-        """Make the sample of a generation, once."""
+        """Make the proposal of a generation, once."""
         import jax
 
         if self._generation != generation:
-            sample = self.evolution.strategy.receive(message, generation)
-            self._samples = [jax.device_put(sample, device) for device in self._devices]
+            proposal = self.evolution.strategy.receive(message, generation)
+            self._proposals = [jax.device_put(proposal, device) for device in self._devices]
             self._generation = generation
 
-    def _sample(self, place: int) -> Any:
-        return self._samples[place % len(self._samples)]
+    def _proposal(self, place: int) -> Any:
+        return self._proposals[place % len(self._proposals)]
 
 
 def _done(began: float, results: list[Any]) -> Done:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.config.experiment import Experiment
+from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.experiment import Experiment
-from es_randomized.ledger import Cost
-from es_randomized.strategies.strategy import Draw, Parts, PartsOf, State
+from es_randomized.strategies.strategy import Ask, Parts, PartsOf, State
 
 
 class Evaluator(ABC):
@@ -22,11 +22,11 @@ class Evaluator(ABC):
     size: int
 
     @abstractmethod
-    def evaluate(self, draw: Draw) -> Float[np.ndarray, " loss"]:
+    def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
         """Raw losses of all members of the generation."""
 
-    def parts_of(self, parts: Parts, draw: Draw, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        """All parts of a draw's update for shaped losses, in order."""
+    def parts_of(self, parts: Parts, ask: Ask, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        """All parts of an ask's update for shaped losses, in order."""
         raise NotImplementedError("this evaluator computes no updates")
 
     def workers(self) -> list[WorkerStatus]:

@@ -9,21 +9,21 @@ import numpy as np
 import psutil
 from jaxtyping import Array, Float
 
-from es_randomized import plan
 from es_randomized.compilation import jit
+from es_randomized.config.experiment import Experiment
+from es_randomized.drivers import plan
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
+from es_randomized.drivers.ledger import Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
-from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, Members, Moment, parameters, weight_shapes
-from es_randomized.ledger import Cost, batch_cost
-from es_randomized.objectives import Halved
+from es_randomized.fitness import Fitness, GenerationInputs, Members, parameters, weight_shapes
+from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.strategies.catalogue import CATALOGUE, own_strategy
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.past_directions import PastDirections
 from es_randomized.strategies.shaping import rank_worst
-from es_randomized.strategies.strategy import Draw, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Ask, PartsOf, State, Strategy
 from es_randomized.strategies.streamed import Streamed
 
 
@@ -56,8 +56,8 @@ class Evolution(Driver):
         if like and isinstance(strategy, Streamed) and isinstance(like.strategy, Streamed):
             strategy = strategy.sharing(like.strategy)
         fitness = fitness_of(tiled, block=int(tiled.plan.block))
-        if strategy.halves:
-            fitness = replace(fitness, objective=Halved(tiled.objective, tiled.batch.halved_by(tiled.task)))
+        if strategy.split_batch:
+            fitness = replace(fitness, objective=SplitBatch(tiled.objective, tiled.batch.split_by(tiled.task)))
         unsized = Evolution(tiled, strategy, fitness, like)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
@@ -78,7 +78,7 @@ class Evolution(Driver):
 
     @property
     def losses_per_generation(self) -> int:
-        return self.strategy.population * (Halved.views if self.strategy.halves else 1)
+        return self.strategy.population * (SplitBatch.views if self.strategy.split_batch else 1)
 
     def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
         return losses[..., : self.strategy.population]
@@ -88,9 +88,9 @@ class Evolution(Driver):
         return self.strategy.init(for_strategy, weights)
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
-        draw = self.strategy.draw(state, generation)
-        losses = evaluator.evaluate(draw)
-        return losses, self.tell(draw, losses, evaluator.parts_of)
+        ask = self.strategy.ask(state, generation)
+        losses = evaluator.evaluate(ask)
+        return losses, self.tell(ask, losses, evaluator.parts_of)
 
     def replay(
         self,
@@ -100,9 +100,9 @@ class Evolution(Driver):
         parts_of: PartsOf | None = None,
     ) -> State:
         """Nothing is evaluated: the strategy is told again."""
-        return self.tell(self.strategy.draw(state, generation), losses, parts_of)
+        return self.tell(self.strategy.ask(state, generation), losses, parts_of)
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
+    def tell(self, ask: Ask, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
         """The state after a generation, given its raw losses in id order.
 
         Args:
@@ -115,12 +115,12 @@ class Evolution(Driver):
         broken = np.flatnonzero(~np.isfinite(of_members))
         if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(of_members)):
             raise NonFiniteLossError(
-                f"{len(broken)} of {len(of_members)} losses of generation {draw.generation} are not finite "
+                f"{len(broken)} of {len(of_members)} losses of generation {ask.generation} are not finite "
                 f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
                 + ("" if len(broken) == len(of_members) else ", or set driver.non_finite: rank_worst")
             )
         views = losses.reshape(-1, self.strategy.population)
-        return self.strategy.tell(draw, np.concatenate([rank_worst(view) for view in views]), parts_of)
+        return self.strategy.tell(ask, np.concatenate([rank_worst(view) for view in views]), parts_of)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return self.strategy.centre(state)
@@ -140,12 +140,12 @@ class Evolution(Driver):
 
     @cached_property
     def chunk_losses(self) -> Any:
-        """The compiled unit of work: (sample, rows [chunk_rows], moment) -> losses [row, sign], or [row, sign, view]."""
+        """The compiled unit of work: (proposal, rows [chunk_rows], inputs) -> losses [row, sign], or [row, sign, view]."""
         return self.like.chunk_losses if self.like else jit(self._chunk_losses, self.experiment.model.precision)
 
-    def moment(self, generation: int) -> Moment:
+    def inputs(self, generation: int) -> GenerationInputs:
         """What that program is told of a generation."""
-        return self.fitness.moment(generation)
+        return self.fitness.inputs(generation)
 
     @property
     def chunk_rows(self) -> int:
@@ -159,7 +159,7 @@ class Evolution(Driver):
 
     def chunk_of(self, data: bytes | memoryview) -> Float[np.ndarray, "row sign *view"]:
         """The losses of a chunk from their bytes."""
-        views = (Halved.views,) if self.strategy.halves else ()
+        views = (SplitBatch.views,) if self.strategy.split_batch else ()
         return np.frombuffer(data, np.float32).reshape(self.chunk_rows, self.strategy.signs, *views)
 
     def in_id_order(self, chunks: list[Float[np.ndarray, "row sign *view"]]) -> Float[np.ndarray, " loss"]:
@@ -172,17 +172,17 @@ class Evolution(Driver):
         ids = [f"{rows[0] + sign * strategy.rows}..{rows[-1] + sign * strategy.rows}" for sign in range(strategy.signs)]
         return f"members {' and '.join(ids)} of generation {generation}"
 
-    def _chunk_losses(self, sample: Any, rows: Any, moment: Moment) -> Float[Array, "row sign *view"]:
+    def _chunk_losses(self, proposal: Any, rows: Any, inputs: GenerationInputs) -> Float[Array, "row sign *view"]:
         strategy, unravel = self.strategy, self.fitness.unravel
         members = Members(
-            lambda index: strategy.row(sample, index),
-            lambda row, side: unravel(strategy.member(sample, row, side)),
+            lambda index: strategy.row(proposal, index),
+            lambda row, side: unravel(strategy.member(proposal, row, side)),
             strategy.sides,
         )
-        return self.fitness(rows, members, moment)
+        return self.fitness(rows, members, inputs)
 
     def _program_bytes(self, rows: int) -> int:
-        return plan.program_bytes(self.chunk_losses, self.strategy.sample_shape(), rows, self.moment(0))
+        return plan.program_bytes(self.chunk_losses, self.strategy.proposal_shape(), rows, self.inputs(0))
 
     def _with_chunk(self) -> "Evolution":
         memory, strategy = self.experiment.plan.memory_mib, self.strategy

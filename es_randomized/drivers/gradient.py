@@ -16,14 +16,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt32
 
-from es_randomized import plan
 from es_randomized.compilation import jit
+from es_randomized.config.experiment import Experiment
+from es_randomized.drivers import plan
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
+from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
-from es_randomized.experiment import Experiment
-from es_randomized.fitness import Fitness, Moment, parameters
-from es_randomized.ledger import GRADIENT_PASSES, Cost, batch_cost
+from es_randomized.fitness import Fitness, GenerationInputs, parameters
 from es_randomized.schedules import Values
 from es_randomized.strategies.strategy import PartsOf, State
 from es_randomized.tasks.task import Task
@@ -119,23 +119,23 @@ class Gradient(Driver):
         }
 
     def gradient(
-        self, weights: Float[Array, " param"], moment: Moment
+        self, weights: Float[Array, " param"], inputs: GenerationInputs
     ) -> tuple[Float[Array, ""], Float[Array, " param"]]:
         """The objective of a generation's batch and its derivative, or an estimate of both; traceable."""
         of_weights = _loss if self.experiment.task.differentiable else _surrogate
-        differentiated = jax.value_and_grad(partial(of_weights, self.fitness.at(moment)), has_aux=True)
-        (_, loss), slope = differentiated(weights, moment.generation)
+        differentiated = jax.value_and_grad(partial(of_weights, self.fitness.at(inputs)), has_aux=True)
+        (_, loss), slope = differentiated(weights, inputs.generation)
         return loss, slope
 
     @cached_property
     def program(self) -> Any:
-        """The compiled step: (state, moment, learning rate) -> (loss, norm of the gradient, state after it)."""
+        """The compiled step: (state, inputs, learning rate) -> (loss, norm of the gradient, state after it)."""
         return self.like.program if self.like else jit(self._step, self.experiment.model.precision)
 
     def _step(
-        self, state: GradientState, moment: Moment, learning_rate: Float[Array, ""]
+        self, state: GradientState, inputs: GenerationInputs, learning_rate: Float[Array, ""]
     ) -> tuple[Array, Array, GradientState]:
-        loss, slope = self.gradient(state.weights, moment)
+        loss, slope = self.gradient(state.weights, inputs)
         settings = self.experiment.driver.optimizer
         optimizer = settings.build(self.experiment.budget.generations, lambda _count: learning_rate)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
@@ -146,9 +146,9 @@ class Gradient(Driver):
     def _learning_rate(self) -> Values:
         return Values(self.experiment.driver.optimizer.learning_rate, self.experiment.budget.generations)
 
-    def _told(self, generation: int) -> tuple[Moment, np.float32]:
+    def _told(self, generation: int) -> tuple[GenerationInputs, np.float32]:
         """What the program is told of a generation."""
-        return self.fitness.moment(generation), self._learning_rate[generation]
+        return self.fitness.inputs(generation), self._learning_rate[generation]
 
     def _bytes(self) -> int:
         return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(0))

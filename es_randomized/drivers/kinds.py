@@ -1,10 +1,10 @@
 """Which driver an experiment asks for."""
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.gradient import Gradient
 from es_randomized.drivers.gradient_settings import GradientSettings
-from es_randomized.experiment import Experiment
 
 
 def driver_of(experiment: Experiment, like: Driver | None = None) -> Driver:

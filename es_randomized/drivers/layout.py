@@ -7,9 +7,10 @@ import jax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-from es_randomized import plan, rng
+from es_randomized import rng
+from es_randomized.config.experiment import Experiment
+from es_randomized.drivers import plan
 from es_randomized.errors import MemoryBudgetError
-from es_randomized.experiment import Experiment
 from es_randomized.fitness import Fitness
 
 

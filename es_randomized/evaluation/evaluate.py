@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Array, Float, Int
 
 from es_randomized import rng
+from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness, runs
 from es_randomized.evaluation.statistics import Estimate, Losses, Rates, exact, loss_rates, losses_of, rates
 from es_randomized.evaluation.votes import best_of, majority
 from es_randomized.evaluation.windows import WindowOutcomes
-from es_randomized.experiment import Experiment
 from es_randomized.tasks.task import Bundles, Outcome, Reference, Task
 
 

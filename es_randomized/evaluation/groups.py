@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from es_randomized.configuration import dump
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import dump
+from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
-from es_randomized.experiment import Experiment
-from es_randomized.plan import Plan
 from es_randomized.runs.folder import RunFolder
 
 SEPARATORS = "-_/. "

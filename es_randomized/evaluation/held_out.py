@@ -5,9 +5,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from es_randomized import rng
+from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluation.randomness import Runs, frozen_seed
-from es_randomized.experiment import Experiment
+from es_randomized.evaluation.randomness import RepeatedRuns, frozen_seed
 
 CHECKS = 100  # how often over a run the weights are scored
 INSTANCES, SEEDS = 512, 64
@@ -37,7 +37,7 @@ class HeldOut:
 
     def __call__(self, weights: Float[Array, " param"]) -> dict[str, float]:
         """The headline on average, at the worst 5 % of the instances, and at the worst of them."""
-        outcome = self.outcomes(Runs(self.seeds, jnp.asarray(weights)[None], None), self.bundles)
+        outcome = self.outcomes(RepeatedRuns(self.seeds, jnp.asarray(weights)[None], None), self.bundles)
         if self.task.headline == "loss":
             values = np.asarray(outcome.loss).mean(axis=1)
             return _columns(float(values.mean()), float(np.quantile(values, 0.95)), float(values.max()))

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
 from es_randomized.evaluation.groups import comparable
 from es_randomized.evaluation.randomness import Randomness
-from es_randomized.experiment import Experiment
 from es_randomized.runs.checkpoint import is_checkpoint, weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import write_atomically

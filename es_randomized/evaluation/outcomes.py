@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from es_randomized.compilation import jit
-from es_randomized.evaluation.randomness import Runs
+from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.policy import Policy
@@ -27,7 +27,7 @@ class Outcomes:
     task: Task
     model: Transformer
 
-    def __call__(self, runs: Runs, bundles: Bundles) -> Outcome:
+    def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
         """Arrays `[instance, run]`, instances bundle by bundle."""
         parts = over_blocks(self._program, runs, numbered(bundles), self._step)
         return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), parts)
@@ -40,7 +40,7 @@ class Outcomes:
     def _program(self) -> Any:
         return jit(self._block, self.model.precision)
 
-    def _block(self, runs: Runs, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
+    def _block(self, runs: RepeatedRuns, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
         bundles, ids = block
 

@@ -15,8 +15,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
+from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError
-from es_randomized.experiment import Experiment
 from es_randomized.fitness import unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.policy import Memory, Policy
@@ -25,7 +25,7 @@ from es_randomized.tasks.task import Seeds, Task
 Randomness = Literal["seed", "none", "sampled", "dropout", "ensemble"]
 
 
-class Runs(NamedTuple):
+class RepeatedRuns(NamedTuple):
     """Repeated runs of a policy. Every part has one entry per run, or a single one for all of them.
 
     Attributes:
@@ -89,7 +89,7 @@ class SampledPolicy(Policy):
 
 def runs(
     experiment: Experiment, weights: Float[Array, "model param"], randomness: Randomness, count: int, drop: float = 0.1
-) -> Runs:
+) -> RepeatedRuns:
     """`count` runs of trained weights, on draws training never saw.
 
     Args:
@@ -104,16 +104,16 @@ def runs(
         raise ConfigError(f"an ensemble is made of several runs, but {len(weights)} came with randomness: {randomness}")
     fresh = rng.address(experiment.seed, rng.Purpose.EVALUATION_SEEDS)
     if randomness == "seed":
-        return Runs(experiment.task.seeds(fresh, count), weights, None)
+        return RepeatedRuns(experiment.task.seeds(fresh, count), weights, None)
     frozen = frozen_seed(experiment)
     keys = jax.random.split(rng.address(experiment.seed, rng.Purpose.EVALUATION_NOISE), count)
     if randomness == "sampled":
-        return Runs(frozen, weights, keys)
+        return RepeatedRuns(frozen, weights, keys)
     if randomness == "dropout":
         unravel = unraveller(experiment.model, experiment.task)
         dropped = jax.vmap(lambda key: ravel_pytree(_dropped(unravel(weights[0]), key, drop))[0])(keys)
-        return Runs(frozen, dropped, None)
-    return Runs(frozen, weights, None)
+        return RepeatedRuns(frozen, dropped, None)
+    return RepeatedRuns(frozen, weights, None)
 
 
 def frozen_seed(experiment: Experiment) -> Seeds:

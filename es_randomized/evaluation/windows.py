@@ -17,7 +17,7 @@ from jaxtyping import Array, Int, UInt8
 
 from es_randomized.compilation import jit
 from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
-from es_randomized.evaluation.randomness import Runs
+from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.task import Outcome
@@ -38,7 +38,7 @@ class WindowOutcomes:
         """Whether windows are smaller than the cycles."""
         return isinstance(task, CycleColouring) and task.n > 2 * model.blocks + 1
 
-    def __call__(self, runs: Runs, instances: Int[np.ndarray, "position instance"]) -> Outcome:
+    def __call__(self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"]) -> Outcome:
         """Success and answer `[instance, run]`, and no loss."""
         windows, index = distinct_windows(np.asarray(instances), self.model.blocks, self.task.n)
         colours = over_blocks(self._windows, runs, numbered(windows), WINDOWS_PER_STEP)
@@ -55,7 +55,7 @@ class WindowOutcomes:
         return jit(self._assembled)
 
     def _window_colours(
-        self, runs: Runs, block: tuple[Int[Array, "position window"], Int[Array, " window"]]
+        self, runs: RepeatedRuns, block: tuple[Int[Array, "position window"], Int[Array, " window"]]
     ) -> UInt8[Array, "window run"]:
         """Colour of every window's middle node."""
 

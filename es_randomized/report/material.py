@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.groups import Group, grouped
 from es_randomized.evaluation.statistics import Estimate, mean_estimate
 from es_randomized.evaluation.stored import Tree, score_of, stored
-from es_randomized.experiment import Experiment
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.timeline import read_timeline
@@ -43,7 +43,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunGroup:
     """Runs that differ only in their seed."""
 
     name: str
@@ -56,7 +56,7 @@ class Runs:
         return [run.summary for run in self.members if run.summary]
 
 
-def read(folders: list[RunFolder]) -> list[Runs]:
+def read(folders: list[RunFolder]) -> list[RunGroup]:
     """Everything in the folders, group by group.
 
     Raises:
@@ -66,13 +66,13 @@ def read(folders: list[RunFolder]) -> list[Runs]:
     return [_runs(group) for group in grouped(folders)]
 
 
-def _runs(group: Group) -> Runs:
+def _runs(group: Group) -> RunGroup:
     several = len(group.runs) > 1
     members = [
         _run(f"{group.name}, seed {seed}" if several else group.name, seed, folder)
         for seed, folder in group.runs.items()
     ]
-    return Runs(group.name, group.experiment, members)
+    return RunGroup(group.name, group.experiment, members)
 
 
 def _run(name: str, seed: int, folder: RunFolder) -> Run:

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from es_randomized.configuration import dump, write_yaml
+from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.errors import StorageError
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.of_runs import newest
 from es_randomized.evaluation.stored import command
 from es_randomized.report import tables
-from es_randomized.report.amplification import amplification
-from es_randomized.report.curves import learning
 from es_randomized.report.figures import Figure
-from es_randomized.report.histograms import histograms
-from es_randomized.report.material import Run, Runs, read
-from es_randomized.report.parallel import parallel_coordinates
-from es_randomized.report.seeds import look_figure, usage
-from es_randomized.report.sweep import Trials, read_trials, shown, summary, trials_table
-from es_randomized.report.sweep_curves import sweep_learning
+from es_randomized.report.material import Run, RunGroup, read
+from es_randomized.report.sections.amplification import amplification
+from es_randomized.report.sections.curves import learning
+from es_randomized.report.sections.histograms import histograms
+from es_randomized.report.sections.parallel import parallel_coordinates
+from es_randomized.report.sections.seeds import look_figure, usage
+from es_randomized.report.sections.sweep import Trials, read_trials, shown, summary, trials_table
+from es_randomized.report.sections.sweep_curves import sweep_learning
+from es_randomized.report.sections.timeline import timeline, workers
 from es_randomized.report.tables import Table
-from es_randomized.report.task_figures import task_figures
-from es_randomized.report.timeline import timeline, workers
+from es_randomized.report.tasks.registry import task_figures
 from es_randomized.runs.folder import RunFolder
 
 PAGE = "index.html"
@@ -79,7 +79,7 @@ def write_page(folders: list[RunFolder], out: Path, sweeps: Sequence[Path] = ())
     return out / PAGE
 
 
-def html(groups: list[Runs], sections: list[Section], sweeps: list[str]) -> str:
+def html(groups: list[RunGroup], sections: list[Section], sweeps: list[str]) -> str:
     """The page itself; everything on it is escaped by the template."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -100,7 +100,7 @@ def html(groups: list[Runs], sections: list[Section], sweeps: list[str]) -> str:
     )
 
 
-def _about(groups: list[Runs], sweeps: int) -> str:
+def _about(groups: list[RunGroup], sweeps: int) -> str:
     runs = sum(len(group.members) for group in groups)
     counts = [
         f"{count} {what}{'s' if count > 1 else ''}" for count, what in ((sweeps, "sweep"), (runs, "run")) if count
@@ -147,7 +147,7 @@ def _best(name: str, trials: Trials) -> list[Section]:
     return [Section(name, f"Best settings of {trials.name}", text, found, figures)]
 
 
-def _results(groups: list[Runs]) -> list[Section]:
+def _results(groups: list[RunGroup]) -> list[Section]:
     evaluated = [group for group in groups if group.summaries]
     alone = len(evaluated) == 1
     found = [] if alone or not evaluated else [tables.side_by_side(evaluated)]
@@ -156,15 +156,15 @@ def _results(groups: list[Runs]) -> list[Section]:
     return [Section("results", "Results", text, found)]
 
 
-def _learning(groups: list[Runs]) -> list[Section]:
+def _learning(groups: list[RunGroup]) -> list[Section]:
     return [Section("learning", "Learning", figures=learning(groups))]
 
 
-def _instances(groups: list[Runs]) -> list[Section]:
+def _instances(groups: list[RunGroup]) -> list[Section]:
     return [Section("instances", "Success on every input", figures=histograms(groups))]
 
 
-def _inputs(groups: list[Runs]) -> list[Section]:
+def _inputs(groups: list[RunGroup]) -> list[Section]:
     """Worst inputs and single runs of one run of every group: of all runs the page would be endless."""
     shown = [next((run for run in group.members if run.score), None) for group in groups]
     return [_inputs_of(f"inputs-{index}", run) for index, run in enumerate(shown) if run]
@@ -178,19 +178,19 @@ def _inputs_of(name: str, run: Run) -> Section:
     return Section(name, f"Worst inputs: {run.name}", tables=[tables.hardest(run)], figures=figures)
 
 
-def _votes(groups: list[Runs]) -> list[Section]:
+def _votes(groups: list[RunGroup]) -> list[Section]:
     return [Section("votes", "Majority votes", figures=amplification(groups))]
 
 
-def _seeds(groups: list[Runs]) -> list[Section]:
+def _seeds(groups: list[RunGroup]) -> list[Section]:
     return [Section("seeds", "What the seed decides", figures=usage(groups))]
 
 
-def _costs(groups: list[Runs]) -> list[Section]:
+def _costs(groups: list[RunGroup]) -> list[Section]:
     return [Section("costs", "Cost of training", tables=[tables.costs(groups)])]
 
 
-def _cluster(groups: list[Runs]) -> list[Section]:
+def _cluster(groups: list[RunGroup]) -> list[Section]:
     """The workers of one run of every group, for the same reason as its inputs."""
     shown = [next((run for run in group.members if len(run.timeline)), None) for group in groups]
     return [
@@ -200,7 +200,7 @@ def _cluster(groups: list[Runs]) -> list[Section]:
     ]
 
 
-def _origins(groups: list[Runs]) -> list[Section]:
+def _origins(groups: list[RunGroup]) -> list[Section]:
     different = tables.settings(groups)
     found = [different] if different else []
     listings = {f"All settings of {group.name}": write_yaml(dump(group.experiment)) for group in groups}
@@ -208,7 +208,7 @@ def _origins(groups: list[Runs]) -> list[Section]:
 
 
 # In the order of the page.
-SECTIONS: tuple[Callable[[list[Runs]], list[Section]], ...] = (
+SECTIONS: tuple[Callable[[list[RunGroup]], list[Section]], ...] = (
     _results,
     _learning,
     _instances,

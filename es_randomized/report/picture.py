@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 from jaxtyping import Array, Float
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.experiment import Experiment
-from es_randomized.report.cycles import draw_cycles
-from es_randomized.report.hunts import draw_hunts
-from es_randomized.report.overview import histogram, learning_curve
-from es_randomized.report.recall import draw_recall
+from es_randomized.report.sections.overview import histogram, learning_curve
+from es_randomized.report.tasks.associative_recall import draw_recall
+from es_randomized.report.tasks.cycle_colouring import draw_cycles
+from es_randomized.report.tasks.treasure_hunt import draw_hunts
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from es_randomized.configuration import dump
+from es_randomized.config.yaml import dump
 from es_randomized.evaluation.statistics import Rates
 from es_randomized.evaluation.stored import Tree, rates_of
-from es_randomized.report.material import Run, Runs, largest, together
+from es_randomized.report.material import Run, RunGroup, largest, together
 from es_randomized.report.table import cell, number, percent
 
 HARDEST = 5
@@ -33,7 +33,7 @@ class Table(NamedTuple):
 MEASURES = ["average", "95th percentile", "worst"]
 
 
-def side_by_side(groups: list[Runs]) -> Table:
+def side_by_side(groups: list[RunGroup]) -> Table:
     """The headline of one run on each instance, group by group, and what is known."""
     rows = []
     for group in groups:
@@ -45,7 +45,7 @@ def side_by_side(groups: list[Runs]) -> Table:
     return Table(caption, ["group", *MEASURES], rows + _references(tree))
 
 
-def results(group: Runs, references: bool) -> Table:
+def results(group: RunGroup, references: bool) -> Table:
     """The headline of every way to answer, every training run, and what is known if `references`.
 
     A single run has its own intervals; several have their mean with an interval over training seeds.
@@ -77,14 +77,14 @@ def hardest(run: Run) -> Table:
     return Table(caption, ["instance", *score.labels, what], rows)
 
 
-def costs(groups: list[Runs]) -> Table:
+def costs(groups: list[RunGroup]) -> Table:
     """The ledger of training, run by run."""
     rows = [[run.name, *_cost(run)] for group in groups for run in group.members]
     columns = ["run", "generations", "rollouts", "tokens", "GFLOP", "seconds", "device seconds", "device"]
     return Table("What training cost: checks and evaluation are not counted", columns, rows)
 
 
-def settings(groups: list[Runs]) -> Table | None:
+def settings(groups: list[RunGroup]) -> Table | None:
     """The settings in which groups differ; None where there is nothing to tell apart."""
     flat = [_flat(dump(group.experiment)) for group in groups]
     names = dict.fromkeys(name for each in flat for name in each if not name.startswith(("plan.", "seed")))
@@ -97,7 +97,7 @@ def settings(groups: list[Runs]) -> Table | None:
     )
 
 
-def origins(groups: list[Runs]) -> Table:
+def origins(groups: list[RunGroup]) -> Table:
     """When, with what and where every run was trained."""
     rows = []
     for run in (run for group in groups for run in group.members):
@@ -108,7 +108,7 @@ def origins(groups: list[Runs]) -> Table:
     return Table("Where the runs come from", ["run", "begun (UTC)", "revision", "packages", "folder"], rows, prose=True)
 
 
-def _together(rates: list[Rates], group: Runs) -> list[str]:
+def _together(rates: list[Rates], group: RunGroup) -> list[str]:
     most = largest(group.experiment)
     return _cells(Rates(*(together(list(same), most) for same in zip(*rates, strict=True))), group.summaries[0])
 

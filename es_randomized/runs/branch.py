@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from es_randomized.configuration import dump
+from es_randomized.config.yaml import dump
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.folder import RunFolder

@@ -17,10 +17,10 @@ from typing import IO, Any
 import numpy as np
 from jaxtyping import Float
 
-from es_randomized.configuration import dump, load, write_yaml
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import dump, load, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.experiment import Experiment
 from es_randomized.runs.journal import Journal, read
 from es_randomized.runs.provenance import provenance
 from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot

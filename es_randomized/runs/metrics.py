@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from es_randomized.ledger import Cost
+from es_randomized.drivers.ledger import Cost
 from es_randomized.runs.table_parts import read_parts, write_part
 
 SCHEMA = pa.schema(

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from es_randomized.extensions import is_module, only_class
+from es_randomized.config.kinds import is_module, only_class
 from es_randomized.strategies.strategy import Strategy
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from es_randomized.extensions import WHERE
+from es_randomized.config.kinds import WHERE
 from es_randomized.schedules import Rate, Schedule
 from es_randomized.settings import settings
 from es_randomized.strategies.catalogue import CATALOGUE, Entry, entry_of

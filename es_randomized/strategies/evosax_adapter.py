@@ -17,7 +17,7 @@ from es_randomized.strategies.catalogue import CATALOGUE, Entry
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, PartsOf, State, Strategy
 
 
 class EvosaxStrategy(Strategy):
@@ -33,33 +33,33 @@ class EvosaxStrategy(Strategy):
         with relaxed():
             return self._init(key, centre)
 
-    def draw(self, state: State, generation: int) -> Draw:
+    def ask(self, state: State, generation: int) -> Ask:
         with relaxed():
-            return Draw(generation, state, self._ask(state, np.uint32(generation)))
+            return Ask(generation, state, self._ask(state, np.uint32(generation)))
 
-    def message(self, draw: Draw) -> list[np.ndarray]:
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(draw.state)]
+    def message(self, ask: Ask) -> list[np.ndarray]:
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(ask.state)]
 
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
-        return self.draw(jax.tree.unflatten(self._structure, message), generation).sample
+        return self.ask(jax.tree.unflatten(self._structure, message), generation).proposal
 
-    def row(self, sample: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
-        return sample[0][index]
+    def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+        return proposal[0][index]
 
-    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
         return row
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
-        population, asked = draw.sample
+    def tell(self, ask: Ask, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
+        population, asked = ask.proposal
         with relaxed():
-            return self._tell(asked, population, losses, np.uint32(draw.generation))
+            return self._tell(asked, population, losses, np.uint32(ask.generation))
 
     def centre(self, state: State) -> Float[Array, " param"]:
         if self.entry.population_based:
             return jnp.asarray(state.population)[jnp.argmin(state.fitness)]
         return jnp.asarray(state.mean)
 
-    def sample_shape(self) -> Any:
+    def proposal_shape(self) -> Any:
         centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
         with relaxed():
             state = jax.eval_shape(self._init_raw, jax.random.key(0), centre)

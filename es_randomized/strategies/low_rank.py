@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.perturbed import Perturbed
-from es_randomized.strategies.noise import Noise, Weights
+from es_randomized.strategies.noise import Noise, RowWeights
 
 ROWS_AT_ONCE = 64  # whose factors a contraction reads: enough to fill a matrix product, small beside the weights
 
@@ -77,7 +77,7 @@ class LowRank(Noise):
         return jax.lax.map(one, rows)
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: Weights, top: Any, first: Any, width: int
+        self, kept: Any, key: Key[Array, ""], weights: RowWeights, top: Any, first: Any, width: int
     ) -> Float[Array, "sum width"]:
         """Over all columns at once: a matrix product per leaf and `ROWS_AT_ONCE` rows.
 

@@ -22,7 +22,7 @@ from es_randomized.strategies.threefry import WORD, threefry
 HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
 
 
-class Weights(NamedTuple):
+class RowWeights(NamedTuple):
     """What multiplies the rows of noise in the two sums an update reads; `second` is None where it needs only the first."""
 
     first: Float[Array, " row"]
@@ -64,7 +64,7 @@ class Noise(ABC):
         """
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: Weights, top: Any, first: Any, width: int
+        self, kept: Any, key: Key[Array, ""], weights: RowWeights, top: Any, first: Any, width: int
     ) -> Float[Array, "sum width"]:
         """Σ a z and, where asked for, Σ b z² over the rows top, ..., for some columns; row after row, so in one order everywhere.
 

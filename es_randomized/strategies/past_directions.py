@@ -22,9 +22,9 @@ from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.strategies.gains import believed, no_moments
+from es_randomized.strategies.kalman import kalman_estimate, no_moments
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Draw, Member, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, PartsOf, State, Strategy
 
 
 class PastDirections(Strategy):
@@ -44,57 +44,59 @@ class PastDirections(Strategy):
                 f"driver.population: {settings.kind} has orthogonal directions, at most one pair per parameter: "
                 f"{2 * parameters} members, not {settings.population}"
             )
-        self.halves = settings.past == "noise_aware"
-        if self.halves and settings.population < 4:
+        self.split_batch = settings.past == "noise_aware"
+        if self.split_batch and settings.population < 4:
             raise ConfigError(
                 "driver.past: noise_aware needs new directions beside the past one; set driver.population: 4"
             )
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self.optimizer = settings.optimizer.build(generations)
         self.std = build(settings.std, generations)
-        self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
-        self._update_halved = jit(self._update_halved_raw)
+        self._proposal, self._update = jit(self._propose), jit(self._update_raw)
+        self._update_split = jit(self._update_split_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
         state = {"mean": centre, "optimizer": self.optimizer.init(centre), "past": jnp.zeros_like(centre)}
-        return state | ({"moments": no_moments()} if self.halves else {})
+        return state | ({"moments": no_moments()} if self.split_batch else {})
 
-    def draw(self, state: State, generation: int) -> Draw:
-        return Draw(generation, state, self._sample(state["mean"], state["past"], np.uint32(generation)))
+    def ask(self, state: State, generation: int) -> Ask:
+        return Ask(generation, state, self._proposal(state["mean"], state["past"], np.uint32(generation)))
 
-    def message(self, draw: Draw) -> list[np.ndarray]:
-        return [np.asarray(draw.state["mean"]), np.asarray(draw.state["past"])]
+    def message(self, ask: Ask) -> list[np.ndarray]:
+        return [np.asarray(ask.state["mean"]), np.asarray(ask.state["past"])]
 
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
-        return self._sample(*message, np.uint32(generation))
+        return self._proposal(*message, np.uint32(generation))
 
-    def row(self, sample: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
-        return sample["reach"] * sample["directions"][index]
+    def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+        return proposal["reach"] * proposal["directions"][index]
 
-    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
-        return sample["mean"] + side * row
+    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
+        return proposal["mean"] + side * row
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
-        if self.halves:
-            return self._update_halved(draw.state, draw.sample, losses, np.uint32(draw.generation))
-        return self._update(draw.state, draw.sample, losses)
+    def tell(self, ask: Ask, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
+        if self.split_batch:
+            return self._update_split(ask.state, ask.proposal, losses, np.uint32(ask.generation))
+        return self._update(ask.state, ask.proposal, losses)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return jnp.asarray(state["mean"])
 
-    def sample_shape(self) -> Any:
+    def proposal_shape(self) -> Any:
         entries = jax.ShapeDtypeStruct((self.parameters,), np.float32)
-        return jax.eval_shape(self._sample_raw, entries, entries, np.uint32(0))
+        return jax.eval_shape(self._propose, entries, entries, np.uint32(0))
 
     def describe(self) -> dict[str, str]:
         numbers = self.rows * self.parameters
-        weights = {"past direction": "weighed by its noise, from two halves of every evaluation"} if self.halves else {}
+        weights = (
+            {"past direction": "weighed by its noise, from two halves of every evaluation"} if self.split_batch else {}
+        )
         return weights | {
             "directions": f"{self.rows:,} orthonormal ones, {4 * numbers / 2**20:,.1f} MiB in every process",
             "update": explained(self.parts),
         }
 
-    def _sample_raw(self, mean: Any, past: Any, generation: Any) -> dict[str, Array]:
+    def _propose(self, mean: Any, past: Any, generation: Any) -> dict[str, Array]:
         key = rng.address(self.seed, rng.Purpose.NOISE, generation)
         noise = jax.random.normal(key, (self.rows, self.parameters))
         first = jnp.where(jnp.any(past != 0), past, noise[0])
@@ -102,20 +104,20 @@ class PastDirections(Strategy):
         reach = jnp.asarray(self.std(generation.astype(jnp.float32)), jnp.float32) * np.float32(self.parameters**0.5)
         return {"mean": mean, "directions": directions.T, "reach": reach}
 
-    def _update_raw(self, state: State, sample: Any, losses: Float[Array, " member"]) -> State:
+    def _update_raw(self, state: State, proposal: Any, losses: Float[Array, " member"]) -> State:
         plus, minus = losses[: self.rows], losses[self.rows :]
-        estimate = ((plus - minus) / (2 * sample["reach"])) @ sample["directions"]
+        estimate = ((plus - minus) / (2 * proposal["reach"])) @ proposal["directions"]
         length = jnp.linalg.norm(estimate)
         past = jnp.where(length > 0, estimate / jnp.where(length > 0, length, 1.0), state["past"])
         return self._stepped(state, estimate) | {"past": past}
 
-    def _update_halved_raw(self, state: State, sample: Any, losses: Float[Array, " loss"], generation: Any) -> State:
-        """Here `past` keeps its length: the slope that is believed along it."""
+    def _update_split_raw(self, state: State, proposal: Any, losses: Float[Array, " loss"], generation: Any) -> State:
+        """Here `past` keeps its length: the slope that is kalman_estimate along it."""
         plus, minus = jnp.moveaxis(losses.reshape(-1, 2, self.rows), 1, 0)
-        slopes = (plus - minus) / (2 * sample["reach"])
-        expected = sample["directions"][0] @ state["past"]
-        coefficients, moments = believed(slopes, expected, state["moments"], generation)
-        estimate = coefficients @ sample["directions"]
+        slopes = (plus - minus) / (2 * proposal["reach"])
+        expected = proposal["directions"][0] @ state["past"]
+        coefficients, moments = kalman_estimate(slopes, expected, state["moments"], generation)
+        estimate = coefficients @ proposal["directions"]
         return self._stepped(state, estimate) | {"past": estimate, "moments": moments}
 
     def _stepped(self, state: State, estimate: Float[Array, " param"]) -> State:

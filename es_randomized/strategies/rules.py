@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from es_randomized.strategies.noise import Weights
+from es_randomized.strategies.noise import RowWeights
 from es_randomized.strategies.strategy import State
 
 Losses = Float[Array, " member"]  # after fitness shaping
@@ -50,7 +50,7 @@ class Rule(ABC):
         return losses
 
     @abstractmethod
-    def weights(self, counted: Losses) -> Weights:
+    def weights(self, counted: Losses) -> RowWeights:
         """What every row of noise counts."""
 
     @abstractmethod
@@ -79,9 +79,9 @@ class OpenES(Rule):
     def scale(self, state: State, generation: Any) -> Float[Array, ""]:
         return jnp.asarray(self.std(generation), jnp.float32)
 
-    def weights(self, counted: Losses) -> Weights:
+    def weights(self, counted: Losses) -> RowWeights:
         plus, minus = _halves(counted)
-        return Weights(plus - minus, None)
+        return RowWeights(plus - minus, None)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         return self._step(state, sums[0] / (len(losses) * self.scale(state, generation)))
@@ -114,9 +114,9 @@ class PGPE(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"]
 
-    def weights(self, counted: Losses) -> Weights:
+    def weights(self, counted: Losses) -> RowWeights:
         plus, minus = _halves(counted)
-        return Weights(plus - minus, plus + minus - 2 * jnp.mean(counted))
+        return RowWeights(plus - minus, plus + minus - 2 * jnp.mean(counted))
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         std, second = state["std"], self.weights(losses).second
@@ -138,8 +138,8 @@ class SNES(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"]
 
-    def weights(self, counted: Losses) -> Weights:
-        return Weights(counted, counted)
+    def weights(self, counted: Losses) -> RowWeights:
+        return RowWeights(counted, counted)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         std = state["std"]
@@ -160,8 +160,8 @@ class SepCMAES(Rule):
     def scale(self, state: State, generation: Any) -> Entries:
         return state["std"] * jnp.sqrt(_loaded(state["variance"]))
 
-    def weights(self, counted: Losses) -> Weights:
-        return Weights(counted, counted)
+    def weights(self, counted: Losses) -> RowWeights:
+        return RowWeights(counted, counted)
 
     def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
         p, variance, generations = self.params, _loaded(state["variance"]), jnp.asarray(generation, jnp.float32)

@@ -20,18 +20,18 @@ State = Any  # a pytree of arrays: all a generation needs of the past
 Member = Float[Array, " param"] | list[Any]
 
 
-class Draw(NamedTuple):
+class Ask(NamedTuple):
     """The members of one generation, or what regenerates them.
 
     Attributes:
         generation: its number, 0, 1, ...
         state: the strategy's state before the generation; with the number it determines everything else.
-        sample: what `members` and `tell` read, a pytree of arrays.
+        proposal: what `members` and `tell` read, a pytree of arrays.
     """
 
     generation: int
     state: State
-    sample: Any
+    proposal: Any
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Parts:
         down: blocks of rows.
         across: blocks of columns; piece number row * across + column reads the noise of a block of rows in one of columns.
         shape: of every piece, [sum, column].
-        compute: jitted (sample, losses as parts read them, index) -> one piece.
+        compute: jitted (proposal, losses as parts read them, index) -> one piece.
         entries: entries of noise all of them read, weighted by what drawing them costs.
     """
 
@@ -62,9 +62,9 @@ class Parts:
         """Of all pieces together."""
         return 4 * self.count * self.shape[0] * self.shape[1]
 
-    def here(self, sample: Any, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+    def here(self, proposal: Any, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         """All pieces in order, computed in this process one after the other."""
-        return [np.asarray(self.compute(sample, shaped, np.int32(index))) for index in range(self.count)]
+        return [np.asarray(self.compute(proposal, shaped, np.int32(index))) for index in range(self.count)]
 
     def together(self, pieces: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
         """All columns side by side, with what different rows gave added from the first block of rows to the last.
@@ -76,8 +76,8 @@ class Parts:
         return reduce(np.add, (np.concatenate(row, axis=1) for row in rows))
 
 
-# Computes all parts of a draw's update for shaped losses, here or elsewhere, in order.
-PartsOf = Callable[[Parts, Draw, Float[np.ndarray, " member"]], list[np.ndarray]]
+# Computes all parts of an ask's update for shaped losses, here or elsewhere, in order.
+PartsOf = Callable[[Parts, Ask, Float[np.ndarray, " member"]], list[np.ndarray]]
 
 
 class Strategy(ABC):
@@ -90,7 +90,7 @@ class Strategy(ABC):
         signs: members made of one row of noise: 2 where they come as antithetic pairs, else 1. Row r makes the members
             r, r + rows.
         parts: the pieces of an update; None where it is made in one place.
-        halves: also wants what every member loses on the first and on the second half of its batch: `tell` gets all losses,
+        split_batch: also wants what every member loses on the first and on the second half of its batch: `tell` gets all losses,
             then all on the first half, then all on the second.
     """
 
@@ -98,7 +98,7 @@ class Strategy(ABC):
     parameters: int
     signs: int = 1
     parts: Parts | None = None
-    halves: bool = False
+    split_batch: bool = False
 
     @property
     def rows(self) -> int:
@@ -115,42 +115,42 @@ class Strategy(ABC):
         """The state before generation 0, centred on `centre`."""
 
     @abstractmethod
-    def draw(self, state: State, generation: int) -> Draw:
+    def ask(self, state: State, generation: int) -> Ask:
         """The members of `generation`; the same bits in every process of one device type."""
 
     @abstractmethod
-    def message(self, draw: Draw) -> list[np.ndarray]:
-        """What another process needs to make the same sample."""
+    def message(self, ask: Ask) -> list[np.ndarray]:
+        """What another process needs to make the same proposal."""
 
     @abstractmethod
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
-        """The sample of a draw, from its message."""
+        """The proposal of an ask, from its message."""
 
     @abstractmethod
-    def row(self, sample: Any, index: Int[Array, ""]) -> Any:
+    def row(self, proposal: Any, index: Int[Array, ""]) -> Any:
         """What the members of one row of noise share, drawn once for all of them; traceable."""
 
     @abstractmethod
-    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
         """Weights of the member of a row on one side of the centre; traceable."""
 
-    def members(self, sample: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
+    def members(self, proposal: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
         """Weights of the members of some rows of noise; traceable."""
 
         def of_row(index: Int[Array, ""]) -> Float[Array, "sign param"]:
-            row = self.row(sample, index)
-            return jax.vmap(lambda side: flat(self.member(sample, row, side)))(self.sides)
+            row = self.row(proposal, index)
+            return jax.vmap(lambda side: flat(self.member(proposal, row, side)))(self.sides)
 
         return jax.vmap(of_row)(rows)
 
-    def everyone(self, sample: Any) -> Float[Array, "member param"]:
+    def everyone(self, proposal: Any) -> Float[Array, "member param"]:
         """Weights of the whole population, in id order: for small ones."""
-        members = self.members(sample, jnp.arange(self.rows))
+        members = self.members(proposal, jnp.arange(self.rows))
         return jnp.swapaxes(members, 0, 1).reshape(self.population, self.parameters)
 
     @abstractmethod
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
-        """The state after the generation, given one finite loss per member in id order; three of them with `halves`.
+    def tell(self, ask: Ask, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
+        """The state after the generation, given one finite loss per member in id order; three of them with `split_batch`.
 
         Args:
             parts_of: where to compute the parts of the update; here by default.
@@ -161,8 +161,8 @@ class Strategy(ABC):
         """The weights this strategy would answer with now."""
 
     @abstractmethod
-    def sample_shape(self) -> Any:
-        """Shapes and types of `Draw.sample`, without computing it."""
+    def proposal_shape(self) -> Any:
+        """Shapes and types of `Ask.proposal`, without computing it."""
 
     @abstractmethod
     def describe(self) -> dict[str, str]:

@@ -20,18 +20,18 @@ from es_randomized.strategies.division import divided
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.low_rank import LowRank
-from es_randomized.strategies.noise import NOISES, Noise, Weights
+from es_randomized.strategies.noise import NOISES, Noise, RowWeights
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.rules import RULES, Losses, Rule
 from es_randomized.strategies.shaping import by_name, centred, ranks
-from es_randomized.strategies.strategy import Draw, Member, Parts, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, Parts, PartsOf, State, Strategy
 
 OnHost = Float[np.ndarray, " member"]
 CHEAPEST = 0.05  # of a normal's cost: an entry must be read, multiplied and added even where nothing is drawn
 
 
 class Streamed(Strategy):
-    """A rule with its noise. `sample` is the distribution's mean and scale, the generation and the seed.
+    """A rule with its noise. `proposal` is the distribution's mean and scale, the generation and the seed.
 
     Args:
         shapes: of the weights in flat order, which a low rank is about.
@@ -58,7 +58,7 @@ class Streamed(Strategy):
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
         self._shape = _shaping(algorithm.fitness_shaping_fn, params, self.rule)
-        self._sample, self._update = jit(self._sample_raw), jit(self._update_raw)
+        self._proposal, self._update = jit(self._propose), jit(self._update_raw)
         self._division = divided(self.rows, parameters, whole_rows=bool(rank))
         self.parts = Parts(
             down=self._division.down,
@@ -68,58 +68,58 @@ class Streamed(Strategy):
             entries=self.rows * parameters * max(self.noise.draws_per_entry, CHEAPEST),
         )
         # A product of thin matrices stays one only under a step size common to all entries.
-        self.factored = side_by_side and isinstance(self.noise, LowRank) and self.sample_shape()["scale"].ndim == 0
+        self.factored = side_by_side and isinstance(self.noise, LowRank) and self.proposal_shape()["scale"].ndim == 0
 
     def sharing(self, other: "Streamed") -> "Streamed":
         """The same with compiled programs of `other`, which differs in seed, step size and learning rate alone.
 
-        What draws members and adds them up takes all of these from the sample; the step itself has the latter two compiled in.
+        What draws members and adds them up takes all of these from the proposal; the step itself has the latter two compiled in.
         """
         made = copy(self)
         made._shape, made.parts = other._shape, other.parts
         if self._settings == other._settings:
-            made._sample, made._update = other._sample, other._update
+            made._proposal, made._update = other._proposal, other._update
         return made
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
         return self.rule.init(centre)
 
-    def draw(self, state: State, generation: int) -> Draw:
+    def ask(self, state: State, generation: int) -> Ask:
         with relaxed():
-            return Draw(generation, state, self._sample(state, np.uint32(generation), np.uint32(self.seed), self.kept))
+            return Ask(generation, state, self._proposal(state, np.uint32(generation), np.uint32(self.seed), self.kept))
 
-    def message(self, draw: Draw) -> list[np.ndarray]:
-        return [np.asarray(draw.sample["mean"]), np.asarray(draw.sample["scale"])]
+    def message(self, ask: Ask) -> list[np.ndarray]:
+        return [np.asarray(ask.proposal["mean"]), np.asarray(ask.proposal["scale"])]
 
     def receive(self, message: list[np.ndarray], generation: int) -> Any:
         mean, scale = message
-        return _sample(mean, scale, np.uint32(generation), np.uint32(self.seed), self.kept)
+        return _proposal(mean, scale, np.uint32(generation), np.uint32(self.seed), self.kept)
 
-    def row(self, sample: Any, index: Int[Array, ""]) -> Any:
+    def row(self, proposal: Any, index: Int[Array, ""]) -> Any:
         if self.factored:
-            return self._low_rank.factors(self._key(sample), index)
-        noise = self.noise.block(sample["kept"], self._key(sample), index[None], 0, self.parameters)[0]
-        return jnp.broadcast_to(sample["scale"], noise.shape) * noise
+            return self._low_rank.factors(self._key(proposal), index)
+        noise = self.noise.block(proposal["kept"], self._key(proposal), index[None], 0, self.parameters)[0]
+        return jnp.broadcast_to(proposal["scale"], noise.shape) * noise
 
-    def member(self, sample: Any, row: Any, side: Float[Array, ""]) -> Member:
+    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
         if self.factored:
-            return self._low_rank.perturbed(sample["mean"], row, side * sample["scale"])
-        return sample["mean"] + side * row
+            return self._low_rank.perturbed(proposal["mean"], row, side * proposal["scale"])
+        return proposal["mean"] + side * row
 
-    def tell(self, draw: Draw, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
+    def tell(self, ask: Ask, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         with relaxed():
             shaped, counted = self._shape(losses)
-            parts = parts_of(self.parts, draw, counted) if parts_of else self.parts.here(draw.sample, counted)
+            parts = parts_of(self.parts, ask, counted) if parts_of else self.parts.here(ask.proposal, counted)
             sums = self.parts.together(parts)[:, : self.parameters]
-            return self._update(draw.state, np.uint32(draw.generation), shaped, sums)
+            return self._update(ask.state, np.uint32(ask.generation), shaped, sums)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return jnp.asarray(state["mean"])
 
-    def sample_shape(self) -> Any:
+    def proposal_shape(self) -> Any:
         with relaxed():
             state = jax.eval_shape(self.rule.init, jax.ShapeDtypeStruct((self.parameters,), np.float32))
-            return jax.eval_shape(self._sample_raw, state, np.uint32(0), np.uint32(0), self.kept)
+            return jax.eval_shape(self._propose, state, np.uint32(0), np.uint32(0), self.kept)
 
     def describe(self) -> dict[str, str]:
         draws = self.rows * self.parameters * self.noise.draws_per_entry
@@ -135,31 +135,33 @@ class Streamed(Strategy):
         assert isinstance(self.noise, LowRank)
         return self.noise
 
-    def _key(self, sample: Any) -> Key[Array, ""]:
-        return rng.address(sample["seed"], rng.Purpose.NOISE, sample["generation"])
+    def _key(self, proposal: Any) -> Key[Array, ""]:
+        return rng.address(proposal["seed"], rng.Purpose.NOISE, proposal["generation"])
 
-    def _sample_raw(self, state: State, generation: Any, seed: Any, kept: Any) -> Any:
-        return _sample(state["mean"], self.rule.scale(state, generation), generation, seed, kept)
+    def _propose(self, state: State, generation: Any, seed: Any, kept: Any) -> Any:
+        return _proposal(state["mean"], self.rule.scale(state, generation), generation, seed, kept)
 
-    def _part(self, sample: Any, counted: Float[Array, " member"], index: Int[Array, ""]) -> Float[Array, "sum width"]:
+    def _part(
+        self, proposal: Any, counted: Float[Array, " member"], index: Int[Array, ""]
+    ) -> Float[Array, "sum width"]:
         down, across, height, width = self._division
         with relaxed():
             weights = self.rule.weights(counted)
         if down == 1:
-            return self._sums(sample, weights, 0, index * width)
+            return self._sums(proposal, weights, 0, index * width)
         row, column = index // across * height, index % across * width
         padded = jax.tree.map(lambda each: jnp.pad(each, (0, down * height - self.rows)), weights)
         of_block = jax.tree.map(lambda each: jax.lax.dynamic_slice(each, (row,), (height,)), padded)
-        return self._sums(sample, of_block, row, column)
+        return self._sums(proposal, of_block, row, column)
 
-    def _sums(self, sample: Any, weights: Weights, row: Any, column: Any) -> Float[Array, "sum width"]:
-        return self.noise.sums(sample["kept"], self._key(sample), weights, row, column, self._division.width)
+    def _sums(self, proposal: Any, weights: RowWeights, row: Any, column: Any) -> Float[Array, "sum width"]:
+        return self.noise.sums(proposal["kept"], self._key(proposal), weights, row, column, self._division.width)
 
     def _update_raw(self, state: State, generation: Any, shaped: Float[Array, " member"], sums: Any) -> State:
         return self.rule.update(state, generation, shaped, sums)
 
 
-def _sample(mean: Any, scale: Any, generation: Any, seed: Any, kept: Any) -> dict[str, Any]:
+def _proposal(mean: Any, scale: Any, generation: Any, seed: Any, kept: Any) -> dict[str, Any]:
     return {"mean": mean, "scale": scale, "generation": generation, "seed": seed, "kept": kept}
 
 

@@ -20,9 +20,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized import rng
-from es_randomized.grid import MOVES, Grid, Place
 from es_randomized.policy import Interface, Memory, Policy
 from es_randomized.references import treasure_hunt as exact
+from es_randomized.references.grid import MOVES, Grid, Position
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Outcome, Reference, Task
 
@@ -277,7 +277,7 @@ class Hunters(NamedTuple):
     log_chance: Float[Array, " hunter"]
 
 
-def _place(cell: list[int]) -> Place:
+def _place(cell: list[int]) -> Position:
     return cell[0], cell[1]
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from es_randomized.configuration import dump
+from es_randomized.config.yaml import dump
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Row, identity, named
 

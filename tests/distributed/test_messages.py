@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from es_randomized.distributed.messages import Shared, answer, answered, call
+from es_randomized.distributed.messages import Argument, answer, answered, call
 
 
 class Doubling:
@@ -23,10 +23,10 @@ def asked(*arguments):
 def test_small_and_large_arguments_keep_their_places():
     numbers, results = np.arange(5.0), {}
     for name, arguments in {
-        "small": (Shared(numbers), Shared(2)),
-        "first large": (Shared(None, numbers.tolist()), Shared(2)),
-        "second large": (Shared(numbers), Shared(None, 2)),
-        "both large": (Shared(None, numbers.tolist()), Shared(None, 2)),
+        "small": (Argument(numbers), Argument(2)),
+        "first large": (Argument(None, numbers.tolist()), Argument(2)),
+        "second large": (Argument(numbers), Argument(None, 2)),
+        "both large": (Argument(None, numbers.tolist()), Argument(None, 2)),
     }.items():
         found, seconds = answer(asked(*arguments), 2)
         assert seconds == 0.25

@@ -9,13 +9,13 @@ import optax
 import pytest
 
 from es_randomized import Evolution, Experiment, Gradient, RunFolder, driver_of, local_evaluator, rng, train
+from es_randomized.config.experiment import Budget
 from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.plan import Plan
 from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
-from es_randomized.experiment import Budget
 from es_randomized.fitness import Batch, Members, pair, unraveller
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import QNorm
-from es_randomized.plan import Plan
+from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.optimizers import Optimizer
@@ -53,19 +53,19 @@ def driver():
 )
 def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(task):
     driver = Gradient.of(replace(EXPERIMENT, task=task, plan=Plan(tile=4)))  # several tiles, also of bundles
-    weights, moment, reach = np.asarray(driver.init().weights), driver.fitness.moment(3), np.float32(3e-3)
+    weights, inputs, reach = np.asarray(driver.init().weights), driver.fitness.inputs(3), np.float32(3e-3)
     directions = np.random.default_rng(0).normal(size=(8, driver.parameters)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     members = np.concatenate([weights + reach * directions, weights - reach * directions, weights[None]])
     rows = jnp.arange(len(members))
 
-    def losses_of(all_, moment):
+    def losses_of(all_, inputs):
         unravel = driver.fitness.unravel
         made = Members(lambda row: all_[row], lambda flat, side: unravel(flat), np.ones(1, np.float32))
-        return driver.fitness(rows, made, moment)
+        return driver.fitness(rows, made, inputs)
 
-    losses = np.asarray(jax.jit(losses_of)(members, moment))[:, 0]
-    loss, gradient = jax.device_get(jax.jit(driver.gradient)(weights, moment))
+    losses = np.asarray(jax.jit(losses_of)(members, inputs))[:, 0]
+    loss, gradient = jax.device_get(jax.jit(driver.gradient)(weights, inputs))
     assert float(loss) == pytest.approx(float(losses[16]), rel=1e-6)
     assert np.linalg.norm(gradient) > 0.1
     np.testing.assert_allclose(directions @ gradient, (losses[:8] - losses[8:16]) / (2 * reach), rtol=0.01, atol=1e-3)

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
-from es_randomized.configuration import parse
+from es_randomized.config.yaml import parse
 from es_randomized.errors import ConfigError
-from es_randomized.objectives import Expected, Halved, QNorm, WorstCase
+from es_randomized.objectives.expected import Expected
+from es_randomized.objectives.q_norm import QNorm
+from es_randomized.objectives.split_batch import SplitBatch
+from es_randomized.objectives.worst_case import WorstCase
 from es_randomized.runs.branch import verify
 from es_randomized.runs.metrics import read_metrics
-from es_randomized.training import run_session
+from es_randomized.session import run_session
 from tests.tools.command import TINY
 
 MEMBERS, GENERATIONS = 8, 3
@@ -45,7 +48,7 @@ def halved(tmp_path_factory):
 def test_an_objective_has_three_views(objective, exact):
     losses = np.random.default_rng(0).uniform(0, 3, (6, 4)).astype(np.float32)
     for by, halves in (("instances", (losses[:3], losses[3:])), ("seeds", (losses[:, :2], losses[:, 2:]))):
-        found = jax.jit(Halved(objective, by).__call__)(losses)
+        found = jax.jit(SplitBatch(objective, by).__call__)(losses)
         np.testing.assert_allclose(found, [exact(each) for each in (losses, *halves)], rtol=1e-5)
 
 
@@ -55,7 +58,7 @@ def test_the_losses_of_members_are_those_without_halves_and_the_mean_of_both(hal
     assert losses.shape == (3 * MEMBERS,)
     whole, first, second = losses.reshape(3, MEMBERS)
     plain = evolution_of()
-    alone = LocalEvaluator(plain).evaluate(plain.strategy.draw(plain.init(), 0))
+    alone = LocalEvaluator(plain).evaluate(plain.strategy.ask(plain.init(), 0))
     np.testing.assert_allclose(whole, alone, rtol=1e-5)
     np.testing.assert_allclose((first + second) / 2, whole, rtol=1e-5)
     assert (np.abs(first - second) > 1e-6).all()
@@ -75,8 +78,8 @@ def test_the_journal_leads_to_the_same_bits(halved):
 
 def test_bytes_from_workers_are_put_into_the_same_order(halved):
     evolution, folder = halved
-    draw, number = evolution.strategy.draw(evolution.init(), 0), evolution.moment(0)
-    sample = jax.device_put(draw.sample, jax.local_devices()[0])
+    ask, number = evolution.strategy.ask(evolution.init(), 0), evolution.inputs(0)
+    sample = jax.device_put(ask.proposal, jax.local_devices()[0])
     sent = [np.asarray(evolution.chunk_losses(sample, rows, number)).tobytes() for rows in evolution.chunks]
     received = evolution.in_id_order([evolution.chunk_of(data) for data in sent])
     np.testing.assert_array_equal(received, folder.losses()[0])
@@ -85,7 +88,7 @@ def test_bytes_from_workers_are_put_into_the_same_order(halved):
 def test_a_broken_member_is_ranked_worst_in_every_view(halved):
     evolution, folder = halved
     losses = folder.losses()[0].copy()
-    draw = evolution.strategy.draw(evolution.init(), 0)
+    ask = evolution.strategy.ask(evolution.init(), 0)
     losses[[2, 2 + MEMBERS]] = np.nan
     expected = losses.reshape(3, MEMBERS).copy()
     for view in expected[:2]:
@@ -93,15 +96,15 @@ def test_a_broken_member_is_ranked_worst_in_every_view(halved):
         view[2] = finite.max() + np.float32(finite.max() - finite.min())
     jax.tree.map(
         np.testing.assert_array_equal,
-        evolution.tell(draw, losses),
-        evolution.strategy.tell(draw, expected.reshape(-1)),
+        evolution.tell(ask, losses),
+        evolution.strategy.tell(ask, expected.reshape(-1)),
     )
 
 
 def test_instances_are_halved_where_they_are_drawn_and_seeds_where_not():
-    assert evolution_of(driver__past="noise_aware").fitness.objective == Halved(Expected(), "instances")
+    assert evolution_of(driver__past="noise_aware").fitness.objective == SplitBatch(Expected(), "instances")
     scheduled = load(TINY, SMALL | {"driver.past": "noise_aware", "batch.instances": "all"})
-    assert Evolution.of(scheduled).fitness.objective == Halved(QNorm(q=3), "seeds")
+    assert Evolution.of(scheduled).fitness.objective == SplitBatch(QNorm(q=3), "seeds")
     with pytest.raises(
         ConfigError, match=r"batch.seeds must be even, or batch.instances an even number of bundles of 1"
     ):

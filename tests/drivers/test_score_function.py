@@ -12,11 +12,11 @@ import pytest
 from es_randomized import Experiment, Gradient, rng
 from es_randomized.drivers.gradient import mean_of_others
 from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
 from es_randomized.fitness import Batch, pair, unraveller
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import Expected
-from es_randomized.plan import Plan
+from es_randomized.objectives.expected import Expected
 from es_randomized.policy import Interface
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Outcome, Task
@@ -97,8 +97,8 @@ def chances(driver, weights, generation):
     return jax.nn.softmax(policy(tokens)[:, 0], axis=0), contexts
 
 
-def moment(driver, generation):
-    return jax.tree.map(jnp.asarray, driver.fitness.moment(0))._replace(generation=generation)
+def inputs(driver, generation):
+    return jax.tree.map(jnp.asarray, driver.fitness.inputs(0))._replace(generation=generation)
 
 
 def exact(driver, weights, generation):
@@ -121,7 +121,7 @@ def test_summed_over_all_actions_it_is_the_exact_gradient(monkeypatch):
     @jax.vmap
     def weighed(arms):
         monkeypatch.setattr(Bandit, "choose", lambda *_: arms)
-        loss, slope = driver.gradient(weights, moment(driver, generation))
+        loss, slope = driver.gradient(weights, inputs(driver, generation))
         return jnp.prod(probability[arms, jnp.arange(2)]) * jnp.concatenate([loss[None], slope])
 
     found = weighed(jnp.array(list(product(range(ARMS), repeat=2)))).sum(axis=0)
@@ -137,7 +137,7 @@ def test_on_average_over_generations_it_is_the_exact_gradient():
     def errors(generations):
         def error(generation):
             truth = exact(driver, weights, generation)
-            return driver.gradient(weights, moment(driver, generation))[1] - truth, truth
+            return driver.gradient(weights, inputs(driver, generation))[1] - truth, truth
 
         return jax.lax.map(error, generations)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from es_randomized.configuration import load
+from es_randomized.config.yaml import load
 from es_randomized.drivers.layout import first_weights
 from es_randomized.evaluation.compare import compare_runs, paired, welch
 from es_randomized.evaluation.of_runs import Trained, newest

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from es_randomized.evaluation.outcomes import Outcomes, bind
-from es_randomized.evaluation.randomness import Runs
+from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.evaluation.windows import WINDOWS_PER_STEP, WindowOutcomes, distinct_windows
 from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
@@ -28,7 +28,7 @@ def setting(n, blocks, instances, **task_settings):
     weights = jax.numpy.asarray(generator.normal(scale=0.6, size=(1, size)).astype(np.float32))
     cycles = np.stack([generator.permutation(n) for _ in range(instances)], axis=1).astype(np.int32)
     seeds = jax.numpy.asarray(generator.uniform(size=(task.noise_width, n, SEEDS)).astype(np.float32))
-    return task, model, Runs(seeds, weights, None), cycles
+    return task, model, RepeatedRuns(seeds, weights, None), cycles
 
 
 def assert_same(found, expected):
@@ -60,7 +60,7 @@ def test_instances_of_a_bundle_stand_side_by_side_in_the_order_of_the_labels():
     task, model = AssociativeRecall(n=3, bits=2, noise_width=2), model_with(1)
     weights = jax.numpy.asarray(np.random.default_rng(0).normal(size=(1, parameters(model, task))).astype(np.float32))
     stores, seeds = task.sample(jax.random.key(1), 40), task.seeds(jax.random.key(2), SEEDS)
-    outcome = Outcomes(task, model)(Runs(seeds, weights, None), stores)
+    outcome = Outcomes(task, model)(RepeatedRuns(seeds, weights, None), stores)
     labels = task.labels(np.asarray(stores))
     assert outcome.success.shape == (120, SEEDS)
     assert 0 < outcome.success.mean() < 1
@@ -103,7 +103,7 @@ def test_windows_equal_outcomes_of_anonymous_nodes():
 def test_windows_equal_outcomes_of_several_weights_with_one_seed():
     task, model, runs, cycles = setting(7, 1, 30)
     members = jax.numpy.concatenate([runs.weights, -runs.weights, runs.weights[:, ::-1]])
-    ensemble = Runs(runs.seeds[..., :1], members, None)
+    ensemble = RepeatedRuns(runs.seeds[..., :1], members, None)
     expected = Outcomes(task, model)(ensemble, cycles)
     assert expected.success.shape == (30, 3)
     assert_same(WindowOutcomes(task, model)(ensemble, cycles), expected)
@@ -116,7 +116,7 @@ def test_nodes_of_a_cycle_are_sampled_independently():
     _, index = distinct_windows(cycles, 2, 7)
     assert ((index - np.roll(index, 1, axis=0)) % WINDOWS_PER_STEP == 0).any()
     blind = jax.numpy.zeros((1, parameters(model, task)))
-    runs = Runs(task.seeds(jax.random.key(0), 1), blind, jax.random.split(jax.random.key(1), count))
+    runs = RepeatedRuns(task.seeds(jax.random.key(0), 1), blind, jax.random.split(jax.random.key(1), count))
     rates = WindowOutcomes(task, model)(runs, cycles).success.mean(axis=1)
     exact = one_shot(7, 10)
     assert np.abs(rates - exact).max() < 5 * np.sqrt(exact * (1 - exact) / count)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import evaluate, evaluation_bundles
 from es_randomized.evaluation.outcomes import VARIANTS_PER_STEP, Outcomes, bind
-from es_randomized.evaluation.randomness import Runs, SampledPolicy, frozen_seed, runs
+from es_randomized.evaluation.randomness import RepeatedRuns, SampledPolicy, frozen_seed, runs
 from es_randomized.evaluation.settings import Evaluation
-from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, Fitness, parameters, unraveller
 from es_randomized.models.transformer import Transformer
-from es_randomized.objectives import QNorm
+from es_randomized.objectives.q_norm import QNorm
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from tests.tools.function_policy import FunctionPolicy
 
@@ -148,7 +148,7 @@ def test_every_run_of_an_ensemble_is_that_member_with_the_frozen_seed(outcomes):
     together = outcomes(runs(RANDOM, MEMBERS, "ensemble", 12), stores)
     assert together.success.shape == (stores.size, 3)
     for member in range(3):
-        alone = outcomes(Runs(frozen_seed(RANDOM), MEMBERS[member : member + 1], None), stores)
+        alone = outcomes(RepeatedRuns(frozen_seed(RANDOM), MEMBERS[member : member + 1], None), stores)
         np.testing.assert_array_equal(together.answer[:, member], alone.answer[:, 0])
         np.testing.assert_allclose(together.loss[:, member], alone.loss[:, 0], rtol=1e-5)
     assert (together.answer[:, 0] != together.answer[:, 1]).any()
@@ -175,7 +175,7 @@ def test_a_model_trained_on_one_seed_is_evaluated_with_that_seed(outcomes):
     score = evaluate(FIXED, MEMBERS[0])
     assert score.randomness == "none"
     bundles, _ = evaluation_bundles(FIXED)
-    expected = outcomes(Runs(seed, MEMBERS[:1], None), bundles)
+    expected = outcomes(RepeatedRuns(seed, MEMBERS[:1], None), bundles)
     np.testing.assert_array_equal(score.success, expected.success[:, 0])
     np.testing.assert_array_equal(frozen_seed(FIXED), seed)
     assert (frozen_seed(RANDOM) != seed).any()

@@ -13,11 +13,11 @@ from scipy import stats
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest
 from es_randomized.evaluation.stored import score_of, stored
-from es_randomized.objectives import QNorm
-from es_randomized.report.curves import blocks, checks
+from es_randomized.objectives.q_norm import QNorm
 from es_randomized.report.material import read
 from es_randomized.report.page import write_page
-from es_randomized.report.seeds import look, variance_share
+from es_randomized.report.sections.curves import blocks, checks
+from es_randomized.report.sections.seeds import look, variance_share
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import SCHEMA
 from tests.tools.html import read_html

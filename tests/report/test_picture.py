@@ -15,17 +15,18 @@ from matplotlib.quiver import Quiver
 from matplotlib.text import Text
 
 from es_randomized import rng
+from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import evaluation_bundles, score
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.settings import Evaluation
-from es_randomized.experiment import Experiment
 from es_randomized.fitness import Batch, parameters
 from es_randomized.models.transformer import Transformer
-from es_randomized.report import picture, recall
+from es_randomized.report import picture
 from es_randomized.report.animation import Agent, walking
-from es_randomized.report.overview import learning_curve
 from es_randomized.report.picture import DRAWINGS, draw, figure_of
-from es_randomized.report.task_figures import task_figures
+from es_randomized.report.sections.overview import learning_curve
+from es_randomized.report.tasks import associative_recall as recall
+from es_randomized.report.tasks.registry import task_figures
 from es_randomized.runs.metrics import SCHEMA
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring

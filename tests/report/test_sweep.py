@@ -11,11 +11,11 @@ from scipy import stats
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.statistics import Estimate
 from es_randomized.report import figures
-from es_randomized.report.curves import Checks
 from es_randomized.report.page import write_page
-from es_randomized.report.parallel import parallel_coordinates, scale
-from es_randomized.report.sweep import MOST_ROWS, Point, measure_of, read_trials
-from es_randomized.report.sweep_curves import Learned, limits, sweep_learning
+from es_randomized.report.sections.curves import Checks
+from es_randomized.report.sections.parallel import parallel_coordinates, scale
+from es_randomized.report.sections.sweep import MOST_ROWS, Point, measure_of, read_trials
+from es_randomized.report.sections.sweep_curves import Learned, limits, sweep_learning
 from tests.tools.html import read_html
 from tests.tools.layout import layout_problems
 from tests.tools.made_run import Made

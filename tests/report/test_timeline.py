@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from es_randomized.report.material import Run
-from es_randomized.report.timeline import MOST_LANES, lanes, timeline, workers
+from es_randomized.report.sections.timeline import MOST_LANES, lanes, timeline, workers
 from es_randomized.runs import metrics
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.timeline import SCHEMA

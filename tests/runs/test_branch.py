@@ -10,7 +10,7 @@ import pytest
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.branch import branch, state_at, verify
-from es_randomized.training import run_session
+from es_randomized.session import run_session
 from tests.tools.command import TINY
 
 

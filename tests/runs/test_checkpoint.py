@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from es_randomized.configuration import load
+from es_randomized.config.yaml import load
 from es_randomized.drivers.kinds import driver_of
+from es_randomized.drivers.local_evaluator import LocalEvaluator
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
-from es_randomized.evaluator import LocalEvaluator
 from es_randomized.runs.checkpoint import export, is_checkpoint, metrics_of
 from es_randomized.runs.folder import RunFolder
-from es_randomized.training import run_session
+from es_randomized.session import run_session
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 

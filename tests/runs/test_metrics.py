@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from es_randomized.ledger import Cost
+from es_randomized.drivers.ledger import Cost
 from es_randomized.runs.metrics import Metrics, read_metrics, summary
 
 COST = Cost(rollouts=8, tokens=40, flops=10**18)

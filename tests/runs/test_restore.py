@@ -9,8 +9,8 @@ import pytest
 
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.errors import RunFolderError
+from es_randomized.session import run_session
 from es_randomized.strategies.strategy import State
-from es_randomized.training import run_session
 from tests.tools.command import TINY
 
 

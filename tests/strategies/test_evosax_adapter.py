@@ -43,9 +43,9 @@ def adapted(made, generations, loss):
     """Population and centre of every generation, through the adapter."""
     state, history = made.init(jax.random.key(1), jnp.asarray(START)), []
     for generation in range(generations):
-        draw = made.draw(state, generation)
-        population = np.asarray(made.everyone(draw.sample))
-        state = made.tell(draw, loss(population))
+        ask = made.ask(state, generation)
+        population = np.asarray(made.everyone(ask.proposal))
+        state = made.tell(ask, loss(population))
         history.append((population, np.asarray(made.centre(state))))
     return history
 
@@ -105,14 +105,14 @@ def test_the_step_size_schedule_does_not_lag(kind):
     made = strategy(kind, std=Schedule(start=0.5, end=0.1, shape="linear"))
     state = made.init(jax.random.key(1), jnp.asarray(START))
     for generation in range(5):
-        draw, centre = made.draw(state, generation), np.asarray(made.centre(state))
+        ask, centre = made.ask(state, generation), np.asarray(made.centre(state))
         key = rng.address(SEED, rng.Purpose.NOISE, generation)
         half = MEMBERS // 2 if kind == "Open_ES" else MEMBERS
         noise = np.asarray(jax.random.normal(key, (half, len(START))))
-        scale = (np.asarray(draw.sample[0][:half]) - centre) / noise
+        scale = (np.asarray(ask.proposal[0][:half]) - centre) / noise
         now, shorter_run = (0.5 - 0.4 * generation / steps for steps in (10, 9))  # either reading of "the end"
         assert np.median(scale) == pytest.approx(now, abs=1e-4) or np.median(scale) == pytest.approx(shorter_run, 1e-4)
-        state = made.tell(draw, quadratic(draw.sample[0]))
+        state = made.tell(ask, quadratic(ask.proposal[0]))
 
 
 # Every offered algorithm
@@ -123,11 +123,11 @@ def test_every_algorithm_with_a_matrix_improves_the_sphere_with_one_program(kind
     made = EvosaxStrategy(EvolutionSettings(kind=kind, population=32, std=0.3), 10, 0, 100)
     state = made.init(jax.random.key(1), jnp.ones(10))
     for generation in range(100):
-        draw = made.draw(state, generation)
-        state = made.tell(draw, sphere(draw.sample[0]))
+        ask = made.ask(state, generation)
+        state = made.tell(ask, sphere(ask.proposal[0]))
     assert sphere(made.centre(state)) <= 10 / 4
     assert (made._ask._cache_size(), made._tell._cache_size()) == (1, 1)
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (made.sample_shape(), draw.sample))
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (made.proposal_shape(), ask.proposal))
     assert jax.tree.leaves(shapes[0]) == jax.tree.leaves(shapes[1])
 
 
@@ -179,8 +179,8 @@ def test_odd_populations_of_paired_algorithms_are_refused(kind):
 def test_paired_algorithms_draw_opposite_members():
     for kind in PAIRED:
         made = strategy(kind)
-        draw = made.draw(made.init(jax.random.key(1), jnp.asarray(START)), 0)
-        offsets = np.asarray(draw.sample[0]) - START
+        ask = made.ask(made.init(jax.random.key(1), jnp.asarray(START)), 0)
+        offsets = np.asarray(ask.proposal[0]) - START
         np.testing.assert_allclose(offsets[: MEMBERS // 2], -offsets[MEMBERS // 2 :], atol=1e-6)
 
 

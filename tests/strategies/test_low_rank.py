@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Experiment, rng
-from es_randomized.experiment import Budget
+from es_randomized.config.experiment import Budget
+from es_randomized.drivers.plan import Plan
 from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.perturbed import Perturbed, centred
-from es_randomized.plan import Plan
 from es_randomized.strategies import division
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.low_rank import LowRank
@@ -41,8 +41,8 @@ def evolution(task, model, kind="Open_ES", rank=2, **plan):
 
 
 def chunk_of(made):
-    draw = made.strategy.draw(made.init(), 1)
-    return made.chunk_losses(draw.sample, np.arange(made.strategy.rows, dtype=np.int32), made.moment(1))
+    ask = made.strategy.ask(made.init(), 1)
+    return made.chunk_losses(ask.proposal, np.arange(made.strategy.rows, dtype=np.int32), made.inputs(1))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -66,10 +66,10 @@ def test_the_sums_are_those_over_all_perturbations_put_together(population, rank
     monkeypatch.setattr(division, "TALLEST", 100)
     strategy = Streamed(settings("PGPE", population, rank=rank), 144, 0, 10, SHAPES)
     assert strategy.parts.down == blocks
-    draw = strategy.draw(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
+    ask = strategy.ask(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
     shaped = np.linspace(-1, 1, population, dtype=np.float32) ** 3
-    sums = strategy.parts.together(strategy.parts.here(draw.sample, shaped))
-    members, half = np.asarray(strategy.everyone(draw.sample), np.float64), population // 2
+    sums = strategy.parts.together(strategy.parts.here(ask.proposal, shaped))
+    members, half = np.asarray(strategy.everyone(ask.proposal), np.float64), population // 2
     z = (members[:half] - members[half:]) / (2 * 0.1)
     first, second = shaped[:half] - shaped[half:], shaped[:half] + shaped[half:] - 2 * shaped.mean()
     np.testing.assert_allclose(sums[0], first.astype(np.float64) @ z, atol=1e-4)
@@ -94,7 +94,7 @@ def test_members_side_by_side_lose_what_they_lose_alone(name):
 def test_members_side_by_side_never_have_matrices_of_their_own():
     made = evolution(*CASES["ring"], block=8)
     program = jax.make_jaxpr(made._chunk_losses)(
-        made.strategy.sample_shape(), jax.ShapeDtypeStruct((8,), np.int32), made.moment(0)
+        made.strategy.proposal_shape(), jax.ShapeDtypeStruct((8,), np.int32), made.inputs(0)
     )
     matrices = {shape for shape in made.strategy.noise.shapes if len(shape) > 1}
     matrices |= {shape[1:] for shape in matrices if len(shape) == 3}
@@ -138,8 +138,8 @@ def test_it_finds_a_full_rank_matrix():
     strategy = Streamed(settings(population=64, std=0.05, learning_rate=0.05), 54, 0, 300, ((6, 9),))
     state, everyone = strategy.init(jax.random.key(0), jnp.zeros(54)), jax.jit(strategy.everyone)
     for generation in range(300):
-        draw = strategy.draw(state, generation)
-        found = np.asarray(everyone(draw.sample)).reshape(-1, 6, 9)
-        state = strategy.tell(draw, ((found - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
+        ask = strategy.ask(state, generation)
+        found = np.asarray(everyone(ask.proposal)).reshape(-1, 6, 9)
+        state = strategy.tell(ask, ((found - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
     error = np.asarray(strategy.centre(state)).reshape(6, 9) - target
     assert np.linalg.norm(error) < 0.1 * np.linalg.norm(target)

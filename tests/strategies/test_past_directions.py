@@ -23,8 +23,8 @@ def strategy(size=SIZE, pairs=PAIRS, rate=0.1, **more):
 
 
 def told(made, state, generation, loss):
-    draw = made.draw(state, generation)
-    return made.tell(draw, loss(np.asarray(everyone(made, draw.sample), np.float64)).astype(np.float32))
+    ask = made.ask(state, generation)
+    return made.tell(ask, loss(np.asarray(everyone(made, ask.proposal), np.float64)).astype(np.float32))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -41,7 +41,7 @@ def test_directions_are_orthonormal_and_the_first_is_the_past():
     made = strategy()
     past = jnp.asarray(np.eye(SIZE)[4], jnp.float32)
     state = made.init(jax.random.key(0), jnp.ones(SIZE)) | {"past": past}
-    q = np.asarray(made.draw(state, 1).sample["directions"])
+    q = np.asarray(made.ask(state, 1).proposal["directions"])
     np.testing.assert_allclose(q @ q.T, np.eye(PAIRS), atol=1e-5)
     np.testing.assert_allclose(np.abs(q[0]), past, atol=1e-5)
 
@@ -49,7 +49,7 @@ def test_directions_are_orthonormal_and_the_first_is_the_past():
 def test_the_estimate_is_the_projection_of_the_gradient():
     made, slope = strategy(), np.linspace(-1, 2, SIZE)
     state = made.init(jax.random.key(0), jnp.zeros(SIZE))
-    q = np.asarray(made.draw(state, 0).sample["directions"], np.float64)
+    q = np.asarray(made.ask(state, 0).proposal["directions"], np.float64)
     after = told(made, state, 0, lambda members: members @ slope)
     projection = slope @ q.T @ q
     np.testing.assert_allclose(after["past"], projection / np.linalg.norm(projection), atol=1e-4)
@@ -81,7 +81,7 @@ def test_sixty_generations_come_nearer_to_the_minimum_of_a_quadratic_than_withou
             state = told(made, state, generation, lambda members: 0.5 * members**2 @ curvature)
             if forget:
                 state = state | {"past": jnp.zeros(60)}
-        assert made._sample._cache_size() == made._update._cache_size() == 1  # one program for all generations
+        assert made._proposal._cache_size() == made._update._cache_size() == 1  # one program for all generations
         return float(np.linalg.norm(state["mean"]))
 
     assert distance(forget=False) < 0.7 * distance(forget=True)

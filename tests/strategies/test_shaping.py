@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from es_randomized.compilation import jit
+from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.plan import Plan
 from es_randomized.errors import NonFiniteLossError
-from es_randomized.experiment import Experiment
 from es_randomized.models.transformer import Transformer
-from es_randomized.plan import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import SHAPINGS, by_name, centred, rank_worst, ranks, tied_weights
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -120,12 +120,12 @@ def evolution(**strategy):
 def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
     lenient, strict = evolution(), evolution(non_finite="stop")
     state = lenient.strategy.init(jax.random.key(0), array(np.zeros(lenient.strategy.parameters)))
-    draw = lenient.strategy.draw(state, 4)
+    ask = lenient.strategy.ask(state, 4)
     losses = np.array([1.0, np.nan, 3.0, 2.0, 0.5, 1.5], np.float32)
     as_worst = np.where(np.isnan(losses), np.float32(1e6), losses)
-    found, expected = (lenient.strategy.centre(lenient.tell(draw, x)) for x in (losses, as_worst))
+    found, expected = (lenient.strategy.centre(lenient.tell(ask, x)) for x in (losses, as_worst))
     np.testing.assert_array_equal(found, expected)
     with pytest.raises(NonFiniteLossError, match=r"1 of 6 losses of generation 4 are not finite \(first: member 1"):
-        strict.tell(draw, losses)
+        strict.tell(ask, losses)
     with pytest.raises(NonFiniteLossError, match="6 of 6 losses"):
-        lenient.tell(draw, np.full(6, np.nan, np.float32))
+        lenient.tell(ask, np.full(6, np.nan, np.float32))

@@ -44,33 +44,33 @@ def test_fifty_generations_equal_evosax(kind, monkeypatch):
     mine, by_rows, evosaxs = ours.init(key, START), divided.init(key, START), theirs.init(key, START)
     everyone, reference_everyone, losses_of = jax.jit(ours.everyone), jax.jit(theirs.everyone), jax.jit(losses)
     for generation in range(GENERATIONS):
-        draw, reference = ours.draw(mine, generation), theirs.draw(evosaxs, generation)
-        expected = reference_everyone(reference.sample)
-        np.testing.assert_allclose(everyone(draw.sample), expected, atol=2e-6)
+        ask, reference = ours.ask(mine, generation), theirs.ask(evosaxs, generation)
+        expected = reference_everyone(reference.proposal)
+        np.testing.assert_allclose(everyone(ask.proposal), expected, atol=2e-6)
         found = np.asarray(losses_of(expected))  # the same for both: ranks would turn a last bit into a jump
-        mine, evosaxs = ours.tell(draw, found), theirs.tell(reference, found)
-        by_rows = divided.tell(divided.draw(by_rows, generation), found)
+        mine, evosaxs = ours.tell(ask, found), theirs.tell(reference, found)
+        by_rows = divided.tell(divided.ask(by_rows, generation), found)
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
     np.testing.assert_allclose(divided.centre(by_rows), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
-    assert {program._cache_size() for program in (ours._sample, ours.parts.compute, ours._update)} == {1}
+    assert {program._cache_size() for program in (ours._proposal, ours.parts.compute, ours._update)} == {1}
 
 
 @pytest.mark.parametrize("kind", ["Open_ES", "SNES"])
 def test_members_and_parts_are_the_same_in_any_portion(kind):
     strategy = Streamed(settings(kind), SIZE, seed=0, generations=10)
-    draw = strategy.draw(strategy.init(jax.random.key(0), START), 4)
-    together = jax.jit(strategy.members)(draw.sample, jnp.arange(strategy.rows))
+    ask = strategy.ask(strategy.init(jax.random.key(0), START), 4)
+    together = jax.jit(strategy.members)(ask.proposal, jnp.arange(strategy.rows))
     for row in (0, strategy.rows - 1):
-        alone = jax.jit(strategy.members)(draw.sample, jnp.array([row]))
+        alone = jax.jit(strategy.members)(ask.proposal, jnp.array([row]))
         np.testing.assert_allclose(alone[0], together[row], atol=2e-7)  # programs of other shapes may fuse otherwise
-    received = strategy.receive(strategy.message(draw), 4)
+    received = strategy.receive(strategy.message(ask), 4)
     shaped = np.linspace(-1, 1, POPULATION, dtype=np.float32)
     compute = strategy.parts.compute
     assert strategy.parts.count == 3
     for index in (0, strategy.parts.count - 1):
         np.testing.assert_array_equal(
-            compute(received, shaped, np.int32(index)), compute(draw.sample, shaped, np.int32(index))
+            compute(received, shaped, np.int32(index)), compute(ask.proposal, shaped, np.int32(index))
         )
 
 
@@ -78,8 +78,8 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
 def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(workers, monkeypatch):
     monkeypatch.setattr(division, "TALLEST", 5)
     strategy, found = Streamed(settings("SNES"), SIZE, 0, 10), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
-    draw = strategy.draw(strategy.init(jax.random.key(0), START), 4)
-    received = [strategy.receive(strategy.message(draw), 4) for _ in range(workers)]
+    ask = strategy.ask(strategy.init(jax.random.key(0), START), 4)
+    received = [strategy.receive(strategy.message(ask), 4) for _ in range(workers)]
 
     def by_workers(parts, _, counted):
         assert (parts.down, parts.across) == (5, 3)
@@ -87,8 +87,8 @@ def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(wor
         pieces = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
         return [np.asarray(pieces[i]) for i in range(parts.count)]
 
-    expected = strategy.tell(draw, found)
-    jax.tree.map(np.testing.assert_array_equal, strategy.tell(draw, found, by_workers), expected)
+    expected = strategy.tell(ask, found)
+    jax.tree.map(np.testing.assert_array_equal, strategy.tell(ask, found, by_workers), expected)
 
 
 def test_show_explains_how_an_update_is_divided():
@@ -101,9 +101,9 @@ def test_show_explains_how_an_update_is_divided():
 def test_the_parts_are_the_sums_over_the_whole_matrix(tallest, monkeypatch):
     monkeypatch.setattr(division, "TALLEST", tallest)
     strategy = Streamed(settings("PGPE"), SIZE, seed=0, generations=10)
-    draw = strategy.draw(strategy.init(jax.random.key(0), START), 2)
+    ask = strategy.ask(strategy.init(jax.random.key(0), START), 2)
     shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
-    sums = strategy.parts.together(strategy.parts.here(draw.sample, shaped))[:, :SIZE]
+    sums = strategy.parts.together(strategy.parts.here(ask.proposal, shaped))[:, :SIZE]
     key = rng.address(0, rng.Purpose.NOISE, 2)
     z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
     plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)
@@ -169,9 +169,9 @@ def test_cheap_noise_finds_the_optimum_of_the_sphere(noise):
     state = strategy.init(jax.random.key(0), START[:size])
     everyone = jax.jit(strategy.everyone)
     for generation in range(100):
-        draw = strategy.draw(state, generation)
-        members = np.asarray(everyone(draw.sample))
-        state = strategy.tell(draw, ((members - np.asarray(TARGET[:size])) ** 2).sum(axis=1).astype(np.float32))
+        ask = strategy.ask(state, generation)
+        members = np.asarray(everyone(ask.proposal))
+        state = strategy.tell(ask, ((members - np.asarray(TARGET[:size])) ** 2).sum(axis=1).astype(np.float32))
     assert np.abs(np.asarray(strategy.centre(state)) - np.asarray(TARGET[:size])).max() < 0.1
 
 

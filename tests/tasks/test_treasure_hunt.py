@@ -12,7 +12,7 @@ import pytest
 from scipy import special, stats
 from scipy.sparse import csgraph
 
-from es_randomized.configuration import parse
+from es_randomized.config.yaml import parse
 from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.treasure_hunt import TreasureHunt

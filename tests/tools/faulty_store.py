@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystemHandler, FileType, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
-from es_randomized.runs.remote import Remote
+from es_randomized.runs.remote.store import Remote
 
 
 class Upload(io.BytesIO):

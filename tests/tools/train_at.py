@@ -4,7 +4,7 @@ import sys
 import time
 
 from es_randomized import Evolution, LocalEvaluator, compilation, load, training
-from es_randomized.runs import working_copy
+from es_randomized.runs.remote import working_copy
 from tests.tools.command import TINY
 
 compilation.configure()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from es_randomized.drivers.ledger import Cost
 from es_randomized.errors import ConfigError
-from es_randomized.ledger import Cost
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics
 from es_randomized.tracking import tracker

@@ -25,7 +25,7 @@ class EsRandomized:
         compilation.configure()
         self.driver = driver_of(experiment(config))
         if config.variant == "workers":
-            from es_randomized.distributed.ray_evaluator import RayEvaluator
+            from es_randomized.distributed.evaluator import RayEvaluator
 
             evaluator = self.stack.enter_context(RayEvaluator(self.driver, os.cpu_count()))
         else:

@@ -1,0 +1,177 @@
+"""Commands on a cluster: submitted to Ray's job server with a copy of the current folder, watched, stopped."""
+
+import asyncio
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from es_randomized.errors import ClusterError
+
+LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
+NOT_YET, PATIENCE = "No available agent", 60.0  # what Ray says while a head is still starting; seconds to wait for it
+WORD = "command"  # of a job's metadata: what was submitted
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+class Node(NamedTuple):
+    """A machine of the cluster: its address, whether it is the head, whether it answers, and what it has."""
+
+    address: str
+    head: bool
+    alive: bool
+    resources: dict[str, float]
+
+
+class Job(NamedTuple):
+    """A submitted command: its status is PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED; times in seconds since 1970."""
+
+    name: str
+    command: str
+    status: str
+    started: float
+    ended: float | None
+
+
+def authenticate(create: bool) -> None:
+    """Make this process, and what it starts, show a token to every cluster; call it before Ray is imported.
+
+    Args:
+        create: make the user's token if there is none.
+
+    Raises:
+        ClusterError: there is no token.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        os.environ.pop(name, None)  # Ray would prefer them to the address it is given
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if os.environ.get("RAY_AUTH_TOKEN") or Path(named or Path.home() / ".ray" / "auth_token").is_file():
+        return
+    if named or not create:
+        where = f"the file {named} that RAY_AUTH_TOKEN_PATH names" if named else "~/.ray/auth_token"
+        raise ClusterError(
+            f"no token in {where}; `es-randomized cluster up` makes one, or take the cluster's: set one of {', '.join(TOKENS)}"
+        )
+    command = [sys.executable, "-m", "ray.scripts.scripts", "get-auth-token", "--generate"]
+    subprocess.run(command, check=True, capture_output=True, umask=0o077)  # Ray itself would let everybody read it
+
+
+class Jobs:
+    """The job server at an address such as http://127.0.0.1:8265; see `connected`."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
+
+    def submit(self, arguments: list[str], runs: str) -> str:
+        """Run `es-randomized ARGUMENTS` on the head node, in a copy of the current folder; returns the job's name.
+
+        In that copy `runs/` is the folder `runs` (shell text) of the head node, which stays when the copy is thrown away. A
+        clone of this project brings its code along; from any other folder the package that the machines have is run.
+        """
+        command = shlex.join(["python", "-m", "es_randomized", *arguments])
+        patient_until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return str(
+                    self._client.submit_job(
+                        entrypoint=f"mkdir -p {runs} && ln -sfn {runs} runs && exec {command}",
+                        submission_id=f"{arguments[0]}-{time.strftime('%Y%m%d-%H%M%S')}",
+                        runtime_env={"working_dir": ".", "excludes": LEFT_OUT},
+                        metadata={WORD: shlex.join(arguments)},
+                    )
+                )
+            except RuntimeError as error:
+                if NOT_YET not in str(error) or time.monotonic() > patient_until:
+                    raise
+                time.sleep(1.0)
+
+    def nodes(self) -> list[Node]:
+        """Every machine that is or was there."""
+        from ray.util.state import list_nodes
+
+        found = list_nodes(address=self._address)
+        return [Node(each.node_ip, each.is_head_node, each.state == "ALIVE", each.resources_total) for each in found]
+
+    def all(self) -> list[Job]:
+        """Every submitted job, oldest first."""
+        found = [job for job in self._client.list_jobs() if job.submission_id]
+        return sorted(
+            (
+                Job(
+                    job.submission_id,
+                    job.metadata.get(WORD, job.entrypoint),
+                    str(job.status),
+                    job.start_time / 1e3,
+                    job.end_time and job.end_time / 1e3,
+                )
+                for job in found
+            ),
+            key=lambda job: job.started,
+        )
+
+    def find(self, name: str | None) -> Job:
+        """The job of that name, or the newest.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        from es_randomized.config.yaml import suggest
+
+        jobs = self.all()
+        if not jobs:
+            raise ClusterError("nothing was submitted to this cluster yet")
+        by_name = {job.name: job for job in jobs}
+        if name is not None and name not in by_name:
+            raise ClusterError(f"no job is called {name}; {suggest(name, list(by_name))}")
+        return by_name[name] if name else jobs[-1]
+
+    def logs(self, name: str) -> str:
+        """What the job has written so far."""
+        return str(self._client.get_job_logs(name))
+
+    def follow(self, name: str, show: Callable[[str], None]) -> None:
+        """Show what the job has written and writes, until it ends."""
+
+        async def follow() -> None:
+            async for text in self._client.tail_job_logs(name):
+                show(text)
+
+        asyncio.run(follow())
+
+    def stop(self, name: str) -> None:
+        """End a job; its run folder keeps everything up to the last whole generation."""
+        self._client.stop_job(name)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Jobs]:
+    """The job server at an address.
+
+    Raises:
+        ClusterError: it does not answer, or refuses the token or what is asked of it.
+    """
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+    from ray.util.state.exception import RayStateApiException
+
+    logging.disable(logging.WARNING)  # Ray lists every file it does not send
+    try:
+        yield Jobs(JobSubmissionClient(address), address)
+    except AuthenticationError:
+        raise ClusterError(
+            f"the cluster at {address} does not accept this token; take the one it was started with: its ~/.ray/auth_token, "
+            f"or set one of {', '.join(TOKENS)}"
+        ) from None
+    except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ClusterError(f"the job server at {address}: {reason}") from error
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,1 @@
+"""An experiment: its sections, as text and as objects."""

@@ -1,0 +1,1 @@
+"""What is made of the losses of one member: one number, lower is better."""

@@ -1,0 +1,32 @@
+"""Objectives: from the losses of one member on all instances and seeds to one number, lower is better.
+
+Every objective first averages over seeds, mu_x = mean_r loss[x, r], because the adversary knows the algorithm and the
+distribution of the seed but not the draw (arXiv:2408.10818, section 2). What differs is how the instances are combined.
+"""
+
+from abc import ABC, abstractmethod
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from es_randomized.schedules import Values
+
+
+class Objective(ABC):
+    """Combines the expected losses of the instances."""
+
+    @abstractmethod
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        """The objective of per-instance expected losses `expected` >= 0."""
+
+    def values(self, generations: int) -> Values | None:
+        """The number of an objective that programs take as an argument, over a run; None where there is none."""
+        return None
+
+    def given(self, value: Float[Array, ""]) -> "Objective":
+        """The objective of one generation for its number of `values`, known only inside a compiled program."""
+        return self
+
+    def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
+        """The objective of one member's losses >= 0."""
+        return self.combine(jnp.mean(losses, axis=1))

@@ -1,0 +1,171 @@
+"""Learning curves of groups of runs: the mean over training seeds with its interval."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int
+
+from es_randomized.evaluation.compare import MEASURES
+from es_randomized.evaluation.statistics import Estimate
+from es_randomized.report.figures import NARROW, Figure, drawn, grid, legend_below, style
+from es_randomized.report.material import CONFIDENCE, RunGroup, axis, largest, scale, together
+from es_randomized.report.palette import INK
+from es_randomized.report.table import number, percent
+
+MOST_MARKERS = 8
+POINTS = 250  # of a curve of the training loss
+
+
+class Checks(NamedTuple):
+    """What was found whenever the centres of a group were looked at.
+
+    Attributes:
+        generation: after which.
+        rollouts: that training had cost by then, of one run.
+        values: of the headline.
+    """
+
+    generation: Int[np.ndarray, " check"]
+    rollouts: Int[np.ndarray, " check"]
+    values: Float[np.ndarray, "run check"]
+
+
+def learning(groups: list[RunGroup]) -> list[Figure]:
+    """A figure for each measure on held-out draws, and the training loss where there is one group.
+
+    RunGroup without a generation are left out.
+    """
+    begun = [replace(group, members=[run for run in group.members if len(run.metrics)]) for group in groups]
+    shown = [group for group in begun if group.members]
+    figures = [_measure(shown, name, label) for name, label in MEASURES.items()] if shown else []
+    return [*figures, _losses(shown[0])] if len(shown) == 1 else figures
+
+
+def checks(metrics: list[pa.Table], column: str) -> Checks:
+    """The checks that all runs of a group have reached."""
+    columns = list(dict.fromkeys(["generation", "rollouts", column]))
+    rows = [
+        {row["generation"]: row for row in table.select(columns).to_pylist() if row[column] is not None}
+        for table in metrics
+    ]
+    common = sorted(set.intersection(*(set(each) for each in rows)))
+    rollouts = [rows[0][generation]["rollouts"] for generation in common]
+    values = [[each[generation][column] for generation in common] for each in rows]
+    return Checks(
+        np.array(common, int) + 1, np.array(rollouts, int), np.array(values, float).reshape(len(rows), len(common))
+    )
+
+
+def band(found: Checks, most: float) -> list[Estimate]:
+    """At every check the mean over runs with its interval; a single run has none."""
+    return [together([Estimate(v, v, v) for v in column], most) for column in found.values.T]
+
+
+def _measure(groups: list[RunGroup], name: str, label: str) -> Figure:
+    by_rollouts = len(groups) > 1
+    factor = scale(groups[0].experiment)
+
+    def draw(figure: Any) -> str:
+        axes, said = figure.subplots(), []
+        for index, group in enumerate(groups):
+            found = checks([run.metrics for run in group.members], f"held_out_{name}")
+            x = found.rollouts if by_rollouts else found.generation
+            estimates = band(found, largest(group.experiment))
+            _curve(axes, group, x, found, estimates, factor, style(index))
+            said.append(_said(group, found, estimates, factor))
+        said += _optimum(axes, groups, name, factor)
+        axes.set_xlabel("rollouts" if by_rollouts else "generation")
+        axes.set_ylabel(axis(groups[0].experiment))
+        axes.set_title(f"{label.capitalize()}, held-out draws")
+        axes.set_ylim(0, 103 if factor == 100 else None)
+        if by_rollouts:
+            axes.set_xscale("log")  # one group's rollouts may be a fraction of another's
+        grid(axes)
+        legend_below(figure, axes)
+        return f"Learning curve, {label}. {' '.join(said)}"
+
+    return drawn(f"learning-{name}", _caption(groups, label), (NARROW, 3.8 + 0.22 * len(groups)), draw)
+
+
+def _curve(
+    axes: Any, group: RunGroup, x: Any, found: Checks, estimates: list[Estimate], factor: int, look: dict[str, Any]
+) -> None:
+    middle, low, high = factor * np.array(estimates, float).reshape(-1, 3).T
+    step = max(1, len(x) // MOST_MARKERS)
+    axes.plot(x, middle, label=_label(group), linewidth=2, markevery=step, markersize=5, **look)
+    if len(found.values) > 1:
+        axes.fill_between(x, low, high, facecolor=(look["color"], 0.12), edgecolor=(look["color"], 0.5), linewidth=0.8)
+
+
+def _optimum(axes: Any, groups: list[RunGroup], name: str, factor: int) -> list[str]:
+    """A line at the best value that is known exactly, as the first evaluation has it; the same in words."""
+    trees = [tree for group in groups for tree in group.summaries]
+    references = trees[0]["references"] if trees else []
+    exact = [r for r in references if r["kind"] == "exact" and r[name] is not None]
+    if not exact:
+        return []
+    best = max(exact, key=lambda r: r[name]) if factor == 100 else min(exact, key=lambda r: r[name])
+    label = f"{best['name']}: {_show(factor)(best[name])}"
+    axes.axhline(factor * best[name], color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
+    return [f"{label}."]
+
+
+def _losses(group: RunGroup) -> Figure:
+    def draw(figure: Any) -> str:
+        axes, said = figure.subplots(), []
+        for index, run in enumerate(group.members):
+            generation, loss = blocks(run.metrics)
+            look = {"color": style(index)["color"], "linestyle": style(index)["linestyle"]}
+            axes.plot(generation, loss, label=f"seed {run.seed}", **look)
+            if len(loss):
+                said.append(
+                    f"Seed {run.seed}: from {loss[0]:.3g} to {loss[-1]:.3g} in {len(run.metrics):,} generations."
+                )
+        axes.set_xlabel("generation")
+        axes.set_ylabel("loss (lower is better)")
+        axes.set_title("Training loss")
+        grid(axes)
+        legend_below(figure, axes, columns=3)
+        return f"Training loss. {' '.join(said)}"
+
+    caption = f"The objective on the training draws, mean over members; long runs in {POINTS} blocks of generations."
+    return drawn("training-loss", caption, (NARROW, 3.8), draw)
+
+
+def _show(factor: int) -> Callable[[float], str]:
+    return (lambda value: f"{percent(value)} %") if factor == 100 else number
+
+
+def blocks(metrics: pa.Table) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, " block"]]:
+    """Generation and training loss, means over as many blocks as can be told apart in a picture."""
+    columns = (metrics["generation"].to_numpy() + 1.0, metrics["loss_mean"].to_numpy())
+    if len(metrics) <= POINTS:
+        return columns
+    generation, loss = (np.array([part.mean() for part in np.array_split(each, POINTS)]) for each in columns)
+    return generation, loss
+
+
+def _label(group: RunGroup) -> str:
+    return group.name if len(group.members) == 1 else f"{group.name} ({len(group.members)} seeds)"
+
+
+def _said(group: RunGroup, found: Checks, estimates: list[Estimate], factor: int) -> str:
+    if not estimates:
+        return f"{group.name}: not looked at yet."
+    show = _show(factor)
+    last = estimates[-1]
+    interval = f" [{show(last.low)}, {show(last.high)}]" if last.low < last.high else ""
+    return (
+        f"{group.name}: from {show(estimates[0].value)} to {show(last.value)}{interval} "
+        f"after {found.generation[-1]:,} generations."
+    )
+
+
+def _caption(groups: list[RunGroup], label: str) -> str:
+    where = {"average": "On average over instances", "95th percentile": "The instance at the worst 5 %"}
+    several = any(len(group.members) > 1 for group in groups)
+    seeds = f" Bands are {CONFIDENCE:.0%} intervals of the mean over training seeds." if several else ""
+    return f"{where.get(label, 'The worst instance')}, on instances and seeds that training never sees.{seeds}"

@@ -1,0 +1,157 @@
+"""What the seed decides: which instances depend on it, how much of the variance is due to it, and a look at single runs."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from es_randomized.config.experiment import Experiment
+from es_randomized.evaluation.evaluate import Score, evaluation_bundles
+from es_randomized.evaluation.outcomes import Outcomes
+from es_randomized.evaluation.randomness import runs
+from es_randomized.report.figures import NARROW, WIDE, Figure, drawn, legend_below
+from es_randomized.report.heat_map import heat_map
+from es_randomized.report.material import Run, RunGroup
+from es_randomized.report.palette import INK, PALE, PALETTE
+
+INSTANCES, SEEDS = 16, 40  # of the look at single runs
+SHARES = {
+    "always": ("right under every seed", {"color": PALETTE[0]}),
+    "depends_on_seed": ("depends on the seed", {"color": PALE, "hatch": "///"}),
+    "never": ("right under none", {"color": PALETTE[5], "hatch": "xx"}),
+}
+
+
+class Looked(NamedTuple):
+    """Some instances under some seeds.
+
+    Attributes:
+        instances: their numbers, from the hardest to the easiest.
+        values: successes or losses.
+        answers: how many different answers the seeds lead to.
+    """
+
+    instances: Int[np.ndarray, " instance"]
+    values: Float[np.ndarray, "instance seed"]
+    answers: Int[np.ndarray, " instance"]
+
+
+def usage(groups: list[RunGroup]) -> list[Figure]:
+    """Which instances depend on the seed, and how much of the variance is the seed's; nothing before an evaluation."""
+    evaluated = [run for group in groups for run in group.members if run.summary]
+    shares = {run.name: share for run in evaluated if (share := variance_share(run)) is not None}
+    figures = [_shares(evaluated)] if evaluated else []
+    return [*figures, _variance(shares)] if shares else figures
+
+
+def variance_share(run: Run) -> float | None:
+    """The share of the variance, of the loss or else of success, that is between seeds of one instance.
+
+    None where neither the losses nor the table of instances were kept.
+    """
+    if run.summary and "loss" in run.summary:
+        return float(run.summary["loss"]["between_runs"])
+    if run.score is None or run.score.runs < 2:
+        return 0.0 if run.score else None
+    rate, count = run.score.success.astype(float), run.score.runs
+    within = float(np.mean(rate * (1 - rate))) * count / (count - 1)
+    across = max(0.0, float(rate.var(ddof=1)) - within / count) if len(rate) > 1 else 0.0
+    return within / (within + across) if within else 0.0
+
+
+def _shares(evaluated: list[Run]) -> Figure:
+    def draw(figure: Any) -> str:
+        axes, left = figure.subplots(), np.zeros(len(evaluated))
+        for name, (label, look) in SHARES.items():
+            widths = np.array([100 * run.summary["by_seed"][name] for run in evaluated if run.summary])
+            axes.barh(range(len(evaluated)), widths, left=left, label=label, edgecolor=INK, linewidth=0.8, **look)
+            left += widths
+        _rows(axes, [run.name for run in evaluated])
+        axes.set_xlabel("share of the instances (%)")
+        axes.set_title("Right under which seeds")
+        legend_below(figure, axes)
+        return "Shares of the instances by the seeds under which they are right. " + " ".join(map(_said, evaluated))
+
+    caption = "Right under every seed of the evaluation, under some, under none: a policy that ignores its seed has no middle."
+    return drawn("seed-shares", caption, (NARROW, 2.4 + 0.36 * len(evaluated)), draw)
+
+
+def _said(run: Run) -> str:
+    shares: Any = run.summary and run.summary["by_seed"]
+    return f"{run.name}: " + ", ".join(f"{label} {shares[name]:.1%}" for name, (label, _) in SHARES.items()) + "."
+
+
+def _variance(shares: dict[str, float]) -> Figure:
+    def draw(figure: Any) -> str:
+        axes = figure.subplots()
+        values = [100 * share for share in shares.values()]
+        bars = axes.barh(range(len(values)), values, color=PALETTE[0])
+        axes.bar_label(bars, [f"{value:.1f} %" for value in values], padding=4)
+        _rows(axes, list(shares))
+        axes.set_xlim(0, 118)
+        axes.set_xticks(range(0, 101, 25))
+        axes.set_xlabel("share of the variance (%)")
+        axes.set_title("Variance that is due to the seed")
+        said = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        return f"Share of the variance that is due to the seed: {said}."
+
+    caption = (
+        "Of the variance of the loss (of success, where losses are not kept) over instances and seeds: what is between "
+        "seeds of one instance. 0 for a policy that ignores its seed."
+    )
+    return drawn("seed-variance", caption, (NARROW, 1.8 + 0.36 * len(shares)), draw)
+
+
+def _rows(axes: Any, names: list[str]) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+
+
+def look(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Looked:
+    """Single runs of instances spread evenly from the hardest to the easiest, under the evaluation's first seeds."""
+    task = experiment.task
+    hardest = np.argsort(score.per_instance if task.headline == "success" else -score.per_instance, kind="stable")
+    chosen = hardest[np.unique(np.linspace(0, len(hardest) - 1, INSTANCES).round().astype(int))]
+    bundles, place = np.unique(chosen // task.bundle, return_inverse=True)
+    repeated = runs(experiment, jnp.asarray(weights)[None], score.randomness, score.runs)
+    shown = repeated._replace(seeds=jax.tree.map(lambda x: x[..., :SEEDS], repeated.seeds))
+    kept = jax.tree.map(lambda x: np.asarray(x)[..., bundles], evaluation_bundles(experiment)[0])
+    outcome = Outcomes(task, experiment.model)(shown, kept)
+    rows = place * task.bundle + chosen % task.bundle
+    values = np.asarray(outcome.loss if task.headline == "loss" else outcome.success)[rows].astype(float)
+    answers = np.array([len(np.unique(row)) for row in np.asarray(outcome.answer)[rows]])
+    return Looked(chosen, values, answers)
+
+
+def draw_look(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> str:
+    """Instances by seeds: wrong or costly runs are dark; says in words what is to be seen."""
+    found = look(experiment, score, weights)
+    axes = area.subplots()
+    success = experiment.task.headline == "success"
+    shown = 1 - found.values if success else found.values
+    image = heat_map(axes, shown, float(shown.max()) or 1.0, None)
+    image.axes.set_aspect("auto")
+    axes.set_yticks(range(len(found.instances)), [f"{n:,}" for n in found.instances], fontsize=9)
+    axes.set_ylabel("instance, hardest first")
+    axes.set_xlabel(f"{found.values.shape[1]} seeds")
+    side = axes.secondary_yaxis("right")
+    side.set_yticks(range(len(found.answers)), [str(n) for n in found.answers], fontsize=9)
+    side.set_ylabel("different answers")
+    axes.set_title("Wrong runs are dark" if success else f"{experiment.task.unit.capitalize()}, more are darker")
+    if not success:
+        area.colorbar(image, ax=axes, location="bottom", label=experiment.task.unit, aspect=40)
+    bad = (
+        f"{np.mean(shown):.1%} of the runs are wrong" if success else f"they take {found.values.mean():.2f} on average"
+    )
+    return (
+        f"{len(found.instances)} instances from the hardest to the easiest under {found.values.shape[1]} seeds: {bad}; the "
+        f"hardest has {found.answers[0]} different answers, the easiest {found.answers[-1]}."
+    )
+
+
+def look_figure(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Figure:
+    """The look at single runs as a figure."""
+    caption = "Single runs. A column that is dark throughout is a seed that does badly everywhere."
+    return drawn(name, caption, (WIDE, 4.8), lambda area: draw_look(area, experiment, score, weights))

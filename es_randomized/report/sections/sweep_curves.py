@@ -1,0 +1,146 @@
+"""Learning curves of a sweep: the best settings stand out from all the others."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+
+from es_randomized.evaluation.statistics import Estimate
+from es_randomized.report.figures import BEST_STYLES, NARROW, Figure, drawn, grid, wrapped
+from es_randomized.report.material import CONFIDENCE
+from es_randomized.report.palette import FAINT
+from es_randomized.report.sections.curves import MOST_MARKERS, Checks, band, checks
+from es_randomized.report.sections.sweep import Point, Trials
+from es_randomized.runs.checkpoint import metrics_of
+from es_randomized.runs.folder import RunFolder
+
+BEST = len(BEST_STYLES)
+
+
+class Learned(NamedTuple):
+    """How a point learned.
+
+    Attributes:
+        checks: scores of its trials, as far as all of them came.
+        estimates: their mean with its interval at every check.
+    """
+
+    point: Point
+    checks: Checks
+    estimates: list[Estimate]
+
+    def last(self) -> float:
+        """The mean score at the last check."""
+        return self.estimates[-1].value
+
+
+def sweep_learning(name: str, trials: Trials) -> Figure | None:
+    """The score on held-out draws while the trials trained; None where no trial's folder is there."""
+    learned = [found for point in trials.points if (found := _learned(trials, point))]
+    if not learned:
+        return None
+    by_rollouts = len({int(each.checks.rollouts[0] // each.checks.generation[0]) for each in learned}) > 1
+
+    def draw(figure: Any) -> str:
+        axes = figure.subplots()
+        factor, best, others = trials.measure.factor, learned[:BEST], learned[BEST:]
+        for each in reversed(others):
+            values = factor * np.array([estimate.value for estimate in each.estimates])
+            axes.plot(_along(each, by_rollouts), values, color=FAINT, alpha=0.4, linewidth=0.8, zorder=1)
+        for rank, each in enumerate(best):
+            _strong(axes, rank, _along(each, by_rollouts), each, factor, wrapped(trials.label(each.point), NARROW))
+        axes.set_ylim(*(0, 103) if factor == 100 else limits(best, others))
+        if by_rollouts:
+            axes.set_xscale("log")  # the rollouts of one point may be a fraction of another's
+        else:
+            axes.locator_params(axis="x", integer=True)
+        axes.set_xlabel("rollouts" if by_rollouts else "generation")
+        axes.set_ylabel(trials.measure.label)
+        axes.set_title("Learning, held-out draws")
+        grid(axes)
+        _legend(figure, axes, len(others))
+        return _said(trials, best, others)
+
+    return drawn(f"{name}-learning", _caption(trials, learned), (NARROW, 4.4 + 0.25 * min(BEST, len(learned))), draw)
+
+
+def _learned(trials: Trials, point: Point) -> Learned | None:
+    """Scores at the checks of those trials of a point that have come to one."""
+    measure = trials.measure
+    if measure.column is None:
+        return None
+    runs = [RunFolder(trials.folder / row["trial"]) for row in point.rows]
+    tables = [
+        metrics_of(run).filter(pc.field("held_out_average").is_valid()) for run in runs if run.experiment_file.exists()
+    ]
+    looked = [table for table in tables if len(table)]
+    if not looked:
+        return None
+    found = checks(looked, measure.column)
+    if not len(found.generation):
+        return None
+    found = found._replace(values=1 - found.values if measure.success else found.values)
+    return Learned(point, found, band(found, measure.largest))
+
+
+def _along(learned: Learned, by_rollouts: bool) -> Any:
+    return learned.checks.rollouts if by_rollouts else learned.checks.generation
+
+
+def _strong(axes: Any, rank: int, x: Any, learned: Learned, factor: int, label: str) -> None:
+    """The curve of one of the best, with intervals at its markers: bands would hide the others."""
+    look, step = BEST_STYLES[rank], max(1, len(x) // MOST_MARKERS)
+    marked = slice(rank * step // BEST, None, step)
+    middle, low, high = factor * np.array(learned.estimates, float).T
+    axes.plot(x, middle, label=label, linewidth=2, markersize=5, markevery=marked, zorder=4 - rank, **look)
+    if len(learned.checks.values) > 1:
+        ends = [(middle - low)[marked], (high - middle)[marked]]
+        axes.errorbar(
+            x[marked], middle[marked], ends, fmt="none", color=look["color"], linewidth=1, capsize=3, zorder=2
+        )
+
+
+def limits(best: list[Learned], others: list[Learned]) -> tuple[float, float]:
+    """All that the best went through, and some room above: a curve that diverges would leave none for the others."""
+    strong = np.concatenate([each.checks.values.ravel() for each in best])
+    every = np.append(strong, [estimate.value for each in others for estimate in each.estimates])
+    if not np.isfinite(strong).any():
+        return 0.0, 1.0
+    low, high = every[np.isfinite(every)].min(), strong[np.isfinite(strong)].max()
+    room = 0.25 * (high - low) or 1.0
+    return float(low - 0.2 * room), float(high + room)
+
+
+def _legend(figure: Any, axes: Any, others: int) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if others:
+        handles += axes.plot([], [], color=FAINT, linewidth=0.8)
+        labels.append(f"the other {others}" if others > 1 else "the other one")
+    figure.legend(handles, labels, loc="outside lower left")
+
+
+def _said(trials: Trials, best: list[Learned], others: list[Learned]) -> str:
+    show = trials.measure.shown
+    text = " ".join(
+        f"{each.point.name}: from {show(each.estimates[0].value)} to {show(each.last())} after "
+        f"{each.checks.generation[-1]:,} generations."
+        for each in best
+    )
+    if others:
+        last = [each.last() for each in others]
+        text += f" The other {len(others)} end between {show(min(last))} and {show(max(last))}."
+    return f"Learning curves of {len(best) + len(others)} points of {trials.name}, {trials.measure.label}. The best: {text}"
+
+
+def _caption(trials: Trials, learned: list[Learned]) -> str:
+    several = any(len(each.checks.values) > 1 for each in learned)
+    seeds = (
+        f" A curve is the mean over training seeds as far as all of them came, bars are its {CONFIDENCE:.0%} intervals."
+        if several
+        else ""
+    )
+    cut = "" if trials.measure.factor == 100 else " What is far above the best is cut off."
+    return (
+        "Every point of the sweep on instances and seeds that training never sees, lower is better; the best ones are drawn "
+        f"strong, and what was given up ends early.{seeds}{cut} The legend has the scores of the table."
+    )

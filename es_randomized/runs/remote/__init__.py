@@ -1,0 +1,1 @@
+"""Runs at addresses of object stores."""

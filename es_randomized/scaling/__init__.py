@@ -1,0 +1,1 @@
+"""How a cluster scales: measured, and simulated."""

@@ -1,0 +1,106 @@
+"""The simulator's costs from accounts of one worker: nothing is fitted to runs with several."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from es_randomized.scaling.instrument import Generation, InstrumentedEvaluator, crowded, median
+from es_randomized.scaling.simulation.costs import Costs, Linear
+
+CROWD = 500  # others to look after, where the growth of a turn is measured
+SAMPLES = 400  # chunk times that are kept
+
+
+class Alone:
+    """InstrumentedEvaluator of one worker, with the coordinator's update and with the workers', for one or two populations."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, bool], list[Generation]] = {}
+        self._growth, self._message = 0.0, 0
+
+    def observe(self, evaluator: InstrumentedEvaluator, seconds: float) -> None:
+        """Add generations of the first worker alone, some seconds for each placement."""
+        evaluator.using(evaluator.everyone[:1])
+        strategy = evaluator.evolution.strategy
+        for here in (True, False) if strategy.parts else (True,):
+            evaluator.here = here
+            self.add(strategy.population, here, evaluator.generations(seconds), evaluator.message_bytes)
+        evaluator.here = None
+
+    def add(self, population: int, here: bool, found: list[Generation], message: int) -> None:
+        """Add generations of one worker alone, whose distribution had so many bytes."""
+        self._found.setdefault((population, here), []).extend(found)
+        self._message = message
+
+    def observe_crowd(self, evaluator: InstrumentedEvaluator, seconds: float) -> None:
+        """Find how much longer a turn takes for every worker."""
+        evaluator.using(evaluator.everyone[:1])
+        evaluator.here = True
+        alone = evaluator.generations(seconds)
+        with crowded(evaluator, CROWD):
+            many = evaluator.generations(seconds)
+        evaluator.here = None
+        self._growth = max(0.0, median(map(_per_turn, many)) - median(map(_per_turn, alone))) / CROWD
+
+    def costs(self, evolution: Any) -> Costs:
+        """The costs of `evolution`, whose chunks are those of the observed experiments."""
+        populations = sorted({population for population, _ in self._found})
+        few, strategy = populations[0], evolution.strategy
+        parts = strategy.parts
+        alone = self._found[few, True]
+        there = self._found.get((few, False), [])
+        issue = _per_call(alone, "issue")
+        receive = max(0.0, median(_each(alone, "next")))
+        costs = Costs(
+            members=evolution.chunk_rows * strategy.signs,
+            chunk=tuple(_thinned(_each(alone, "chunks"))),
+            parameters=strategy.parameters,
+            signs=strategy.signs,
+            parts=parts.across if parts else 1,
+            before=median(each.before for each in alone),
+            here=self._line("after", True),
+            told=self._line("after", False) if parts else self._line("after", True),
+            turn=Linear(median(each.turn / each.turns for each in alone), self._growth),
+            issue=issue,
+            collect=_per_call(alone, "collect"),
+            receive=receive,
+            background=max(0.0, _per_call(alone, "background")),
+            latency=max(0.0, median(_each(alone, "first")) - issue - receive),
+            message=self._message,
+            sums=4 * parts.shape[0] * parts.shape[1] if parts and there else 0,
+        )
+        return replace(costs, part=self._line("parts", False, costs.of_part)) if parts else costs
+
+    def _line(self, what: str, here: bool, members: Callable[[int], int] = int) -> Linear:
+        """How what was measured grows with its members; in proportion to them where there was but one number of them.
+
+        Args:
+            members: how many of a population matter; by default all.
+        """
+        points: dict[int, float] = {}
+        for (population, place), found in sorted(self._found.items()):
+            if place is here:
+                values = _each(found, what) if what == "parts" else [getattr(each, what) for each in found]
+                points[members(population)] = median(values)
+        measured = list(points.items())
+        if len(measured) == 1:
+            size, seconds = measured[0]
+            return Linear(0.0, seconds / size)
+        return Linear.through(measured[0], measured[-1])
+
+
+def _each(found: Iterable[Generation], what: str) -> list[float]:
+    return [value for each in found for value in getattr(each, what)] or [0.0]
+
+
+def _per_call(found: list[Generation], what: str) -> float:
+    return median(getattr(each, what) / each.calls for each in found)
+
+
+def _per_turn(each: Generation) -> float:
+    return (each.turn + each.issue + each.collect) / each.turns
+
+
+def _thinned(values: list[float]) -> list[float]:
+    step = max(1, -(-len(values) // SAMPLES))
+    return sorted(values)[::step]

@@ -1,1 +1,0 @@
-"""Sweeps: many trials of one experiment, from one YAML file to one table."""

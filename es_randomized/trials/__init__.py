@@ -1,0 +1,1 @@
+"""Many trials of one experiment, from one file to one table."""

@@ -1,0 +1,85 @@
+"""`sweep` as a user meets it: killed in the middle, continued, and its numbers against training one by one."""
+
+import json
+import os
+import re
+import signal
+from itertools import islice
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from es_randomized import driver_of, local_evaluator, train
+from es_randomized.runs.journal import read
+from es_randomized.trials.sweep import load_sweep
+from tests.tools.command import TINY, generations_in, run, started, wait_until
+
+SWEEP = TINY.with_name("tiny_sweep.yaml")
+GOOD, FAILING, GIVEN_UP = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep killed while its first trial trained, and then run to its end: (folder, generations at the kill, the end)."""
+    out = tmp_path_factory.mktemp("sweeps")
+    folder = out / SWEEP.stem
+    with started("sweep", SWEEP, "--out", out, "--jobs", 1) as process:
+        wait_until(lambda: generations_in(folder / GOOD) >= 30, "the first trial to train")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    begun = generations_in(folder / GOOD)
+    return folder, begun, run("sweep", SWEEP, "--out", out, "--jobs", 1)
+
+
+def test_a_sweep_goes_on_after_kill_9(swept):
+    folder, begun, result = swept
+    assert 30 <= begun < 300, "killed while it trained"
+    log = (folder / GOOD / "run.log").read_text()
+    restored = [int(number) for number in re.findall(r"restored generation (\d+) ", log)]
+    assert any(begun <= generation < 300 for generation in restored), log
+    assert generations_in(folder / GOOD) == 300
+    assert result.stderr == ""
+
+
+def test_a_trial_has_the_numbers_of_training_it_alone(swept):
+    folder, begun, _ = swept
+    driver = driver_of(load_sweep(SWEEP).experiment({"driver.std": 0.1}, 1))
+    alone = islice(train(driver, local_evaluator(driver), driver.init()), begun + 30)
+    losses = np.stack([step.losses for step in alone])
+    assert np.array_equal(read(folder / GOOD / "journal.bin").losses[: len(losses)], losses)
+
+
+def test_one_trial_fails_one_is_given_up_and_the_table_says_so(swept):
+    folder, _, result = swept
+    assert result.returncode == 1
+    assert "1 of 3 trials finished, 1 stopped, 1 failed" in result.stdout
+    assert f"failed {FAILING}: 12 of 12 losses of generation 0 are not finite" in result.stdout
+    rows = {row["trial"]: row for row in pq.read_table(folder / "trials.parquet").to_pylist()}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        GOOD: "finished",
+        FAILING: "failed",
+        GIVEN_UP: "stopped",
+    }
+    assert "are not finite" in rows[FAILING]["message"]
+    assert rows[GIVEN_UP]["generations"] == generations_in(folder / GIVEN_UP) in range(20, 30)
+    assert rows[GIVEN_UP]["score"] > rows[GOOD]["score"] == rows[GOOD]["loss"]
+
+
+def test_the_table_has_the_evaluation_with_its_intervals(swept):
+    folder, _, _ = swept
+    (row,) = pq.read_table(folder / "trials.parquet", filters=[("trial", "=", GOOD)]).to_pylist()
+    evaluation = json.loads((folder / GOOD / "evaluation.json").read_text())
+    assert [row["average"], row["average_low"], row["average_high"]] == list(evaluation["average"].values())
+    assert row["driver.std"] == 0.1
+    assert row["seconds"] > 0
+    assert row["folder"] == str(folder / GOOD)
+
+
+def test_when_nothing_is_left_the_table_is_there_at_once(swept, tmp_path):
+    whole = SWEEP.read_text().replace("1.0e+30, ", "").replace("base: ", f"base: {TINY.parent}/")
+    (tmp_path / SWEEP.name).write_text(whole)
+    result = run("sweep", tmp_path / SWEEP.name, "--out", swept[0].parent)
+    assert result.returncode == 0, result.stderr
+    assert "Ray" not in result.stdout
+    assert "0.1" in result.stdout

@@ -1,0 +1,123 @@
+"""Trials that share a process against the same trials trained one by one: the same bytes, whoever else is there."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from es_randomized.config.yaml import dump, load, write_yaml
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.drivers.local_evaluator import local_evaluator
+from es_randomized.drivers.program_sharing import Drivers, programs_of
+from es_randomized.runs.journal import generations_in
+from es_randomized.trials.groups import Groups
+from es_randomized.trials.search import Listed
+from es_randomized.trials.sweep import load_sweep
+from es_randomized.trials.trial import Record, SweepFolder, planned
+from es_randomized.trials.turns import Assignment, take_turns
+from tests.tools.command import TINY, TINY_GRADIENT
+
+RATE = "driver.optimizer.learning_rate"
+FEW = {"driver.population": 4, "budget.generations": 3, "plan": {"chunk": 2}}
+TRIALS = {
+    "first": load(TINY, FEW),
+    "second": load(TINY, FEW | {"seed": 2**32 - 1, "objective.q": 7, "driver.std": 0.3, RATE: 0.5}),
+}
+OTHERS = {
+    "third": load(TINY, FEW | {"seed": 1, RATE: {"start": 0.1, "end": 0.2, "shape": "linear"}}),
+    "another shape": load(TINY, FEW | {"model.width": 2}),
+    "slope": load(TINY_GRADIENT),
+    "steep slope": load(TINY_GRADIENT, {"seed": 3, "objective.q": {"start": 9, "end": 1}, RATE: 0.2}),
+}
+
+
+def assignments(out, names):
+    folder = SweepFolder(out)
+    for name in names:
+        folder.write(name, Record({}, 0))
+    return [Assignment(name, str(folder.run(name).path), write_yaml(dump(TRIALS[name]))) for name in names]
+
+
+def result(out, name):
+    """What a trial leaves that does not tell the time: losses, the last state, the resolved experiment."""
+    run = SweepFolder(out).run(name).path
+    kept = [run / "journal.bin", max(run.glob("snapshots/*")), run / "experiment.yaml"]
+    return {str(path.relative_to(run)): path.read_bytes() for path in kept}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What every trial comes to in a process, or at least a group, of its own."""
+    out = tmp_path_factory.mktemp("alone")
+    for name in TRIALS:
+        assert list(take_turns(assignments(out, [name]), "loss", False))[-1].report.message == ""
+    return {name: result(out, name) for name in TRIALS}
+
+
+def test_trials_have_the_same_bytes_together_and_one_by_one(alone, tmp_path):
+    turns = list(take_turns(assignments(tmp_path, TRIALS), "loss", False))
+    for name, expected in alone.items():
+        assert result(tmp_path, name) == expected, name
+    assert [turn.last for turn in turns] == [False] * (len(turns) - 1) + [True]
+    assert {turn.name for turn in turns if turn.report.done} == set(TRIALS)
+    assert [turn.name for turn in turns[: len(TRIALS)]] == list(TRIALS), "they take turns"
+
+
+def test_who_leaves_early_does_not_change_the_others(alone, tmp_path):
+    for turn in take_turns(assignments(tmp_path, TRIALS), "loss", False):
+        if turn.name == "first":
+            SweepFolder(tmp_path).write("first", Record({}, 0, "stopped"))
+    assert result(tmp_path, "second") == alone["second"]
+    left = SweepFolder(tmp_path).run("first")
+    assert generations_in(left.journal_file) == 1, "it was ended after its first turn"
+    assert alone["first"]["journal.bin"].startswith(left.journal_file.read_bytes())
+    assert list(left.snapshots.iterdir()), "what was trained is kept"
+
+
+def test_what_a_killed_process_left_goes_on_to_the_same_bytes_and_who_fails_is_alone(alone, tmp_path):
+    turns = take_turns(assignments(tmp_path / "before", TRIALS), "loss", False)
+    assert [next(turns).report.generation for _ in range(3)] == [1, 1, 2], "the first one is a generation ahead"
+    shutil.copytree(tmp_path / "before", tmp_path / "after")  # as a crash leaves it: nothing was closed
+    turns.close()
+    first, second = assignments(tmp_path / "after", TRIALS)
+    broken = first._replace(name="broken", folder=str(tmp_path / "nowhere"))
+    reports = {turn.name: turn.report for turn in take_turns([broken, second, first], "loss", False)}
+    assert "does not see the folder" in reports["broken"].message
+    for name, expected in alone.items():
+        assert result(tmp_path / "after", name)["journal.bin"] == expected["journal.bin"]
+
+
+def test_programs_are_shared_where_they_agree():
+    drivers = Drivers()
+    made = {name: drivers.of(experiment) for name, experiment in (TRIALS | OTHERS).items()}
+    chunk = made["first"].chunk_losses
+    assert made["second"].chunk_losses is made["third"].chunk_losses is chunk
+    assert made["another shape"].chunk_losses is not chunk
+    assert made["first"].strategy._update is not made["second"].strategy._update, "step sizes are compiled in"
+    steep, alone = made["steep slope"], driver_of(OTHERS["steep slope"])
+    assert made["slope"].program is steep.program is not alone.program
+    for found, expected in zip(
+        *(jax.tree.leaves(each.step(each.init(), 1, local_evaluator(each))) for each in (steep, alone)), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("change", ["model.width", "batch.seeds", "driver.population", "driver.optimizer.momentum"])
+def test_other_shapes_and_other_constants_are_other_programs(change):
+    other = load(TINY, {change: 0.5 if "momentum" in change else 6})
+    assert programs_of(load(TINY)) != programs_of(other)
+
+
+def test_trials_that_do_not_agree_are_in_other_groups(tmp_path):
+    tree = {"base": str(TINY), "together": 3, "seeds": [0, 1, 2, 3]}
+    tree["search"] = {"parameters": {"objective.q": {"values": [2, 3]}, "model.width": {"values": [4, 8]}}}
+    (tmp_path / "mine.yaml").write_text(write_yaml(tree))
+    sweep = load_sweep(tmp_path / "mine.yaml")
+    groups, found = Groups(sweep, Listed(planned(sweep), {}), pytest.fail), []
+    while group := groups.next():
+        found.append([each.trial.name for each in group])
+        assert len({each.experiment.model.width for each in group}) == 1
+        assert len(group) <= 3
+    assert sorted(name for group in found for name in group) == sorted(trial.name for trial in planned(sweep))
+    assert len(found) <= 8
