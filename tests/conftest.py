@@ -21,7 +21,8 @@ install_import_hook("es_randomized", "beartype.beartype")
 from es_randomized import compilation  # noqa: E402  (after the hook: it checks the shapes of what is imported later)
 
 # One cache of compiled programs for this session: its parallel processes and the commands it runs find it in the environment.
-FIRST = "PYTEST_XDIST_WORKER" not in os.environ
+# A developer who sets XDG_CACHE_HOME keeps it between sessions.
+FIRST = "XDG_CACHE_HOME" not in os.environ
 if FIRST:
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="es_randomized_tests_")
 
