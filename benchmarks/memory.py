@@ -91,10 +91,10 @@ def _without_noise(evolution: Any, ask: Any, jnp: Any) -> dict[str, float]:
     from es_randomized.fitness import Members
 
     def chunk(sample: Any, rows: Any, inputs: Any) -> Any:
-        def weights(row: Any, side: Any) -> Any:
-            return evolution.fitness.unravel(sample["mean"] + 0.0 * row * side)
+        def weights(row: Any, sign: Any) -> Any:
+            return evolution.fitness.unravel(sample["mean"] + 0.0 * row * sign)
 
-        members = Members(lambda index: index.astype(jnp.float32), weights, evolution.strategy.sides)
+        members = Members(lambda index: index.astype(jnp.float32), weights, evolution.strategy.antithetic_signs)
         return evolution.fitness(rows, members, inputs)
 
     program, number = jit(chunk), evolution.inputs(1)

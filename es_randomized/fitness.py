@@ -94,13 +94,13 @@ class Members(NamedTuple):
 
     Attributes:
         row: index -> what the members of the row share, drawn once for all of them.
-        weights: (that, side) -> the weights of the member on one side of the centre, as the model takes them.
-        sides: +1, and -1 where members come as antithetic pairs.
+        weights: (that, sign) -> the weights of one member of the row, as the model takes them.
+        antithetic_signs: +1, and -1 where members come as antithetic pairs.
     """
 
     row: Callable[[Int[Array, ""]], Any]
     weights: Callable[[Any, Float[Array, ""]], Weights]
-    sides: Float[np.ndarray, " sign"]
+    antithetic_signs: Float[np.ndarray, " antithetic"]
 
 
 class GenerationInputs(NamedTuple):
@@ -137,7 +137,7 @@ class Fitness:
 
     def __call__(
         self, rows: Int[Array, " row"], members: Members, inputs: GenerationInputs
-    ) -> Float[Array, "row sign *view"]:
+    ) -> Float[Array, "row antithetic *view"]:
         """The loss of every member of some rows of noise, lower is better. Weights exist `block` rows at a time.
 
         With a `SplitBatch` objective there is one for each view of the batch.
@@ -145,14 +145,14 @@ class Fitness:
         now = self.at(inputs)
         observations = now.observations(inputs.generation)
 
-        def losses(index: Int[Array, ""]) -> Float[Array, "sign *view"]:
+        def losses(index: Int[Array, ""]) -> Float[Array, "antithetic *view"]:
             row = members.row(index)
 
-            def loss(side: Float[Array, ""]) -> Float[Array, "*view"]:
-                return now.objective(self._losses(members.weights(row, side), observations))
+            def loss(sign: Float[Array, ""]) -> Float[Array, "*view"]:
+                return now.objective(self._losses(members.weights(row, sign), observations))
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
-            return side_by_side(jnp.asarray(members.sides))
+            return side_by_side(jnp.asarray(members.antithetic_signs))
 
         return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
 

@@ -37,7 +37,7 @@ def losses(members, generation=GENERATION, **settings):
     run, rows = fitness(**settings), jnp.arange(len(members))
 
     def of(all_, inputs):
-        made = Members(lambda row: all_[row], lambda weights, side: run.unravel(weights), np.ones(1, np.float32))
+        made = Members(lambda row: all_[row], lambda weights, sign: run.unravel(weights), np.ones(1, np.float32))
         return run(rows, made, inputs)
 
     return np.asarray(jax.jit(of)(members, run.inputs(int(generation))))[:, 0]

@@ -93,7 +93,7 @@ def strategies_command() -> None:
 
 def _needs(entry: Any) -> list[str]:
     needs = []
-    if entry.pairs:
+    if entry.antithetic:
         needs.append("even population")
     if entry.optimizer:
         needs.append("driver.optimizer")

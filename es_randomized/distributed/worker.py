@@ -76,7 +76,7 @@ class Worker:
         return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid())
 
     def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
-        """Losses of some chunks, one after the other on every device: [row, sign] each.
+        """Losses of some chunks, one after the other on every device: [row, antithetic] each.
 
         Args:
             message: the generation's distribution, see `Strategy.message`.

@@ -61,7 +61,7 @@ class Evolution(Driver):
         unsized = Evolution(tiled, strategy, fitness, like)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
-        if tiled.plan.chunk % strategy.signs:
+        if tiled.plan.chunk % strategy.members_per_row:
             raise ConfigError(
                 f"plan.chunk is {tiled.plan.chunk}, but the members of {settings.kind} come in pairs that are evaluated "
                 f"together; use {tiled.plan.chunk + 1}"
@@ -140,7 +140,7 @@ class Evolution(Driver):
 
     @cached_property
     def chunk_losses(self) -> Any:
-        """The compiled unit of work: (proposal, rows [chunk_rows], inputs) -> losses [row, sign], or [row, sign, view]."""
+        """The compiled unit of work: (proposal, rows [chunk_rows], inputs) -> losses [row, antithetic, *view]."""
         return self.like.chunk_losses if self.like else jit(self._chunk_losses, self.experiment.model.precision)
 
     def inputs(self, generation: int) -> GenerationInputs:
@@ -150,34 +150,35 @@ class Evolution(Driver):
     @property
     def chunk_rows(self) -> int:
         """Rows of noise in a chunk."""
-        return int(self.experiment.plan.chunk) // self.strategy.signs
+        return int(self.experiment.plan.chunk) // self.strategy.members_per_row
 
     @cached_property
     def chunks(self) -> list[np.ndarray]:
         """Rows of noise of every chunk of a generation."""
         return plan.chunks(self.strategy.rows, self.chunk_rows)
 
-    def chunk_of(self, data: bytes | memoryview) -> Float[np.ndarray, "row sign *view"]:
+    def chunk_of(self, data: bytes | memoryview) -> Float[np.ndarray, "row antithetic *view"]:
         """The losses of a chunk from their bytes."""
         views = (SplitBatch.views,) if self.strategy.split_batch else ()
-        return np.frombuffer(data, np.float32).reshape(self.chunk_rows, self.strategy.signs, *views)
+        return np.frombuffer(data, np.float32).reshape(self.chunk_rows, self.strategy.members_per_row, *views)
 
-    def in_id_order(self, chunks: list[Float[np.ndarray, "row sign *view"]]) -> Float[np.ndarray, " loss"]:
+    def in_id_order(self, chunks: list[Float[np.ndarray, "row antithetic *view"]]) -> Float[np.ndarray, " loss"]:
         """The losses of all members, given those of all chunks; view after view where there are several."""
         return np.concatenate(chunks)[: self.strategy.rows].T.reshape(-1)
 
     def address(self, chunk: int, generation: int) -> str:
         """Which members a chunk holds, for people."""
         rows, strategy = self.chunks[chunk], self.strategy
-        ids = [f"{rows[0] + sign * strategy.rows}..{rows[-1] + sign * strategy.rows}" for sign in range(strategy.signs)]
+        firsts = [which * strategy.rows for which in range(strategy.members_per_row)]
+        ids = [f"{rows[0] + first}..{rows[-1] + first}" for first in firsts]
         return f"members {' and '.join(ids)} of generation {generation}"
 
-    def _chunk_losses(self, proposal: Any, rows: Any, inputs: GenerationInputs) -> Float[Array, "row sign *view"]:
+    def _chunk_losses(self, proposal: Any, rows: Any, inputs: GenerationInputs) -> Float[Array, "row antithetic *view"]:
         strategy, unravel = self.strategy, self.fitness.unravel
         members = Members(
             lambda index: strategy.row(proposal, index),
-            lambda row, side: unravel(strategy.member(proposal, row, side)),
-            strategy.sides,
+            lambda row, sign: unravel(strategy.member(proposal, row, sign)),
+            strategy.antithetic_signs,
         )
         return self.fitness(rows, members, inputs)
 
@@ -188,7 +189,7 @@ class Evolution(Driver):
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
         start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, jax.default_backend())
         rows = plan.rows_that_fit(self._program_bytes, start, memory)
-        return Evolution(with_plan(self.experiment, chunk=rows * strategy.signs), strategy, self.fitness)
+        return Evolution(with_plan(self.experiment, chunk=rows * strategy.members_per_row), strategy, self.fitness)
 
 
 def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:

@@ -52,10 +52,10 @@ class Alone:
         issue = _per_call(alone, "issue")
         receive = max(0.0, median(_each(alone, "next")))
         costs = Costs(
-            members=evolution.chunk_rows * strategy.signs,
+            members=evolution.chunk_rows * strategy.members_per_row,
             chunk=tuple(_thinned(_each(alone, "chunks"))),
             parameters=strategy.parameters,
-            signs=strategy.signs,
+            members_per_row=strategy.members_per_row,
             parts=parts.across if parts else 1,
             before=median(each.before for each in alone),
             here=self._line("after", True),

@@ -11,7 +11,7 @@ class Entry(NamedTuple):
 
     Attributes:
         summary: one line for `es-randomized strategies`.
-        pairs: members come as antithetic pairs, so the population must be even.
+        antithetic: members come as antithetic pairs, so the population must be even.
         optimizer: takes an optimizer for its centre.
         quadratic: memory grows with the square of the number of parameters.
         population_based: keeps a population instead of a distribution; its centre is the best member it holds.
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """
 
     summary: str
-    pairs: bool = False
+    antithetic: bool = False
     optimizer: bool = False
     quadratic: bool = False
     population_based: bool = False
@@ -39,25 +39,28 @@ def _refused(reason: str) -> Entry:
 CATALOGUE: dict[str, Entry] = {
     "Open_ES": Entry(
         "OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)",
-        pairs=True,
+        antithetic=True,
         optimizer=True,
         scheduled=True,
         streamed=True,
     ),
     "PGPE": Entry(
-        "one step size per parameter, antithetic (Sehnke 2010); the paper's", pairs=True, optimizer=True, streamed=True
+        "one step size per parameter, antithetic (Sehnke 2010); the paper's",
+        antithetic=True,
+        optimizer=True,
+        streamed=True,
     ),
     "SNES": Entry("separable natural evolution strategy (Wierstra 2014)", optimizer=True, streamed=True),
     "ARS": Entry(
         "augmented random search: only the best directions count (Mania 2018)",
-        pairs=True,
+        antithetic=True,
         optimizer=True,
         scheduled=True,
         streamed=True,
     ),
     "Past_ES": Entry(
         "orthogonal pairs, one along the last gradient estimate (Meier 2019); not from evosax",
-        pairs=True,
+        antithetic=True,
         optimizer=True,
         scheduled=True,
         own=True,
@@ -110,8 +113,8 @@ def entry_of(kind: str) -> Entry | None:
     """
     if kind in CATALOGUE or not is_module(kind):
         return CATALOGUE.get(kind)
-    pairs = own_strategy(kind).signs == 2
-    return Entry("a strategy of your own", pairs=pairs, optimizer=True, scheduled=True, own=True)
+    antithetic = own_strategy(kind).antithetic
+    return Entry("a strategy of your own", antithetic=antithetic, optimizer=True, scheduled=True, own=True)
 
 
 def own_strategy(module: str) -> type[Strategy]:

@@ -66,7 +66,7 @@ class EvolutionSettings:
         return entry
 
     def __post_init__(self) -> None:
-        if self.entry.pairs and self.population % 2:
+        if self.entry.antithetic and self.population % 2:
             raise ValueError(
                 f"{self.kind} draws antithetic pairs, so population must be even, but it is {self.population}; "
                 f"use {self.population + 1}"

@@ -46,7 +46,7 @@ class EvosaxStrategy(Strategy):
     def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
         return proposal[0][index]
 
-    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
+    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
         return row
 
     def tell(self, ask: Ask, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:

@@ -34,7 +34,7 @@ class PastDirections(Strategy):
         ConfigError: losses are to be shaped, there are more pairs than parameters, or too few to tell noise.
     """
 
-    signs = 2
+    antithetic = True
 
     def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
         if settings.shaping not in ("default", "identity"):
@@ -71,8 +71,8 @@ class PastDirections(Strategy):
     def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
         return proposal["reach"] * proposal["directions"][index]
 
-    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
-        return proposal["mean"] + side * row
+    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
+        return proposal["mean"] + sign * row
 
     def tell(self, ask: Ask, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
         if self.split_batch:

@@ -34,7 +34,7 @@ class Rule(ABC):
     optimizer: optax.GradientTransformation | None
     std: Any
 
-    paired: ClassVar[bool]  # rows are antithetic pairs: members r and r + rows
+    antithetic: ClassVar[bool]  # a row makes a pair: members r and r + rows
     seconds: ClassVar[bool] = False  # needs Σ b z²
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Rule(ABC):
 class OpenES(Rule):
     """Salimans et al. 2017: one step size for all parameters, scheduled."""
 
-    paired = True
+    antithetic = True
 
     def init(self, centre: Entries) -> State:
         return self._centred(centre)
@@ -106,7 +106,7 @@ class ARS(OpenES):
 class PGPE(Rule):
     """Sehnke et al. 2010: a step size of its own for every parameter, learnt from Σ b z²."""
 
-    paired, seconds = True, True
+    antithetic, seconds = True, True
 
     def init(self, centre: Entries) -> State:
         return self._centred(centre) | {"std": jnp.full_like(centre, self.params.std_init)}
@@ -130,7 +130,7 @@ class PGPE(Rule):
 class SNES(Rule):
     """Wierstra et al. 2014: natural gradient of a separable normal distribution."""
 
-    paired, seconds = False, True
+    antithetic, seconds = False, True
 
     def init(self, centre: Entries) -> State:
         return self._centred(centre) | {"std": jnp.full_like(centre, self.params.std_init)}
@@ -150,7 +150,7 @@ class SNES(Rule):
 class SepCMAES(Rule):
     """Ros & Hansen 2008: CMA-ES with a diagonal covariance; equation numbers of Hansen 2016."""
 
-    paired, seconds = False, True
+    antithetic, seconds = False, True
 
     def init(self, centre: Entries) -> State:
         zeros, ones = jnp.zeros_like(centre), jnp.ones_like(centre)

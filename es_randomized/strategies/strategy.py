@@ -87,8 +87,8 @@ class Strategy(ABC):
 
     Attributes:
         population: members per generation.
-        signs: members made of one row of noise: 2 where they come as antithetic pairs, else 1. Row r makes the members
-            r, r + rows.
+        antithetic: members come as pairs, mean + scale * noise and mean - scale * noise of one row of noise: row r makes the
+            members r and r + rows. Otherwise row r makes member r.
         parts: the pieces of an update; None where it is made in one place.
         split_batch: also wants what every member loses on the first and on the second half of its batch: `tell` gets all losses,
             then all on the first half, then all on the second.
@@ -96,19 +96,24 @@ class Strategy(ABC):
 
     population: int
     parameters: int
-    signs: int = 1
+    antithetic: bool = False
     parts: Parts | None = None
     split_batch: bool = False
 
     @property
-    def rows(self) -> int:
-        """Rows of noise in a population."""
-        return self.population // self.signs
+    def members_per_row(self) -> int:
+        """Members made of one row of noise."""
+        return 2 if self.antithetic else 1
 
     @property
-    def sides(self) -> Float[np.ndarray, " sign"]:
-        """On which side of the centre the members of a row are: +1 and, of pairs, -1."""
-        return np.array([1.0, -1.0][: self.signs], np.float32)
+    def rows(self) -> int:
+        """Rows of noise in a population."""
+        return self.population // self.members_per_row
+
+    @property
+    def antithetic_signs(self) -> Float[np.ndarray, " antithetic"]:
+        """What multiplies the noise of a row for each of its members: +1 and, for antithetic pairs, -1."""
+        return np.array([1.0, -1.0][: self.members_per_row], np.float32)
 
     @abstractmethod
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
@@ -131,15 +136,15 @@ class Strategy(ABC):
         """What the members of one row of noise share, drawn once for all of them; traceable."""
 
     @abstractmethod
-    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
-        """Weights of the member of a row on one side of the centre; traceable."""
+    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
+        """Weights of the member of a row with this antithetic sign; traceable."""
 
-    def members(self, proposal: Any, rows: Int[Array, " row"]) -> Float[Array, "row sign param"]:
+    def members(self, proposal: Any, rows: Int[Array, " row"]) -> Float[Array, "row antithetic param"]:
         """Weights of the members of some rows of noise; traceable."""
 
-        def of_row(index: Int[Array, ""]) -> Float[Array, "sign param"]:
+        def of_row(index: Int[Array, ""]) -> Float[Array, "antithetic param"]:
             row = self.row(proposal, index)
-            return jax.vmap(lambda side: flat(self.member(proposal, row, side)))(self.sides)
+            return jax.vmap(lambda sign: flat(self.member(proposal, row, sign)))(self.antithetic_signs)
 
         return jax.vmap(of_row)(rows)
 

@@ -53,7 +53,7 @@ class Streamed(Strategy):
         self.rule: Rule = RULES[settings.kind](params, getattr(algorithm, "optimizer", None), std)
         self.population, self.parameters, self.seed = settings.population, parameters, seed
         self._settings = settings
-        self.signs = 2 if self.rule.paired else 1
+        self.antithetic = self.rule.antithetic
         rank = settings.rank
         self.noise: Noise = LowRank(parameters, shapes, rank) if rank else NOISES[settings.noise](parameters)
         self.kept = self.noise.prepare(seed)
@@ -101,10 +101,10 @@ class Streamed(Strategy):
         noise = self.noise.block(proposal["kept"], self._key(proposal), index[None], 0, self.parameters)[0]
         return jnp.broadcast_to(proposal["scale"], noise.shape) * noise
 
-    def member(self, proposal: Any, row: Any, side: Float[Array, ""]) -> Member:
+    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
         if self.factored:
-            return self._low_rank.perturbed(proposal["mean"], row, side * proposal["scale"])
-        return proposal["mean"] + side * row
+            return self._low_rank.perturbed(proposal["mean"], row, sign * proposal["scale"])
+        return proposal["mean"] + sign * row
 
     def tell(self, ask: Ask, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
         with relaxed():

@@ -65,7 +65,7 @@ def test_a_task_in_a_module_reads_back_as_it_was(module, name):
 
 def test_a_strategy_in_a_module_says_itself_whether_it_comes_in_pairs(module):
     kind = module(SEARCH)
-    assert parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}}}").driver.entry.pairs
+    assert parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}}}").driver.entry.antithetic
     with pytest.raises(ConfigError, match="my_part draws antithetic pairs, so population must be even"):
         parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}, population: 7}}")
 

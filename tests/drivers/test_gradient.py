@@ -61,7 +61,7 @@ def test_the_gradient_is_the_slope_of_the_losses_evolution_sees(task):
 
     def losses_of(all_, inputs):
         unravel = driver.fitness.unravel
-        made = Members(lambda row: all_[row], lambda flat, side: unravel(flat), np.ones(1, np.float32))
+        made = Members(lambda row: all_[row], lambda flat, sign: unravel(flat), np.ones(1, np.float32))
         return driver.fitness(rows, made, inputs)
 
     losses = np.asarray(jax.jit(losses_of)(members, inputs))[:, 0]

@@ -21,7 +21,7 @@ TRUTH = Costs(
     members=16,
     chunk=(0.020, 0.022),
     parameters=3_500,
-    signs=2,
+    members_per_row=2,
     parts=16,
     part=Linear(0.0001, 1e-6),
     before=0.001,
@@ -65,7 +65,7 @@ def account(population: int, here: bool) -> Generation:
 
 EVOLUTION = SimpleNamespace(
     strategy=SimpleNamespace(
-        population=256, signs=2, parameters=3_500, parts=SimpleNamespace(across=16, shape=(1, 224))
+        population=256, members_per_row=2, parameters=3_500, parts=SimpleNamespace(across=16, shape=(1, 224))
     ),
     chunk_rows=8,
 )
@@ -89,7 +89,7 @@ def test_calibration_finds_the_costs_of_a_made_up_machine(large: int) -> None:
     for name in (
         "members",
         "parameters",
-        "signs",
+        "members_per_row",
         "parts",
         "before",
         "issue",

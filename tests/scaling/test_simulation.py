@@ -50,7 +50,7 @@ def test_parts_of_an_update_are_divided_among_workers_as_far_as_they_go():
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 16])
 def test_the_update_of_a_large_population_is_divided_by_rows_too(workers):
-    costs = replace(FREE, parameters=3_392, signs=2, parts=2, part=Linear(0.0, 1e-5))
+    costs = replace(FREE, parameters=3_392, members_per_row=2, parts=2, part=Linear(0.0, 1e-5))
     chunks, part = 65_536 // 16, 1e-5 * 2 * 2**12  # 8 blocks of 4,096 pairs, each with 2 parts
     expected = math.ceil(chunks / workers) * CHUNK + math.ceil(16 / workers) * part
     assert simulate(costs, Cluster(workers), chunks, 1, False).seconds[0] == pytest.approx(expected)

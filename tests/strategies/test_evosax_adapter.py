@@ -21,7 +21,7 @@ from es_randomized.strategies.optimizers import Optimizer
 
 MATRICES = [name for name, entry in CATALOGUE.items() if not entry.refused and not entry.streamed and not entry.own]
 REFUSED = [name for name, entry in CATALOGUE.items() if entry.refused]
-PAIRED = [name for name, entry in CATALOGUE.items() if entry.pairs and not entry.own]
+PAIRED = [name for name, entry in CATALOGUE.items() if entry.antithetic and not entry.own]
 SEED, MEMBERS, STD = 5, 12, 0.2
 START = np.linspace(-1, 1.5, 5).astype(np.float32)
 

@@ -45,7 +45,7 @@ class Costs:
         chunk: measured times of one chunk on a worker; the simulation draws from them.
         repeats: measured chunks that make one of these chunks.
         parameters: of the model.
-        signs: members made of one row of noise.
+        members_per_row: members made of one row of noise.
         parts: pieces of an update by one block of rows.
         part: one of them, on a worker, by the members of its block.
         before: the coordinator's, before chunks are handed out: the draw and its message.
@@ -65,7 +65,7 @@ class Costs:
     chunk: tuple[float, ...]
     repeats: int = 1
     parameters: int = 1
-    signs: int = 1
+    members_per_row: int = 1
     parts: int = 1
     part: Linear = NOTHING
     before: float = 0.0
@@ -86,7 +86,7 @@ class Costs:
 
     def blocks(self, population: int) -> int:
         """Blocks of rows that its update is divided into."""
-        return blocks_of_rows(population // self.signs, self.parameters, self.parts)
+        return blocks_of_rows(population // self.members_per_row, self.parameters, self.parts)
 
     def of_part(self, population: int) -> int:
         """Members of a population whose rows one part of its update reads."""
@@ -110,6 +110,7 @@ class Costs:
     @staticmethod
     def of(plain: dict[str, Any]) -> "Costs":
         """From what `dataclasses.asdict` and JSON make of them."""
+        plain = {"members_per_row" if name == "signs" else name: value for name, value in plain.items()}  # old files
         if missing := {field.name for field in fields(Costs)} - plain.keys():
             raise ValueError(
                 f"these costs lack {', '.join(sorted(missing))}; measure again: python -m benchmarks.scaling"
