@@ -9,84 +9,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, UInt32
-from pydantic import Field
 
 from es_randomized import rng
-from es_randomized.errors import ConfigError
+from es_randomized.config.sections import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.policy import Weights
 from es_randomized.schedules import Values
-from es_randomized.settings import settings
 from es_randomized.tasks.task import Observations, Task
-
-
-@settings
-class Batch:
-    """What every member of a generation is evaluated on.
-
-    Attributes:
-        instances: fresh random instances per generation, in whole bundles of the task; `all`: every one there is.
-        seeds: fresh random seeds per generation, the same for all instances (m of the paper).
-        fixed_seed: train on one seed that never changes: the paper's deterministic models A_r0; needs seeds: 1.
-    """
-
-    instances: Annotated[int, Field(ge=1)] | Literal["all"] = 64
-    seeds: Annotated[int, Field(ge=1)] = 8
-    fixed_seed: bool = False
-
-    def __post_init__(self) -> None:
-        if self.fixed_seed and self.seeds != 1:
-            raise ValueError(f"fixed_seed trains on one seed, but seeds is {self.seeds}; set seeds: 1")
-
-    def bundles(self, task: Task) -> int:
-        """Bundles of `task` per generation.
-
-        Raises:
-            ConfigError: the instances are not whole bundles, or the task cannot list all of them.
-        """
-        if self.instances == "all":
-            everything = task.enumerate()
-            if everything is None:
-                raise ConfigError("batch.instances: all needs a task that can list its instances; give a number")
-            return int(everything.shape[-1])
-        if self.instances % task.bundle:
-            near = max(1, round(self.instances / task.bundle)) * task.bundle
-            raise ConfigError(
-                f"batch.instances is {self.instances}, but this task's instances come in bundles of {task.bundle}; "
-                f"use {near}"
-            )
-        return self.instances // task.bundle
-
-    def cases(self, task: Task) -> int:
-        """Cases of one member's evaluation: bundles x seeds."""
-        return self.bundles(task) * self.seeds
-
-    def split_by(self, task: Task) -> Literal["instances", "seeds"]:
-        """Which half of a member's evaluation are two evaluations: what they disagree on is the noise of a batch.
-
-        Instances, where they are drawn anew; where they are always the same, only seeds are noise. Halves of instances have
-        the seeds in common, so what a seed does to all instances alike is not seen as noise.
-
-        Raises:
-            ConfigError: neither can be halved.
-        """
-        if self.instances != "all" and self.bundles(task) % 2 == 0:
-            return "instances"
-        if self.seeds % 2 == 0:
-            return "seeds"
-        raise ConfigError(
-            "driver.past: noise_aware compares two halves of every evaluation, so batch.seeds must be even, or "
-            f"batch.instances an even number of bundles of {task.bundle}; they are {self.seeds} and {self.instances}"
-        )
 
 
 class Members(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from es_randomized import driver_of, load, local_evaluator, train
-from es_randomized.drivers.plan import Plan
+from es_randomized.config.sections import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.trials.sweep import load_sweep
 

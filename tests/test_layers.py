@@ -30,7 +30,7 @@ LEVELS = {
     "fitness": 2,
     "drivers.plan": 2,
     "drivers.ledger": 2,
-    "evaluation.settings": 2,
+    "config.sections": 2,
     "config": 3,
     "drivers.gradient_settings": 2,
     "drivers": 4,

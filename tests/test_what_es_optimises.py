@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Experiment, local_evaluator, train
-from es_randomized.config.experiment import Budget
-from es_randomized.drivers.plan import Plan
-from es_randomized.fitness import Batch
+from es_randomized.config.sections import Batch, Budget, Plan
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.expected import Expected
 from es_randomized.objectives.q_norm import QNorm

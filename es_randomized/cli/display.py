@@ -9,7 +9,7 @@ from rich.live import Live
 
 from es_randomized.cli.view import REFRESHES, View
 from es_randomized.cli.view_text import Row, held_out, not_finite
-from es_randomized.config.experiment import Budget
+from es_randomized.config.sections import Budget
 from es_randomized.drivers.workers import WorkerStatus
 
 SECONDS_BETWEEN_LINES = 10.0

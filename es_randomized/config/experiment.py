@@ -4,29 +4,14 @@ from typing import Annotated
 
 from pydantic import Field, InstanceOf
 
+from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
 from es_randomized.drivers.gradient_settings import GradientSettings
-from es_randomized.drivers.plan import Plan
-from es_randomized.evaluation.settings import Evaluation
-from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.settings import settings
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
-
-
-@settings
-class Budget:
-    """When training ends.
-
-    Attributes:
-        generations: how many to run; schedules span them.
-        seconds: stop a session after this much training time even if generations are left; the run can be resumed.
-    """
-
-    generations: Annotated[int, Field(ge=1)] = 1000
-    seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 @settings

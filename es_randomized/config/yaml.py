@@ -14,13 +14,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import es_randomized.tasks
-from es_randomized.config.experiment import Budget, Experiment
+from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import WHERE, is_module, only_class
+from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
 from es_randomized.drivers.gradient_settings import GradientSettings
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
-from es_randomized.evaluation.settings import Evaluation
-from es_randomized.fitness import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.cvar import CVaR
 from es_randomized.objectives.expected import Expected

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from es_randomized.fitness import Batch
+from es_randomized.config.sections import Batch
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.task import Task
 

@@ -6,14 +6,12 @@ resolved experiment and never follows from the number of workers, so that result
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
-from pydantic import Field
 
 from es_randomized.errors import MemoryBudgetError
-from es_randomized.settings import settings
 
 CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
 CHUNK_FLOPS = 1e9  # some 50 ms on a core: enough for messages to cost nothing; smaller chunks feed more workers
@@ -22,25 +20,6 @@ CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a cor
 ACCELERATOR_BLOCK = 64
 
 MIB = 2**20
-
-
-@settings
-class Plan:
-    """How a generation is cut up. `auto` is resolved when a run starts and saved with it.
-
-    Attributes:
-        chunk: members per unit of work.
-        tile: cases per inner step of a member's evaluation; divides bundles x seeds.
-        block: members per inner step: 1 on a CPU, many on an accelerator.
-        mixed_devices: let workers on different kinds of device work together, though their last bits differ.
-        memory_mib: largest memory of one chunk's program and of a generation's ask, or of a gradient step, in MiB each.
-    """
-
-    chunk: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    tile: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    block: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    mixed_devices: bool = False
-    memory_mib: Annotated[int, Field(ge=1)] = 2048
 
 
 def default_tile(cases: int, bytes_per_case: int, backend: str) -> int:

@@ -9,10 +9,10 @@ user's own shares nothing.
 from dataclasses import replace
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Evaluation
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.drivers.kinds import driver_of
-from es_randomized.evaluation.settings import Evaluation
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.catalogue import CATALOGUE

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Plan
 from es_randomized.config.yaml import dump
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
 

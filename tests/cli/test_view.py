@@ -8,7 +8,7 @@ from rich.console import Console
 from es_randomized.cli.display import Changes, Lines, showing
 from es_randomized.cli.view import View
 from es_randomized.cli.view_text import duration, quantity
-from es_randomized.config.experiment import Budget
+from es_randomized.config.sections import Budget
 from es_randomized.drivers.workers import WorkerStatus
 
 CHECK = {"held_out_average": 0.9, "held_out_p95": 0.5, "held_out_worst": 0.125}

@@ -9,11 +9,10 @@ import optax
 import pytest
 
 from es_randomized import Evolution, Experiment, Gradient, RunFolder, driver_of, local_evaluator, rng, train
-from es_randomized.config.experiment import Budget
+from es_randomized.config.sections import Batch, Budget, Plan
 from es_randomized.drivers.gradient_settings import GradientSettings
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
-from es_randomized.fitness import Batch, Members, pair, unraveller
+from es_randomized.fitness import Members, pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule

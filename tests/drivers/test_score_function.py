@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from es_randomized import Experiment, Gradient, rng
+from es_randomized.config.sections import Batch, Plan
 from es_randomized.drivers.gradient import mean_of_others
 from es_randomized.drivers.gradient_settings import GradientSettings
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
-from es_randomized.fitness import Batch, pair, unraveller
+from es_randomized.fitness import pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.expected import Expected
 from es_randomized.policy import Interface

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from es_randomized.config.sections import Evaluation
 from es_randomized.config.yaml import load
 from es_randomized.drivers.layout import first_weights
 from es_randomized.evaluation.compare import compare_runs, paired, welch
 from es_randomized.evaluation.of_runs import Trained, newest
-from es_randomized.evaluation.settings import Evaluation
 from es_randomized.runs.folder import RunFolder
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from es_randomized.config.sections import Plan
 from es_randomized.config.yaml import load
 from es_randomized.drivers.layout import first_weights
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import evaluate
 from es_randomized.evaluation.of_runs import Trained, evaluate_runs, file_of, write_score

@@ -9,12 +9,12 @@ import pytest
 from scipy import special, stats
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Batch, Evaluation
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import evaluate, evaluation_bundles
 from es_randomized.evaluation.outcomes import VARIANTS_PER_STEP, Outcomes, bind
 from es_randomized.evaluation.randomness import RepeatedRuns, SampledPolicy, frozen_seed, runs
-from es_randomized.evaluation.settings import Evaluation
-from es_randomized.fitness import Batch, Fitness, parameters, unraveller
+from es_randomized.fitness import Fitness, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.tasks.associative_recall import AssociativeRecall

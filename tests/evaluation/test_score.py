@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Evaluation
 from es_randomized.evaluation.evaluate import score
-from es_randomized.evaluation.settings import Evaluation
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt

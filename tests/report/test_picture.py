@@ -16,10 +16,10 @@ from matplotlib.text import Text
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Batch, Evaluation
 from es_randomized.evaluation.evaluate import evaluation_bundles, score
 from es_randomized.evaluation.outcomes import bind
-from es_randomized.evaluation.settings import Evaluation
-from es_randomized.fitness import Batch, parameters
+from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
 from es_randomized.report import picture
 from es_randomized.report.animation import Agent, walking

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Experiment, rng
-from es_randomized.config.experiment import Budget
-from es_randomized.drivers.plan import Plan
-from es_randomized.fitness import Batch
+from es_randomized.config.sections import Batch, Budget, Plan
 from es_randomized.models.transformer import Transformer
 from es_randomized.perturbed import Perturbed, centred
 from es_randomized.strategies import division

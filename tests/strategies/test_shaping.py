@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Plan
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.drivers.plan import Plan
 from es_randomized.errors import NonFiniteLossError
 from es_randomized.models.transformer import Transformer
 from es_randomized.strategies.evolution_settings import EvolutionSettings

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.sections import Evaluation
 from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.evaluation.evaluate import evaluation_bundles, score
 from es_randomized.evaluation.of_runs import write_score
-from es_randomized.evaluation.settings import Evaluation
 from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
 from es_randomized.runs.folder import RunFolder

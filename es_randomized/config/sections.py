@@ -1,0 +1,129 @@
+"""The sections of an experiment that have no `kind`: plain numbers, the same for every task, model and driver."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from es_randomized.errors import ConfigError
+from es_randomized.settings import settings
+from es_randomized.tasks.task import Task
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+Votes = Annotated[int, Field(ge=2)]
+
+
+@settings
+class Batch:
+    """What every member of a generation is evaluated on.
+
+    Attributes:
+        instances: fresh random instances per generation, in whole bundles of the task; `all`: every one there is.
+        seeds: fresh random seeds per generation, the same for all instances (m of the paper).
+        fixed_seed: train on one seed that never changes: the paper's deterministic models A_r0; needs seeds: 1.
+    """
+
+    instances: AtLeastOne | Literal["all"] = 64
+    seeds: AtLeastOne = 8
+    fixed_seed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fixed_seed and self.seeds != 1:
+            raise ValueError(f"fixed_seed trains on one seed, but seeds is {self.seeds}; set seeds: 1")
+
+    def bundles(self, task: Task) -> int:
+        """Bundles of `task` per generation.
+
+        Raises:
+            ConfigError: the instances are not whole bundles, or the task cannot list all of them.
+        """
+        if self.instances == "all":
+            everything = task.enumerate()
+            if everything is None:
+                raise ConfigError("batch.instances: all needs a task that can list its instances; give a number")
+            return int(everything.shape[-1])
+        if self.instances % task.bundle:
+            near = max(1, round(self.instances / task.bundle)) * task.bundle
+            raise ConfigError(
+                f"batch.instances is {self.instances}, but this task's instances come in bundles of {task.bundle}; "
+                f"use {near}"
+            )
+        return self.instances // task.bundle
+
+    def cases(self, task: Task) -> int:
+        """Cases of one member's evaluation: bundles x seeds."""
+        return self.bundles(task) * self.seeds
+
+    def split_by(self, task: Task) -> Literal["instances", "seeds"]:
+        """What a batch is halved by; what a member loses on one half and on the other differs by the noise of a batch.
+
+        Instances where they are drawn anew; where they are always the same, only seeds are noise. Halves of instances have
+        the seeds in common, so what a seed does to all instances alike is not seen as noise.
+
+        Raises:
+            ConfigError: neither can be halved.
+        """
+        if self.instances != "all" and self.bundles(task) % 2 == 0:
+            return "instances"
+        if self.seeds % 2 == 0:
+            return "seeds"
+        raise ConfigError(
+            "this strategy compares two halves of every batch, so batch.seeds must be even, or "
+            f"batch.instances an even number of bundles of {task.bundle}; they are {self.seeds} and {self.instances}"
+        )
+
+
+@settings
+class Budget:
+    """When training ends.
+
+    Attributes:
+        generations: how many to run; schedules span them.
+        seconds: stop a session after this much training time even if generations are left; the run can be resumed.
+    """
+
+    generations: AtLeastOne = 1000
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+@settings
+class Evaluation:
+    """How a trained policy is scored.
+
+    Attributes:
+        seeds: fresh seeds every instance is run on (or runs, where the randomness comes from elsewhere).
+        votes: sizes of the majority votes and of best-of-k; each at most half of `seeds`, so that a vote can be
+            repeated and has an interval.
+        instances: random instances where the task cannot list them all; rounded up to whole bundles.
+        confidence: of every interval.
+    """
+
+    seeds: Annotated[int, Field(ge=2)] = 400
+    votes: list[Votes] = Field(default_factory=lambda: [5, 30, 100])
+    instances: AtLeastOne = 10_000
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+
+    def __post_init__(self) -> None:
+        too_many = [votes for votes in self.votes if 2 * votes > self.seeds]
+        if too_many:
+            raise ValueError(
+                f"votes of {too_many[0]} need at least {2 * too_many[0]} evaluation seeds, but seeds is {self.seeds}"
+            )
+
+
+@settings
+class Plan:
+    """How a generation is cut up. `auto` is resolved when a run starts and saved with it.
+
+    Attributes:
+        chunk: members per unit of work.
+        tile: cases per inner step of a member's evaluation; divides bundles x seeds.
+        block: members per inner step: 1 on a CPU, many on an accelerator.
+        mixed_devices: let workers on different kinds of device work together, though their last bits differ.
+        memory_mib: largest memory of one chunk's program and of a generation's ask, or of a gradient step, in MiB each.
+    """
+
+    chunk: AtLeastOne | Literal["auto"] = "auto"
+    tile: AtLeastOne | Literal["auto"] = "auto"
+    block: AtLeastOne | Literal["auto"] = "auto"
+    mixed_devices: bool = False
+    memory_mib: AtLeastOne = 2048
