@@ -16,6 +16,7 @@ from pydantic import Field
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import recall
 from es_randomized.settings import settings
+from es_randomized.tasks.measure import Bounds
 from es_randomized.tasks.task import Outcome, Reference, Task
 
 Size = Annotated[int, Field(ge=1)]
@@ -50,6 +51,10 @@ class AssociativeRecall(Task):
     @property
     def bundle(self) -> int:
         return self.n
+
+    @property
+    def loss_bounds(self) -> Bounds:
+        return Bounds(low=0.0)
 
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "key {count}"]:
         """Values of independent stores, uniform."""

@@ -18,6 +18,7 @@ from pydantic import Field
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import colouring
 from es_randomized.settings import settings
+from es_randomized.tasks.measure import Bounds
 from es_randomized.tasks.task import Outcome, Reference, Task
 
 LARGEST_ENUMERATED = 10  # 181,440 cycles; the next size has ten times as many
@@ -54,6 +55,10 @@ class CycleColouring(Task):
     def interface(self) -> Interface:
         features = (self.n if self.identifiers else 0) + self.noise_width
         return Interface(features=features, outputs=self.colours, nodes=self.n, pattern="ring")
+
+    @property
+    def loss_bounds(self) -> Bounds:
+        return Bounds(0.0, float(self.n))
 
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "position {count}"]:
         """Uniform random cycles: a uniform permutation covers every cycle 2n times."""

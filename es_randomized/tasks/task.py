@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized.policy import Interface, Policy
+from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 
 Bundles = Any  # a pytree of arrays whose last axis is `bundle` (or `case` once paired with seeds)
 Seeds = Any  # a pytree of arrays whose last axis is `seed` (or `case`)
@@ -66,6 +67,16 @@ class Task(ABC):
     def tokens(self) -> int:
         """Tokens a policy computes for one case, at most."""
         return self.interface.nodes
+
+    @property
+    def loss_bounds(self) -> Bounds:
+        """No loss lies outside, whatever a policy does; by default nothing is known."""
+        return Bounds()
+
+    @property
+    def measure(self) -> Measure:
+        """What its tables, plots and references are about."""
+        return SUCCESS
 
     @property
     def largest_loss(self) -> float:

@@ -24,6 +24,7 @@ from es_randomized.policy import Interface, Memory, Policy
 from es_randomized.references import treasure_hunt as exact
 from es_randomized.references.grid import MOVES, Grid, Position
 from es_randomized.settings import settings
+from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.tasks.task import Outcome, Reference, Task
 
 EMPTY, FOUND = -0.1, 1.0  # rewards as the paper's tokens show them
@@ -104,6 +105,14 @@ class TreasureHunt(Task):
     @property
     def tokens(self) -> int:
         return self.steps * (1 + (self.episodes - 1) * self.bundle)
+
+    @property
+    def loss_bounds(self) -> Bounds:
+        return Bounds(0.0, float(self.steps * self.episodes))
+
+    @property
+    def measure(self) -> Measure:
+        return Measure("loss", "total steps", self.loss_bounds)
 
     @property
     def largest_loss(self) -> float:
