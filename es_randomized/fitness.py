@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from es_randomized import rng
 from es_randomized.config.sections import Batch
-from es_randomized.models.transformer import Transformer
+from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.policy import Weights
@@ -65,7 +65,7 @@ class Fitness:
     """
 
     task: Task
-    model: Transformer
+    model: Model
     objective: Objective | SplitBatch
     batch: Batch
     seed: rng.AddressPart
@@ -138,7 +138,7 @@ class Fitness:
     def unravel(self, flat: Float[Array, " param"] | list[Any]) -> Weights:
         """Weights as the model's pytree: flat ones, or their leaves in flat order."""
         if isinstance(flat, list):
-            return jax.tree.unflatten(jax.tree.structure(_shapes(self.model, self.task)), flat)
+            return jax.tree.unflatten(jax.tree.structure(self.model.shapes(self.task.interface)), flat)
         return unraveller(self.model, self.task)(flat)
 
     @cached_property
@@ -178,20 +178,16 @@ def by_instance(cases: Float[Array, "tile variant case"], seeds: int) -> Float[A
     return jnp.moveaxis(joined, 0, 1).reshape(-1, seeds)
 
 
-def unraveller(model: Transformer, task: Task) -> Any:
+def unraveller(model: Model, task: Task) -> Any:
     """The function from flat parameters to the model's pytree."""
-    return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), _shapes(model, task)))[1]
+    return ravel_pytree(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), model.shapes(task.interface)))[1]
 
 
-def weight_shapes(model: Transformer, task: Task) -> tuple[tuple[int, ...], ...]:
+def weight_shapes(model: Model, task: Task) -> tuple[tuple[int, ...], ...]:
     """Shapes of the weights of `model` on `task`, in their flat order."""
-    return tuple(leaf.shape for leaf in jax.tree.leaves(_shapes(model, task)))
+    return tuple(leaf.shape for leaf in jax.tree.leaves(model.shapes(task.interface)))
 
 
-def parameters(model: Transformer, task: Task) -> int:
+def parameters(model: Model, task: Task) -> int:
     """Number of parameters of `model` on `task`."""
     return sum(math.prod(shape) for shape in weight_shapes(model, task))
-
-
-def _shapes(model: Transformer, task: Task) -> Any:
-    return jax.eval_shape(lambda: model.init(jax.random.key(0), task.interface))

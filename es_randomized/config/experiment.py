@@ -6,6 +6,7 @@ from pydantic import Field, InstanceOf
 
 from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
 from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.models.model import Model
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.q_norm import QNorm
@@ -19,7 +20,7 @@ class Experiment:
     """Everything that determines a run. Two equal experiments give equal weights on one type of device."""
 
     task: InstanceOf[Task]
-    model: InstanceOf[Transformer] = Field(default_factory=Transformer)
+    model: InstanceOf[Model] = Field(default_factory=Transformer)
     objective: InstanceOf[Objective] = Field(default_factory=QNorm)
     batch: InstanceOf[Batch] = Field(default_factory=Batch)
     driver: InstanceOf[EvolutionSettings] | InstanceOf[GradientSettings] = Field(default_factory=EvolutionSettings)

@@ -27,10 +27,11 @@ def with_tile(experiment: Experiment) -> Experiment:
     """
     task, model = experiment.task, experiment.model
     cases = experiment.batch.cases(task)
-    widest = 4 * max(task.interface.nodes, task.bundle) * max(model.hidden, model.width)
     tile = experiment.plan.tile
     if tile == "auto":
-        tile = plan.default_tile(cases, widest, jax.default_backend())
+        nodes = task.interface.nodes
+        at_once = max(nodes, task.bundle)  # the instances of a bundle may each go their own way, token by token
+        tile = plan.default_tile(cases, model.bytes_per_case(task.interface) * at_once // nodes, jax.default_backend())
     if cases % tile:
         raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
     return with_plan(experiment, tile=tile)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from es_randomized.config.sections import Batch
-from es_randomized.models.transformer import Transformer
+from es_randomized.models.model import Model
 from es_randomized.tasks.task import Task
 
 # One forward and twice as many products backward; what is computed again to save memory is not counted.
@@ -29,7 +29,7 @@ class Cost:
         return Cost(self.rollouts * count, self.tokens * count, self.flops * count)
 
 
-def batch_cost(task: Task, model: Transformer, batch: Batch) -> Cost:
+def batch_cost(task: Task, model: Model, batch: Batch) -> Cost:
     """The cost of one member on a whole batch, forward."""
     cases = batch.cases(task)
     tokens = cases * task.tokens

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from es_randomized.compilation import jit
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
-from es_randomized.models.transformer import Transformer
+from es_randomized.models.model import Model
 from es_randomized.policy import Policy
 from es_randomized.tasks.task import Bundles, Outcome, Task
 
@@ -25,7 +25,7 @@ class Outcomes:
     """What comes of every instance in every run."""
 
     task: Task
-    model: Transformer
+    model: Model
 
     def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
         """Arrays `[instance, run]`, instances bundle by bundle."""
@@ -52,7 +52,7 @@ class Outcomes:
         return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
 
 
-def bind(task: Task, model: Transformer, weights: Float[Array, " param"]) -> Policy:
+def bind(task: Task, model: Model, weights: Float[Array, " param"]) -> Policy:
     """The policy of flat weights."""
     return model.policy(unraveller(model, task)(weights), task.interface)
 

@@ -10,7 +10,6 @@ ensemble   one frozen seed; every run uses the weights of another training run
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
@@ -18,7 +17,7 @@ from es_randomized import rng
 from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError
 from es_randomized.fitness import unraveller
-from es_randomized.models.transformer import Transformer
+from es_randomized.models.model import Model
 from es_randomized.policy import Memory, Policy
 from es_randomized.tasks.task import Seeds, Task
 
@@ -48,7 +47,7 @@ class RepeatedRuns(NamedTuple):
         """The seed of one run."""
         return jax.tree.map(lambda x: x[..., _entry(number, x.shape[-1])], self.seeds)
 
-    def policy(self, number: Int[Array, ""], task: Task, model: Transformer, *place: Int[Array, ""]) -> Policy:
+    def policy(self, number: Int[Array, ""], task: Task, model: Model, *place: Int[Array, ""]) -> Policy:
         """The policy of one run; the noise on its outputs is drawn anew for every `place`."""
         weights = self.weights[_entry(number, len(self.weights))]
         policy = model.policy(unraveller(model, task)(weights), task.interface)
@@ -110,8 +109,8 @@ def runs(
     if randomness == "sampled":
         return RepeatedRuns(frozen, weights, keys)
     if randomness == "dropout":
-        unravel = unraveller(experiment.model, experiment.task)
-        dropped = jax.vmap(lambda key: ravel_pytree(_dropped(unravel(weights[0]), key, drop))[0])(keys)
+        model, unravel = experiment.model, unraveller(experiment.model, experiment.task)
+        dropped = jax.vmap(lambda key: ravel_pytree(model.dropout(unravel(weights[0]), key, drop))[0])(keys)
         return RepeatedRuns(frozen, dropped, None)
     return RepeatedRuns(frozen, weights, None)
 
@@ -120,18 +119,6 @@ def frozen_seed(experiment: Experiment) -> Seeds:
     """One seed: the one a fixed-seed model was trained on, else the first of those drawn for evaluation."""
     purpose = rng.Purpose.SEEDS if experiment.batch.fixed_seed else rng.Purpose.EVALUATION_SEEDS
     return experiment.task.seeds(rng.address(experiment.seed, purpose), 1)
-
-
-def _dropped(weights: Any, key: Key[Array, ""], rate: float) -> Any:
-    """The weights without a random share of the MLPs' hidden units, the others scaled up to make up for them."""
-
-    def thinned(mlp: Any, number: int) -> Any:
-        kept = jax.random.bernoulli(rng.inside(key, number), 1 - rate, mlp["down"].shape[-1:])
-        return mlp | {"down": mlp["down"] * jnp.where(kept, 1 / (1 - rate), 0.0)[None]}
-
-    blocks = [thinned(block, number) for number, block in enumerate(weights["blocks"])]
-    stem = {"stem": thinned(weights["stem"], len(blocks))} if "stem" in weights else {}
-    return weights | {"blocks": blocks} | stem
 
 
 def _entry(number: Int[Array, ""], count: int) -> Any:

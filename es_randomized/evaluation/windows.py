@@ -18,7 +18,7 @@ from jaxtyping import Array, Int, UInt8
 from es_randomized.compilation import jit
 from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
 from es_randomized.evaluation.randomness import RepeatedRuns
-from es_randomized.models.transformer import Transformer
+from es_randomized.models.model import Model
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.task import Outcome
 
@@ -31,20 +31,27 @@ class WindowOutcomes:
     """What comes of every instance in every run of a ring policy; losses are not computed."""
 
     task: CycleColouring
-    model: Transformer
+    model: Model
 
     @staticmethod
-    def applies(task: Any, model: Transformer) -> bool:
+    def applies(task: Any, model: Model) -> bool:
         """Whether windows are smaller than the cycles."""
-        return isinstance(task, CycleColouring) and task.n > 2 * model.blocks + 1
+        radius = model.receptive_field(task.interface)
+        return isinstance(task, CycleColouring) and radius is not None and 2 * radius + 1 < task.n
 
     def __call__(self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"]) -> Outcome:
         """Success and answer `[instance, run]`, and no loss."""
-        windows, index = distinct_windows(np.asarray(instances), self.model.blocks, self.task.n)
+        windows, index = distinct_windows(np.asarray(instances), self._radius, self.task.n)
         colours = over_blocks(self._windows, runs, numbered(windows), WINDOWS_PER_STEP)
         lookup = (index, np.asarray(instances))
         success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
         return Outcome(None, success, answer)  # type: ignore[arg-type]
+
+    @property
+    def _radius(self) -> int:
+        radius = self.model.receptive_field(self.task.interface)
+        assert radius is not None, "windows need a model whose nodes see only so far"
+        return radius
 
     @cached_property
     def _windows(self) -> Any:
@@ -63,7 +70,7 @@ class WindowOutcomes:
 
         def one(number: Any) -> Any:
             tokens, _ = self.task.observe(windows, repeat(runs.seed(number), WINDOWS_PER_STEP))
-            middle = runs.policy(number, self.task, self.model, ids[0])(tokens)[:, self.model.blocks]
+            middle = runs.policy(number, self.task, self.model, ids[0])(tokens)[:, self._radius]
             return jnp.argmax(middle, axis=0).astype(jnp.uint8)
 
         return jax.lax.map(one, jnp.arange(runs.number)).T

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from es_randomized import rng
 from es_randomized.models.attention import Head, causal, project, ring, store
 from es_randomized.models.memory import MEMORIES
+from es_randomized.models.model import Model
 from es_randomized.perturbed import centred
 from es_randomized.policy import Interface, Memory, Policy, Weights
 from es_randomized.precision import Precision, rounded
@@ -27,7 +29,7 @@ EPSILON = 1e-6
 
 
 @settings
-class Transformer:
+class Transformer(Model):
     """Transformer sizes.
 
     Attributes:
@@ -67,14 +69,29 @@ class Transformer:
         return weights | {"stem": self._mlp(draws, self.stem, skip)} if self.stem else weights
 
     def flops(self, interface: Interface) -> int:
-        """Floating-point operations of the matrix products for one token (a multiply and an add count two)."""
         attention = 2 * self.width**2 if self.key is None else 4 * self.width * self.key
         mlps = 2 * self.width * (self.blocks * self.hidden + (self.stem or 0))
         blocks = self.blocks * self.heads * attention + mlps
         return 2 * (self.width * (interface.features + interface.outputs) + blocks)
 
+    def bytes_per_case(self, interface: Interface) -> int:
+        return 4 * interface.nodes * max(self.hidden, self.width)
+
+    def receptive_field(self, interface: Interface) -> int | None:
+        return self.blocks if interface.pattern == "ring" else None
+
+    def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
+        """Hidden units of the MLPs are dropped."""
+
+        def thinned(mlp: Weights, number: int) -> Weights:
+            kept = jax.random.bernoulli(rng.inside(key, number), 1 - rate, mlp["down"].shape[-1:])
+            return mlp | {"down": mlp["down"] * jnp.where(kept, 1 / (1 - rate), 0.0)[None]}
+
+        blocks = [thinned(block, number) for number, block in enumerate(weights["blocks"])]
+        stem = {"stem": thinned(weights["stem"], len(blocks))} if self.stem else {}
+        return weights | {"blocks": blocks} | stem
+
     def policy(self, weights: Weights, interface: Interface) -> Policy:
-        """The policy that applies these weights."""
         return TransformerPolicy(self, rounded(weights) if self.precision == "bfloat16" else weights, interface)
 
     def heads_of(self, block: Weights) -> list[Head]:

@@ -50,7 +50,7 @@ def gradient(precision="bfloat16"):
 
 
 def chunk_arguments(made):
-    return made.strategy.draw(made.init(), 1).sample, made.chunks[0], made.moment(1)
+    return made.strategy.ask(made.init(), 1).proposal, made.chunks[0], made.fitness.inputs(1)
 
 
 def rounding(x):

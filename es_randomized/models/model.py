@@ -1,0 +1,82 @@
+"""What a model is: weights for a task's interface, and the policy that applies them. It knows no task.
+
+A model of your own is a module with one class derived from `Model`; `init` and `policy` are all it must define.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import jax
+from jaxtyping import Array, Key
+
+from es_randomized.errors import ConfigError
+from es_randomized.policy import Interface, Policy, Weights
+from es_randomized.precision import Precision
+
+
+class Model(ABC):
+    """A family of policies. Implementations are frozen settings; `kind` is the name of their module.
+
+    Attributes:
+        precision: of the operands of matrix products; a model that offers bfloat16 has it among its settings.
+    """
+
+    precision: Precision = "float32"
+
+    @abstractmethod
+    def init(self, key: Key[Array, ""], interface: Interface) -> Weights:
+        """Fresh float32 weights for a task: a pytree of vectors and of matrices `[*stack, out, in]`."""
+
+    @abstractmethod
+    def policy(self, weights: Weights, interface: Interface) -> Policy:
+        """The policy that applies these weights.
+
+        Args:
+            weights: as `init` makes them, but a matrix may be a `Perturbed` one, which knows `matrix @ x`, `.mT`,
+                `.shape`, `* number` and iteration over a stack (es_randomized/perturbed.py).
+        """
+
+    def flops(self, interface: Interface) -> int:
+        """Floating-point operations of the matrix products for one token; a multiply and an add count two.
+
+        By default every weight is used once.
+        """
+        return 2 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.shapes(interface)))
+
+    def bytes_per_case(self, interface: Interface) -> int:
+        """Bytes of the widest activation of one case, all its nodes together, and of the memory where that is larger.
+
+        Cases are evaluated in tiles of such a size that this stays in a core's cache. By default an activation is as wide
+        as the longest axis of the weights.
+        """
+        longest = max(size for leaf in jax.tree.leaves(self.shapes(interface)) for size in leaf.shape)
+        return 4 * interface.nodes * longest
+
+    def receptive_field(self, interface: Interface) -> int | None:
+        """How many steps away from a node its output can depend on, or None where that is not limited or not known.
+
+        A number is a promise on which evaluation builds: on a ring of any length above twice this number a node's output is
+        the same function of the nodes so far away, and the same for both directions in which they can be read.
+        """
+        return None
+
+    def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
+        """The weights without a random share `rate` of the model's hidden units, the others scaled up to make up for it.
+
+        Raises:
+            ConfigError: the model has nothing to drop.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} says of none of its units how to drop them, so dropout cannot be used"
+        )
+
+    def check(self, interface: Interface) -> None:
+        """Look at what a task asks for before anything is compiled.
+
+        Raises:
+            ConfigError: this model cannot do it; the message says what it can do.
+        """
+
+    def shapes(self, interface: Interface) -> Weights:
+        """The weights' shapes and types, as a pytree of `jax.ShapeDtypeStruct`; nothing is computed."""
+        return jax.eval_shape(lambda: self.init(jax.random.key(0), interface))
