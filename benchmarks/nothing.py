@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from es_randomized.connectivity import Ring
 from es_randomized.policy import Interface, Policy
 from es_randomized.settings import settings
 from es_randomized.tasks.task import Outcome, Reference, Task
@@ -19,7 +20,7 @@ class Nothing(Task):
 
     @property
     def interface(self) -> Interface:
-        return Interface(features=1, outputs=1, nodes=2, pattern="ring")
+        return Interface(features=1, outputs=1, nodes=2, connectivity=Ring())
 
     def sample(self, key, count):
         return jnp.zeros((1, count))

@@ -6,32 +6,46 @@ batch axis on CPUs, and it serves one case or a million alike.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+
+from es_randomized.connectivity import Connectivity, Single
+from es_randomized.errors import ConfigError
 
 Weights = Any  # a pytree of float32 arrays
 Memory = Any  # what a policy remembers of the tokens it was given one by one; a pytree whose last axis is `case`
 
 
-class Interface(NamedTuple):
+@dataclass(frozen=True)
+class Interface:
     """What a task asks of a model.
 
     Attributes:
         features: length of a token.
         outputs: numbers returned per node.
         nodes: tokens per case that are given at once.
-        pattern: which nodes attend to which, a name in models/attention.py.
-        stored: leading nodes that only store (pattern `store`): no output is read from them.
+        connectivity: which nodes see which; must be named where there are several.
         horizon: tokens a case may be given one by one, 0 if the task never does.
+        seed_features: which of a token's features are its share of the random seed.
+
+    Raises:
+        ConfigError: there are several nodes and no connectivity, or no node has an output.
     """
 
     features: int
     outputs: int
-    nodes: int
-    pattern: str
-    stored: int = 0
+    nodes: int = 1
+    connectivity: Connectivity = field(default_factory=Single)
     horizon: int = 0
+    seed_features: range = range(0)
+
+    def __post_init__(self) -> None:
+        if self.nodes != 1 and isinstance(self.connectivity, Single):
+            raise ConfigError(f"an interface of {self.nodes} nodes must say which see which, as in connectivity=Ring()")
+        if self.connectivity.silent >= self.nodes:
+            raise ConfigError(f"{self.connectivity} leaves no output to read of {self.nodes} nodes")
 
 
 class Policy(ABC):
@@ -39,7 +53,7 @@ class Policy(ABC):
 
     @abstractmethod
     def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
-        """Outputs of all nodes but the stored ones."""
+        """Outputs of all nodes but the silent ones."""
 
     @abstractmethod
     def empty(self, cases: int) -> Memory:
@@ -47,7 +61,11 @@ class Policy(ABC):
 
     @abstractmethod
     def step(
-        self, memory: Memory, token: Float[Array, "feature case"], slot: int | Int[Array, ""], active: Any = True
+        self,
+        memory: Memory,
+        token: Float[Array, "feature case"],
+        slot: int | Int[Array, ""],
+        active: Bool[Array, " case"] | bool = True,
     ) -> tuple[Float[Array, "output case"], Memory]:
         """Output for one more token, and the memory with it.
 
@@ -70,3 +88,27 @@ class Policy(ABC):
             slots: how many tokens each child shares, at least 1.
             parents: the case each child comes from.
         """
+
+
+class Memoryless(Policy):
+    """A policy whose output for a node depends on that node's token alone, so that it has nothing to remember."""
+
+    def empty(self, cases: int) -> Memory:
+        return ()
+
+    def step(
+        self,
+        memory: Memory,
+        token: Float[Array, "feature case"],
+        slot: int | Int[Array, ""],
+        active: Bool[Array, " case"] | bool = True,
+    ) -> tuple[Float[Array, "output case"], Memory]:
+        return self(token[:, None])[:, 0], memory
+
+    def trace(self, memory: Memory) -> Memory:
+        return ()
+
+    def branch(
+        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
+        return ()

@@ -16,6 +16,7 @@ LEVELS = {
     "errors": 0,
     "settings": 0,
     "rng": 0,
+    "connectivity": 0,
     "policy": 0,
     "perturbed": 0,
     "precision": 0,

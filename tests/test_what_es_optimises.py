@@ -41,7 +41,7 @@ class Game(Task):
 
     @property
     def interface(self):
-        return Interface(features=2, outputs=2, nodes=1, pattern="ring")
+        return Interface(features=2, outputs=2)
 
     def sample(self, key, count):
         return jax.random.randint(key, (count,), 0, 2)

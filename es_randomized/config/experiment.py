@@ -28,3 +28,6 @@ class Experiment:
     evaluation: InstanceOf[Evaluation] = Field(default_factory=Evaluation)
     plan: InstanceOf[Plan] = Field(default_factory=Plan)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    def __post_init__(self) -> None:
+        self.model.check(self.task.interface)

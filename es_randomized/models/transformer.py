@@ -7,6 +7,7 @@ the next matrix, and evolution strategies pay for every extra dimension.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import jax
@@ -15,8 +16,10 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from es_randomized import rng
-from es_randomized.models.attention import Head, causal, project, ring, store
-from es_randomized.models.memory import MEMORIES
+from es_randomized.connectivity import Causal, Connectivity, Ring, Single, Store
+from es_randomized.errors import ConfigError
+from es_randomized.models.layers.attention import Head, causal, project, ring, store
+from es_randomized.models.layers.memory import MEMORIES
 from es_randomized.models.model import Model
 from es_randomized.perturbed import centred
 from es_randomized.policy import Interface, Memory, Policy, Weights
@@ -78,7 +81,7 @@ class Transformer(Model):
         return 4 * interface.nodes * max(self.hidden, self.width)
 
     def receptive_field(self, interface: Interface) -> int | None:
-        return self.blocks if interface.pattern == "ring" else None
+        return self.blocks if isinstance(interface.connectivity, Ring) else None
 
     def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
         """Hidden units of the MLPs are dropped."""
@@ -93,6 +96,9 @@ class Transformer(Model):
 
     def policy(self, weights: Weights, interface: Interface) -> Policy:
         return TransformerPolicy(self, rounded(weights) if self.precision == "bfloat16" else weights, interface)
+
+    def check(self, interface: Interface) -> None:
+        attention_along(interface.connectivity, silent=0)
 
     def heads_of(self, block: Weights) -> list[Head]:
         """The matrices of every head of a block."""
@@ -150,11 +156,13 @@ class TransformerPolicy(Policy):
     def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
         cases = tokens.shape[-1]
         x = self._embedded(tokens.reshape(tokens.shape[0], -1))
+        softmax = self.model.attention == "softmax"
         for index, block in enumerate(self.weights["blocks"]):
             last = index == self.model.blocks - 1
-            silent = self.interface.stored if last else 0
+            silent = self.interface.connectivity.silent if last else 0
+            attend = attention_along(self.interface.connectivity, silent)
             normed = x * _scale(x)
-            added = sum(self._attend(head, normed, cases, silent) for head in self._heads(block))
+            added = sum(attend(head, normed, cases, softmax) for head in self._heads(block))
             x = x[:, silent * cases :] + added
             x = x + self._mlp(block, x)
         return self._read(x).reshape(self.interface.outputs, -1, cases)
@@ -184,12 +192,6 @@ class TransformerPolicy(Policy):
     def _heads(self, block: Weights) -> list[Head]:
         return [head._replace(output=centred(head.output)) for head in self.model.heads_of(block)]
 
-    def _attend(self, head: Head, x: Float[Array, "width column"], cases: int, silent: int) -> Array:
-        softmax = self.model.attention == "softmax"
-        if self.interface.pattern == "store":
-            return store(head, x, cases, softmax, self.interface.stored, silent)
-        return {"ring": ring, "causal": causal}[self.interface.pattern](head, x, cases, softmax)
-
     def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
         """What attention adds to the tokens, and the layer's memory with them."""
         projected = project([matrix for head in heads for matrix in head[:3]], x)
@@ -208,6 +210,26 @@ class TransformerPolicy(Policy):
 
     def _read(self, x: Float[Array, "width column"]) -> Float[Array, "output column"]:
         return self.weights["readout"] @ x * _scale(x) + self.weights["readout_bias"][:, None]
+
+
+def attention_along(connectivity: Connectivity, silent: int) -> Callable[[Head, Array, int, bool], Array]:
+    """What one head adds to normalised tokens [width, column], given how many cases there are and whether it has a softmax.
+
+    Args:
+        silent: leading nodes whose result nobody reads, 0 or all that the connectivity names.
+
+    Raises:
+        ConfigError: no attention is known for this connectivity.
+    """
+    match connectivity:
+        case Ring():
+            return ring
+        case Causal() | Single():
+            return causal
+        case Store(stored):
+            return partial(store, stored=stored, silent=silent)
+    name = type(connectivity).__name__
+    raise ConfigError(f"a transformer does not know the connectivity {name}; it can do Single, Ring, Causal and Store")
 
 
 def _matrix(draw: Float[Array, " entry"], shape: tuple[int, ...], scale: float = 1.0) -> Array:

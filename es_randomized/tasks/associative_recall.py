@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from es_randomized.connectivity import Store
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import recall
 from es_randomized.settings import settings
@@ -46,7 +47,8 @@ class AssociativeRecall(Task):
     @property
     def interface(self) -> Interface:
         features = self.bits + self.n + self.noise_width
-        return Interface(features, self.bits, nodes=2 * self.n, pattern="store", stored=self.n)
+        noise = range(self.bits + self.n, features)
+        return Interface(features, self.bits, nodes=2 * self.n, connectivity=Store(stored=self.n), seed_features=noise)
 
     @property
     def bundle(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 from pydantic import Field
 
+from es_randomized.connectivity import Ring
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import colouring
 from es_randomized.settings import settings
@@ -54,7 +55,8 @@ class CycleColouring(Task):
     @property
     def interface(self) -> Interface:
         features = (self.n if self.identifiers else 0) + self.noise_width
-        return Interface(features=features, outputs=self.colours, nodes=self.n, pattern="ring")
+        noise = range(features - self.noise_width, features)
+        return Interface(features, self.colours, nodes=self.n, connectivity=Ring(), seed_features=noise)
 
     @property
     def loss_bounds(self) -> Bounds:

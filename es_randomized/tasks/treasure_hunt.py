@@ -96,7 +96,8 @@ class TreasureHunt(Task):
     @property
     def interface(self) -> Interface:
         features = self.noise_width + self.rows + self.columns + 1 + 2 * FREQUENCIES
-        return Interface(features, len(MOVES), nodes=1, pattern="causal", horizon=self.steps * self.episodes)
+        horizon = self.steps * self.episodes
+        return Interface(features, len(MOVES), horizon=horizon, seed_features=range(self.noise_width))
 
     @property
     def bundle(self) -> int:

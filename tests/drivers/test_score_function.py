@@ -34,7 +34,7 @@ class Plain(Task):
 
     @property
     def interface(self):
-        return Interface(features=ARMS + 1, outputs=ARMS, nodes=1, pattern="ring")
+        return Interface(features=ARMS + 1, outputs=ARMS)
 
     def sample(self, key, count):
         return jax.random.randint(key, (count,), 0, ARMS)

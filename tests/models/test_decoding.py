@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from es_randomized.connectivity import Causal, Store
 from es_randomized.models.transformer import Transformer
 from es_randomized.policy import Interface
 from tests.tools import transformer_twin as twin
 
 LENGTH, CASES = 5, 3
 HORIZON = 2 * LENGTH
-INTERFACE = Interface(features=4, outputs=2, nodes=LENGTH, pattern="causal", horizon=HORIZON)
+INTERFACE = Interface(features=4, outputs=2, nodes=LENGTH, connectivity=Causal(), horizon=HORIZON)
 SLOTS, PARENTS = np.array([1, 3, 5, 3], np.int32), np.array([2, 0, 1, 2], np.int32)  # of the children
 ACTIVE = np.random.default_rng(0).uniform(size=(LENGTH, 4)) < 0.6  # which child takes which of its own tokens
 ACTIVE[-1] = True
@@ -86,7 +87,7 @@ def test_children_go_on_as_if_they_had_been_given_the_shared_tokens_and_their_ow
 @pytest.mark.parametrize(("shape", "blocks"), [*((shape, 2) for shape in SHAPES), (SHAPES[1], 1)], ids=str)
 def test_readers_of_a_store_get_what_the_last_token_of_a_causal_sequence_gets(shape, blocks):
     stored, readers = 3, 2
-    interface = Interface(features=4, outputs=2, nodes=stored + readers, pattern="store", stored=stored)
+    interface = Interface(features=4, outputs=2, nodes=stored + readers, connectivity=Store(stored))
     model = Transformer(width=6, blocks=blocks, hidden=8, **shape)
     weights = twin.random_weights(model, interface, 3)
     tokens = np.random.default_rng(4).normal(size=(4, stored + readers, CASES)).astype(np.float32)

@@ -1,16 +1,18 @@
 """The transformer on a ring against a float64 twin that walks node by node, and its initial weights."""
 
+from dataclasses import replace
 from functools import cache
 
 import jax
 import numpy as np
 import pytest
 
+from es_randomized.connectivity import Ring
 from es_randomized.models.transformer import Transformer
 from es_randomized.policy import Interface
 from tests.tools import transformer_twin as twin
 
-INTERFACE = Interface(features=6, outputs=3, nodes=5, pattern="ring")
+INTERFACE = Interface(features=6, outputs=3, nodes=5, connectivity=Ring())
 SHAPES = [
     {"heads": heads, "key": key, "activation": activation}
     for heads in (1, 2)
@@ -79,7 +81,7 @@ def test_turning_or_reflecting_the_cycle_does_the_same_to_the_outputs(shape):
 
 @pytest.mark.parametrize(("blocks", "reached"), [(1, {5, 6, 7}), (2, {4, 5, 6, 7, 8})])
 def test_a_node_knows_as_many_steps_as_there_are_blocks(blocks, reached):
-    interface = INTERFACE._replace(nodes=12)
+    interface = replace(INTERFACE, nodes=12)
     model = Transformer(width=8, blocks=blocks, hidden=8)
     weights, tokens = weights_and_tokens(model, 1, interface)
     policy = policy_of(model, weights, interface)
@@ -99,7 +101,7 @@ def fan_in_variances(weights, fan_in):
 def test_initial_variances_follow_the_fan_in():
     blocks, heads = 2, 3
     model = Transformer(width=60, blocks=blocks, heads=heads, key=20, hidden=80)
-    weights = init(model, Interface(features=50, outputs=40, nodes=5, pattern="ring"))
+    weights = init(model, Interface(features=50, outputs=40, nodes=5, connectivity=Ring()))
     outer = fan_in_variances(weights, {"embed": 50, "readout": 60})
     assert outer == pytest.approx({"embed": 1, "readout": 1}, rel=0.1)
     skip = 1 / (4 * 2 * blocks)
@@ -130,7 +132,7 @@ def test_initial_weights_are_truncated_and_biases_are_zero():
 
 def test_no_two_initial_matrices_are_alike():
     model = Transformer(width=6, blocks=2, key=6, hidden=6)
-    weights = init(model, Interface(features=6, outputs=6, nodes=5, pattern="ring"))
+    weights = init(model, Interface(features=6, outputs=6, nodes=5, connectivity=Ring()))
     matrices = np.array([leaf.ravel() for leaf in jax.tree.leaves(weights) if leaf.size == 36])
     assert len(matrices) == 2 + 2 * 6
     assert np.abs(np.triu(np.corrcoef(matrices), 1)).max() < 0.75

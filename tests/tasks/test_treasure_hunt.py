@@ -170,7 +170,7 @@ def corridor():
     task, cases = TreasureHunt(rows=1, columns=3, steps=4, noise_width=1), 4000
 
     def sampled(logits):
-        policy = FunctionPolicy(lambda token: jnp.broadcast_to(logits[:, None], (4, token.shape[-1])))
+        policy = FunctionPolicy(lambda tokens: jnp.broadcast_to(logits[:, None, None], (4, *tokens.shape[1:])))
         observations = task.observe(task.sample(jax.random.key(0), cases), jnp.zeros((1, cases)))
         first = task.first_episode(policy, observations[1], jax.random.key(1))
         return task.sampled_rollout(policy, observations, jax.random.key(1)), first
@@ -219,7 +219,7 @@ def test_all_treasures_of_a_seed_share_their_first_episode(corridor):
 def test_all_four_actions_are_sampled_as_often_as_the_softmax_says():
     task, cases = TreasureHunt(rows=3, columns=3, start=[1, 1], steps=1, noise_width=1), 4000
     logits = np.array([0.5, -1.0, 0.0, 1.0], np.float32)
-    policy = FunctionPolicy(lambda token: jnp.broadcast_to(logits[:, None], (4, cases)))
+    policy = FunctionPolicy(lambda tokens: jnp.broadcast_to(logits[:, None, None], (4, 1, cases)))
     first = jax.jit(lambda seeds: task.first_episode(policy, seeds, jax.random.key(2)))(np.zeros((1, cases)))
     counts = [int((first.cells[1] == neighbour).sum()) for neighbour in (1, 7, 3, 5)]
     chances = special.softmax(logits.astype(float))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from es_randomized.models.attention import multiply_sum
+from es_randomized.models.layers.attention import multiply_sum
 
 
 class LinearMemory(NamedTuple):
