@@ -8,13 +8,14 @@ evaluation.json, evaluation.parquet, picture.png   written by `es-randomized eva
 evaluation-<source>.json                           the same weights under another source of randomness
 """
 
-import fcntl
 import json
 import logging
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from jaxtyping import Float
 
 from es_randomized.config.experiment import Experiment
@@ -28,6 +29,10 @@ from es_randomized.runs.storage import saying_what_failed, write_atomically
 from es_randomized.strategies.strategy import PartsOf, State
 
 log = logging.getLogger(__name__)
+
+
+class InUseError(RunFolderError):
+    """Another process is training the run."""
 
 
 class RunFolder:
@@ -91,20 +96,18 @@ class RunFolder:
         except ConfigError as error:
             raise RunFolderError(f"the experiment of this run is damaged: {error}") from None
 
-    def lock(self) -> IO[bytes]:
-        """Keep other processes from writing this run until the returned file is closed.
+    def lock(self, name: str = ".lock") -> AbstractContextManager[object]:
+        """Take the run at once, and keep other processes from it until the returned block ends or this process dies.
 
         Raises:
-            RunFolderError: another process is training it.
+            InUseError: another process is training it.
+            StorageError: the folder cannot be written.
         """
         with saying_what_failed(self.path):
-            file = open(self.path / ".lock", "wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise RunFolderError(f"another process is training {self.name}; wait for it or stop it") from None
-        return file
+            try:
+                return FileLock(self.path / name).acquire(blocking=False)
+            except Timeout:
+                raise InUseError(f"another process is training {self.name}; wait for it or stop it") from None
 
     def restore(self, driver: Driver, parts_of: PartsOf | None = None) -> tuple[int, State]:
         """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.

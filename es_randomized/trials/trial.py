@@ -5,9 +5,10 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -96,8 +97,8 @@ class SweepFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json.dumps(dataclasses.asdict(record), indent=2) + "\n").encode())
 
-    def lock(self) -> IO[bytes]:
-        """Keep other processes from this sweep until the returned file is closed.
+    def lock(self) -> AbstractContextManager[object]:
+        """Keep other processes from this sweep until the returned block ends or this process dies.
 
         Raises:
             RunFolderError: another process runs it.

@@ -5,7 +5,6 @@ goes on from where it is.
 """
 
 import _thread
-import fcntl
 import hashlib
 import logging
 import re
@@ -16,13 +15,14 @@ from contextlib import contextmanager
 
 from es_randomized.compilation import default_cache
 from es_randomized.errors import RunFolderError, StorageError
-from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.folder import InUseError, RunFolder
 from es_randomized.runs.remote import lease
 from es_randomized.runs.remote.fetch import fetch
 from es_randomized.runs.remote.lease import Lease
 from es_randomized.runs.remote.mirror import Mirror
 from es_randomized.runs.remote.repeating import repeating
 from es_randomized.runs.remote.store import Remote
+from es_randomized.runs.storage import write_atomically
 
 SECONDS = 10.0  # between pushes, and between renewals of the lease
 OWNER = ".copy"
@@ -78,7 +78,7 @@ def reading(address: str, results: bool = False) -> Iterator[RunFolder]:
     try:
         with _owned(folder):
             _fetch(remote, folder)
-    except _InUseError:
+    except InUseError:
         log.info("%s is newer than what is at %s: it is being trained", folder.path, address)
     yield folder
     if results:
@@ -167,26 +167,16 @@ def _refuse_existing(remote: Remote, folder: RunFolder) -> None:
         )
 
 
-class _InUseError(RunFolderError):
-    """Another process of this machine trains the run through the same copy."""
-
-
 @contextmanager
 def _owned(folder: RunFolder) -> Iterator[str]:
     """Keep other processes from this copy; gives the copy's identity.
 
     Raises:
-        RunFolderError: another process trains it.
+        InUseError: another process trains it.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    with open(folder.path / OWNER, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _InUseError(f"another process is training {folder.name}; wait for it or stop it") from None
-        file.seek(0)
-        identity = file.read()
-        if not identity:
-            identity = uuid.uuid4().hex
-            print(identity, end="", file=file, flush=True)
-        yield identity
+    with folder.lock(f"{OWNER}.lock"):
+        owner = folder.path / OWNER
+        if not owner.exists():
+            write_atomically(owner, uuid.uuid4().hex.encode())
+        yield owner.read_text()

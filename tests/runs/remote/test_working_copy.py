@@ -12,7 +12,8 @@ import pytest
 
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
-from es_randomized.runs.remote.store import Remote, working_copy
+from es_randomized.runs.remote import working_copy
+from es_randomized.runs.remote.store import Remote
 from es_randomized.session import Session, run_session
 from tests.tools.command import TINY, final_snapshot, wait_until
 from tests.tools.faulty_store import FaultyStore
