@@ -20,7 +20,9 @@ CLUSTER_OPTIONS = [
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
     click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
     click.option(
-        "--track", type=click.Choice(["wandb", "mlflow"]), multiple=True, help="Send curves there, besides TensorBoard."
+        "--track",
+        multiple=True,
+        help="Send curves there, besides TensorBoard: wandb, mlflow or a module with a class from Tracker.",
     ),
     click.option("--evaluate/--no-evaluate", default=True, help="Evaluate and draw when training ends."),
 ]

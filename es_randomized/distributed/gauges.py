@@ -6,12 +6,13 @@ from typing import Any
 from ray.util.metrics import Gauge
 
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.tracking.tracker import Row, named
+from es_randomized.runs.metrics import MetricsRow
+from es_randomized.tracking.tracker import Tracker, named
 
 PREFIX = "es_randomized"
 
 
-class Gauges:
+class Gauges(Tracker):
     """A tracker; Ray puts `ray_` before the names and sends them on every few seconds.
 
     Args:
@@ -23,7 +24,7 @@ class Gauges:
         self._run, self._workers = run, workers
         self._gauges: dict[str, Any] = {}
 
-    def log(self, generation: int, row: Row) -> None:
+    def log(self, generation: int, row: MetricsRow) -> None:
         everybody = self._workers()
         there = [each for each in everybody if each.gone is None]
         values = {

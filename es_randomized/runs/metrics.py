@@ -14,6 +14,8 @@ from jaxtyping import Float
 from es_randomized.drivers.ledger import Cost
 from es_randomized.runs.table_parts import read_parts, write_part
 
+MetricsRow = dict[str, Any]  # a row of SCHEMA
+
 SCHEMA = pa.schema(
     [
         ("generation", pa.int64()),
@@ -44,7 +46,7 @@ class Metrics:
     def __init__(self, folder: Path, losses: Float[np.ndarray, "generation member"], cost: Cost, devices: int) -> None:
         self.folder, self._cost, self._devices = folder, cost, devices
         known = {row["generation"]: row for row in read_metrics(folder).to_pylist()}
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[MetricsRow] = []
         self.seconds = self.device_seconds = 0.0  # of earlier parts of the run
         for generation, recorded in enumerate(losses):
             row = known.get(generation) or self._row(generation, recorded, 0.0)
@@ -57,7 +59,7 @@ class Metrics:
 
     def add(
         self, generation: int, losses: Float[np.ndarray, " member"], seconds: float, check: dict[str, float]
-    ) -> dict[str, Any]:
+    ) -> MetricsRow:
         """Add and return the row of one generation; it is on disk after the next `flush`.
 
         Args:
@@ -79,12 +81,12 @@ class Metrics:
         write_part(self.folder / f"{self._rows[0]['generation']:08d}.parquet", self._rows, SCHEMA)
         self._rows = []
 
-    def _row(self, generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> dict[str, Any]:
+    def _row(self, generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> MetricsRow:
         time = {"seconds": self.seconds + seconds, "device_seconds": self.device_seconds + seconds * self._devices}
         return {"generation": generation} | time | ledger(self._cost, generation + 1) | summary(losses)
 
 
-def ledger(cost: Cost, generations: int) -> dict[str, Any]:
+def ledger(cost: Cost, generations: int) -> MetricsRow:
     """What `generations` at `cost` each have cost together."""
     return {
         "rollouts": generations * cost.rollouts,
@@ -93,7 +95,7 @@ def ledger(cost: Cost, generations: int) -> dict[str, Any]:
     }
 
 
-def summary(losses: Float[np.ndarray, " member"]) -> dict[str, Any]:
+def summary(losses: Float[np.ndarray, " member"]) -> MetricsRow:
     """The losses of one generation in four numbers."""
     finite = losses[np.isfinite(losses)]
     return {

@@ -1,54 +1,49 @@
-"""Which trackers a run has: TensorBoard always, others when they are asked for and installed."""
+"""Which trackers a run has: TensorBoard always, others when they are asked for."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from es_randomized.errors import ConfigError
+from es_randomized.config.kinds import only_class
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Tracker, Trackers
 
-EXTRAS = {"wandb": "WeightsAndBiases", "mlflow": "MLflow"}  # by the name of package, extra and module here
+ALWAYS = "tensorboard"
 
 
-def check_installed(extras: Iterable[str]) -> None:
-    """Raises ConfigError where the package of an extra is missing."""
-    for name in extras:
-        _check_installed(name)
+def check_installed(kinds: Iterable[str]) -> None:
+    """Raises ConfigError where a kind is no tracker, or needs a package that is not installed."""
+    for kind in kinds:
+        tracker_class(kind).check()
+
+
+def tracker_class(kind: str) -> type[Tracker]:
+    """The class of a kind: a file of this folder, such as wandb, or a module of a user with one class from `Tracker`.
+
+    Raises:
+        ConfigError: there is no such class.
+    """
+    ours = (Path(__file__).parent / f"{kind}.py").exists()
+    return only_class(f"es_randomized.tracking.{kind}" if ours else kind, Tracker, "--track")  # type: ignore[type-abstract]
 
 
 def trackers(
-    folder: RunFolder, extras: Iterable[str], warn: Callable[[str], None], more: dict[str, Callable[[], Tracker]]
+    folder: RunFolder,
+    kinds: Iterable[str],
+    warn: Callable[[str], None],
+    more: dict[str, Callable[[], Tracker]] | None = None,
 ) -> Trackers:
-    """Trackers of the run in `folder`.
+    """Trackers of the run in `folder`: TensorBoard and the kinds asked for.
 
     Args:
-        extras: keys of `EXTRAS`.
         warn: tells the user when one fails.
         more: by name, what opens others.
 
     Raises:
-        ConfigError: the package of an extra is not installed.
+        ConfigError: a kind is no tracker, or needs a package that is not installed.
     """
-    asked = {name: _extra(name, folder) for name in dict.fromkeys(extras)}
-    return Trackers({"tensorboard": _tensorboard(folder)} | asked | more, warn)
+    check_installed(kinds := list(kinds))
+    return Trackers({kind: _opener(kind, folder) for kind in (ALWAYS, *kinds)} | (more or {}), warn)
 
 
-def _tensorboard(folder: RunFolder) -> Callable[[], Tracker]:
-    def opened() -> Tracker:
-        from es_randomized.tracking.tensorboard import TensorBoard
-
-        return TensorBoard(folder)
-
-    return opened
-
-
-def _extra(name: str, folder: RunFolder) -> Callable[[], Tracker]:
-    _check_installed(name)
-    module = importlib.import_module(f"es_randomized.tracking.{name}")
-    return lambda: getattr(module, EXTRAS[name])(folder)
-
-
-def _check_installed(name: str) -> None:
-    if importlib.util.find_spec(name) is None:
-        raise ConfigError(f"--track {name} needs a package more: pip install 'es-randomized[{name}]'")
+def _opener(kind: str, folder: RunFolder) -> Callable[[], Tracker]:
+    return lambda: tracker_class(kind)(folder)

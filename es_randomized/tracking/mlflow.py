@@ -5,13 +5,14 @@ import time
 
 from es_randomized.config.yaml import dump
 from es_randomized.runs.folder import RunFolder
-from es_randomized.tracking.tracker import Row, identity, named
+from es_randomized.runs.metrics import MetricsRow
+from es_randomized.tracking.tracker import Tracker, check_package, identity, named
 
 EXPERIMENT, TAG = "es-randomized", "es_randomized.run"
 PARAMS_AT_ONCE = 100
 
 
-class MLflow:
+class MLflow(Tracker):
     """A tracker of the run in `folder`, in the experiment MLFLOW_EXPERIMENT_NAME or es-randomized."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -22,9 +23,9 @@ class MLflow:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         known = self._client.get_experiment_by_name(name)
         experiment = known.experiment_id if known else self._client.create_experiment(name)
-        found = self._client.search_runs([experiment], f"tags.`{TAG}` = '{identity(folder)}'")
-        if found:
-            self._run = found[0].info.run_id
+        earlier = self._client.search_runs([experiment], f"tags.`{TAG}` = '{identity(folder)}'")
+        if earlier:
+            self._run = earlier[0].info.run_id
             self._client.update_run(self._run, status="RUNNING")
         else:
             tags = {TAG: identity(folder)}
@@ -33,7 +34,11 @@ class MLflow:
             for begin in range(0, len(settings), PARAMS_AT_ONCE):
                 self._client.log_batch(self._run, params=settings[begin : begin + PARAMS_AT_ONCE])
 
-    def log(self, generation: int, row: Row) -> None:
+    @classmethod
+    def check(cls) -> None:
+        check_package("mlflow")
+
+    def log(self, generation: int, row: MetricsRow) -> None:
         from mlflow.entities import Metric
 
         now = int(1e3 * time.time())
@@ -46,7 +51,7 @@ class MLflow:
 
 def flat(tree: dict[str, object], above: str = "") -> dict[str, str]:
     """Settings by their dotted names."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for name, value in tree.items():
-        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": str(value)}
-    return found
+        settings |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": str(value)}
+    return settings

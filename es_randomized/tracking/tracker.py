@@ -1,26 +1,40 @@
 """The seam to tools that draw curves: a tracker takes rows of metrics. One that fails is given up with one warning."""
 
 import hashlib
+import importlib.util
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.metrics import MetricsRow
 
 SECONDS_BETWEEN_ROWS = 1.0  # a curve has a point a second at most, and one for every check of the centre
 
 COST = ("seconds", "device_seconds", "rollouts", "tokens", "flops")
 
-Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-@runtime_checkable
-class Tracker(Protocol):
-    """Where curves go."""
+class Tracker(ABC):
+    """Where curves go: a class of its own for every tool, made with the folder of the run when its first row comes."""
 
-    def log(self, generation: int, row: Row) -> None:
+    def __init__(self, folder: RunFolder) -> None:
+        """Begin, or go on with, the curves of the run in `folder`; may raise anything."""
+
+    @classmethod
+    def check(cls) -> None:
+        """Called before training.
+
+        Raises:
+            ConfigError: something that it needs is missing here.
+        """
+
+    @abstractmethod
+    def log(self, generation: int, row: MetricsRow) -> None:
         """Take the metrics of a generation, see `runs.metrics.SCHEMA`; may raise anything."""
 
     def close(self) -> None:
@@ -38,9 +52,9 @@ class Trackers:
     def __init__(self, openers: dict[str, Callable[[], Tracker]], warn: Callable[[str], None]) -> None:
         self._closed, self._open, self._warn = dict(openers), dict[str, Tracker](), warn
         self._last = float("-inf")
-        self._held_back: Row | None = None
+        self._held_back: MetricsRow | None = None
 
-    def __call__(self, row: Row) -> None:
+    def __call__(self, row: MetricsRow) -> None:
         """Take the row of a generation."""
         now = time.monotonic()
         self._held_back = row
@@ -53,33 +67,28 @@ class Trackers:
         if self._held_back:
             self._log(self._held_back)
         for name in list(self._open):
-            self._guarded(name, self._ended)
+            with self._given_up_on_errors(name):
+                self._open.pop(name).close()
 
     def __enter__(self) -> "Trackers":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _log(self, row: Row) -> None:
+    def _log(self, row: MetricsRow) -> None:
         self._held_back = None
         for name in list(self._closed):
-            self._guarded(name, self._opened)
+            with self._given_up_on_errors(name):
+                self._open[name] = self._closed.pop(name)()
         for name in list(self._open):
-            self._guarded(name, self._logged, row)
+            with self._given_up_on_errors(name):
+                self._open[name].log(row["generation"], row)
 
-    def _opened(self, name: str) -> None:
-        self._open[name] = self._closed.pop(name)()
-
-    def _logged(self, name: str, row: Row) -> None:
-        self._open[name].log(row["generation"], row)
-
-    def _ended(self, name: str) -> None:
-        self._open.pop(name).close()
-
-    def _guarded(self, name: str, do: Callable[..., None], *arguments: Any) -> None:
+    @contextmanager
+    def _given_up_on_errors(self, name: str) -> Iterator[None]:
         try:
-            do(name, *arguments)
+            yield
         except Exception as error:  # whatever it is, a curve is not worth a run
             self._open.pop(name, None)
             reason = (str(error).strip().splitlines() or [""])[0]
@@ -88,7 +97,7 @@ class Trackers:
             self._warn(text)
 
 
-def named(row: Row) -> dict[str, float]:
+def named(row: MetricsRow) -> dict[str, float]:
     """The numbers of a row under the names of their curves: `loss/mean`, `held_out/worst`, `cost/rollouts`."""
     numbers = {name: float(value) for name, value in row.items() if value is not None and name != "generation"}
     return {_curve(name): value for name, value in numbers.items()}
@@ -106,3 +115,9 @@ def _curve(name: str) -> str:
 def identity(folder: RunFolder) -> str:
     """The same for a run wherever it is resumed, and another one for its branches."""
     return hashlib.sha256(folder.provenance_file.read_bytes()).hexdigest()[:16]
+
+
+def check_package(name: str) -> None:
+    """Raises ConfigError where a package that is an extra of this one is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise ConfigError(f"--track {name} needs a package more: pip install 'es-randomized[{name}]'")

@@ -5,12 +5,13 @@ from typing import Any
 
 from es_randomized.config.yaml import dump
 from es_randomized.runs.folder import RunFolder
-from es_randomized.tracking.tracker import Row, identity, named
+from es_randomized.runs.metrics import MetricsRow
+from es_randomized.tracking.tracker import Tracker, check_package, identity, named
 
 PROJECT = "es-randomized"
 
 
-class WeightsAndBiases:
+class WeightsAndBiases(Tracker):
     """A tracker of the run in `folder`; its files are in the run folder too."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -26,7 +27,11 @@ class WeightsAndBiases:
             settings=wandb.Settings(console="off", silent=True),  # the terminal is taken
         )
 
-    def log(self, generation: int, row: Row) -> None:
+    @classmethod
+    def check(cls) -> None:
+        check_package("wandb")
+
+    def log(self, generation: int, row: MetricsRow) -> None:
         self._run.log(named(row), step=generation)
 
     def close(self) -> None:

@@ -15,12 +15,12 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from es_randomized.drivers.ledger import Cost
 from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
-from es_randomized.runs.metrics import Metrics
+from es_randomized.runs.metrics import Metrics, MetricsRow
 from es_randomized.tracking import tracker
 from es_randomized.tracking.kinds import check_installed
 from es_randomized.tracking.tensorboard import MOST_PAST, TensorBoard, thinned
-from es_randomized.tracking.tracker import Trackers, named
-from tests.tools.command import TINY_GRADIENT, run
+from es_randomized.tracking.tracker import Tracker, Trackers, named
+from tests.tools.command import TINY_GRADIENT, run, run_here
 
 LOSSES = np.random.default_rng(0).uniform(size=(6, 4)).astype(np.float32)
 CHECK = {"held_out_average": 0.5, "held_out_p95": 0.25, "held_out_worst": 0.0}
@@ -98,7 +98,7 @@ def test_a_long_past_is_thinned_but_keeps_its_checks() -> None:
     assert thinned([]) == []
 
 
-class Listing:
+class Listing(Tracker):
     """A tracker that keeps what it was given, and may fail."""
 
     def __init__(self, fails_at: int | None = None) -> None:
@@ -106,7 +106,7 @@ class Listing:
         self.closed = False
         self.fails_at = fails_at
 
-    def log(self, generation: int, row: tracker.Row) -> None:
+    def log(self, generation: int, row: MetricsRow) -> None:
         if generation == self.fails_at:
             raise ConnectionError("no route to host\nand a long story")
         self.generations.append(generation)
@@ -153,6 +153,41 @@ def test_names_of_curves_come_in_groups() -> None:
         "held_out_worst": None,
     }
     assert named(row) == {"cost/seconds": 1.0, "loss/mean": 2.0, "loss/non_finite": 0.0, "held_out/p95": 0.5}
+
+
+OWN = """
+from es_randomized import RunFolder
+from es_randomized.tracking.tracker import Tracker
+
+class Lines(Tracker):
+    def __init__(self, folder: RunFolder) -> None:
+        self.path = folder.path / "lines.txt"
+
+    def log(self, generation: int, row: dict) -> None:
+        with open(self.path, "a") as file:
+            print(generation, row["rollouts"], file=file)
+"""
+
+
+def test_a_tracker_of_a_users_own_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_lines.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "run"
+    result = run_here("train", TINY_GRADIENT, "--run", folder, "--no-evaluate", "--track", "own_lines")
+    assert result.returncode == 0, result.stderr
+    lines = [line.split() for line in (folder / "lines.txt").read_text().splitlines()]
+    assert [lines[0], lines[-1]] == [["0", "8"], ["11", "96"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("nowhere", "--track: there is no module nowhere"), ("json", "one class derived from Tracker, not none")],
+)
+def test_what_is_no_tracker_is_refused_before_training(kind: str, message: str, tmp_path: Path) -> None:
+    result = run_here("train", TINY_GRADIENT, "--run", tmp_path / "run", "--track", kind)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_package_that_is_missing_is_said_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
