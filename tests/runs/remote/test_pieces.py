@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from es_randomized.runs.remote import pieces
 from es_randomized.runs.remote.pieces import Piece, chain, joined, next_piece, pieces_in
-from es_randomized.runs.remote.store import pieces
 
 CONTENT = random.Random(0).randbytes(5000)
 
