@@ -1,6 +1,7 @@
 """A run is restored from whatever survived: snapshots, or the journal alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -14,14 +15,22 @@ from es_randomized.strategies.strategy import State
 from tests.tools.command import TINY
 
 
-@pytest.fixture
-def trained(tmp_path: Path) -> tuple[RunFolder, Evolution, State]:
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Evolution, State]:
     evolution = Evolution.of(load(TINY))
-    folder = RunFolder(tmp_path / "run")
+    folder = RunFolder(tmp_path_factory.mktemp("once") / "run")
     folder.create(evolution.experiment)
     session = run_session(folder, evolution, LocalEvaluator(evolution), lambda _: None)
     assert (session.generation, session.reason) == (12, "finished")
     return folder, evolution, session.state
+
+
+@pytest.fixture
+def trained(once: tuple[RunFolder, Evolution, State], tmp_path: Path) -> tuple[RunFolder, Evolution, State]:
+    """A run of its own for every test."""
+    folder, *others = once
+    shutil.copytree(folder.path, tmp_path / "run")
+    return RunFolder(tmp_path / "run"), *others
 
 
 def assert_same(first: State, second: State) -> None:

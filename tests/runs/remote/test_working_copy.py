@@ -78,7 +78,7 @@ def test_killed_and_gone_on_elsewhere(
     address = store.as_uri()
     process = subprocess.Popen([sys.executable, "-m", "tests.tools.train_at", address], cwd=ROOT, env=environment)
     try:
-        wait_until(lambda: any(store.glob("snapshots/0*")), "a snapshot at the address")
+        wait_until(lambda: any(store.glob("snapshots/0*")) or process.poll(), "a snapshot at the address")
     finally:
         process.kill()
         process.wait()
