@@ -10,6 +10,7 @@ from es_randomized import driver_of, load, local_evaluator, train
 from es_randomized.config.sections import Plan
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.trials.sweep import load_sweep
+from es_randomized.trials.sweep_trials import trial_of
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps"))  # no figures
@@ -32,9 +33,8 @@ def test_a_driver_for_trials_of_every_sweep(config):
     sweep = load_sweep(config)
     for share in (0.0, 0.6, 0.99):
         point = {name: parameter.at(share) for name, parameter in sweep.search.parameters.items()}
-        experiment = replace(
-            small(sweep.experiment(point, seed=0)), plan=Plan(chunk=MEMBERS, tile=1)
-        )  # compiles nothing
+        trained = small(trial_of(sweep, point, seed=0).experiment)
+        experiment = replace(trained, plan=Plan(chunk=MEMBERS, tile=1))  # compiles nothing
         assert driver_of(experiment).losses_per_generation in (1, MEMBERS)
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from es_randomized.cli.main import main
 from es_randomized.trials.sweep import load_sweep
-from es_randomized.trials.trial import planned
+from es_randomized.trials.sweep_trials import planned
 from tests.tools.command import run
 from tests.tools.pages import PAGES, blocks, shows, write_files
 

@@ -11,9 +11,9 @@ from pydantic import Field, InstanceOf
 from es_randomized.config.yaml import construct, read_file, saying_where, settings_of, suggest
 from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
+from es_randomized.trials.trial import Dotted
 
-Measure = Literal["average", "p95", "worst", "loss_average", "loss_p95", "seed_share", "seed_decides"]
-Dotted = dict[str, Any]  # settings by their dotted names
+Statistic = Literal["average", "p95", "worst", "loss_average", "loss_p95", "seed_share", "seed_decides"]
 
 
 @settings
@@ -43,7 +43,7 @@ class Axis:
 
 
 @settings
-class Model:
+class Variant:
     """One way to train.
 
     Attributes:
@@ -68,7 +68,7 @@ class Curve:
 
     model: str
     answer: Annotated[str, Field(pattern=r"^(one run|sampled|dropout|majority of \d+)$")] = "one run"
-    paper: dict[Measure, float | dict[float, float]] = Field(default_factory=dict)
+    paper: dict[Statistic, float | dict[float, float]] = Field(default_factory=dict)
 
     @property
     def source(self) -> Literal["sampled", "dropout"] | None:
@@ -91,7 +91,7 @@ class Panel:
 
     title: str
     label: str
-    measures: Annotated[list[Measure], Field(min_length=1)]
+    measures: Annotated[list[Statistic], Field(min_length=1)]
     axis: str | None = None
     models: list[str] = Field(default_factory=list)
     lines: dict[str, Literal["average", "p95", "worst"]] = Field(default_factory=dict)
@@ -138,7 +138,7 @@ class PaperFigure:
     shows: str
     experiment: InstanceOf[Path]
     axes: dict[str, InstanceOf[Axis]]
-    models: dict[str, InstanceOf[Model]]
+    models: dict[str, InstanceOf[Variant]]
     curves: list[InstanceOf[Curve]]
     panels: list[InstanceOf[Panel]]
     scale: InstanceOf[Scale]
@@ -178,7 +178,7 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> PaperFigure:
         axes[name]["settings"] = positions
     parts = tree | {
         "axes": {name: settings_of(f"axes.{name}", Axis, part) for name, part in axes.items()},
-        "models": {name: settings_of(f"models.{name}", Model, part) for name, part in tree.get("models", {}).items()},
+        "models": {name: settings_of(f"models.{name}", Variant, part) for name, part in tree.get("models", {}).items()},
         "curves": [settings_of(f"curves.{i}", Curve, part) for i, part in enumerate(tree.get("curves", []))],
         "panels": [settings_of(f"panels.{i}", Panel, part) for i, part in enumerate(tree.get("panels", []))],
         "experiment": path.parent / (chosen.experiment or str(tree.get("experiment", ""))),

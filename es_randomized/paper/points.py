@@ -1,75 +1,85 @@
-"""The trials of a figure: one experiment per model, position and training seed, each of them once."""
+"""The trials of a figure: one per model, position and training seed; those that ask for equal experiments are one."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 
-from es_randomized.config.experiment import Experiment
-from es_randomized.config.yaml import dump, load
-from es_randomized.drivers.layout import with_tile
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.randomness import Randomness
-from es_randomized.paper.figure import Dotted, Panel, PaperFigure
+from es_randomized.paper.figure import Panel, PaperFigure
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.journal import generations_in
+from es_randomized.trials.queue import Study
+from es_randomized.trials.trial import Record, Trial, TrialsFolder, layered, same_but_plan
+
+Cell = tuple[str, str | None, int, int]  # model, axis, position and training seed
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One run behind a figure.
-
-    Attributes:
-        name: of its run folder.
-        experiment: what is trained.
-        sources: of randomness under which it is scored; None is its own.
-    """
-
-    name: str
-    experiment: Experiment
-    sources: tuple[Randomness | None, ...]
-
-    def finished(self, folder: RunFolder) -> bool:
-        """Whether `folder` holds this run to its end, scored under every source."""
-        if not self.began(folder) or generations_in(folder.journal_file) < self.experiment.budget.generations:
-            return False
-        return all(file_of(folder, self.experiment, source).exists() for source in self.sources)
-
-    def began(self, folder: RunFolder) -> bool:
-        """Whether `folder` holds this experiment: all but the plan, which follows the machine, is the same."""
-        try:
-            found = folder.experiment()
-        except RunFolderError:
-            return False
-        return dump(dataclasses.replace(found, plan=self.experiment.plan)) == dump(self.experiment)
-
-
-Place = tuple[str, str | None, int, int]  # model, axis, position and training seed
-
-
-def points_of(figure: PaperFigure) -> dict[Place, Trial]:
-    """The trial at every point of a figure. Points that ask for equal experiments share one.
+def trials_by_cell(figure: PaperFigure) -> dict[Cell, Trial]:
+    """The trial of every cell of a figure.
 
     Raises:
-        ConfigError: a point is no valid experiment.
+        ConfigError: a cell is no valid experiment.
     """
-    made: dict[str, Trial] = {}
+    trials: dict[str, Trial] = {}
     texts = {}
-    for place in dict.fromkeys(_places(figure)):
-        experiment = _experiment(figure, *place)
-        text = texts[place] = repr(experiment)
-        trial = made.get(text) or Trial(_name(figure, *place), experiment, ())
-        made[text] = dataclasses.replace(
-            trial, sources=tuple(dict.fromkeys([*trial.sources, *_sources(figure, place)]))
-        )
-    return {place: made[text] for place, text in texts.items()}
+    for cell in dict.fromkeys(_cells(figure)):
+        trial = _trial(figure, *cell)
+        text = texts[cell] = repr(trial.experiment)
+        sources = trials[text].sources if text in trials else (None,)
+        sources = tuple(dict.fromkeys([*sources, *_sources(figure, cell)]))
+        trials[text] = dataclasses.replace(trials.get(text, trial), sources=sources)
+    return {cell: trials[text] for cell, text in texts.items()}
 
 
 def trials_of(figure: PaperFigure) -> list[Trial]:
     """Every trial once."""
-    return list({trial.name: trial for trial in points_of(figure).values()}.values())
+    return list({trial.name: trial for trial in trials_by_cell(figure).values()}.values())
+
+
+def folder_of(figure: PaperFigure, out: Path) -> TrialsFolder:
+    """Where the trials of a figure are kept."""
+    return TrialsFolder(out / figure.name / figure.scale_name)
+
+
+def study_of(figure: PaperFigure, folder: TrialsFolder) -> Study:
+    """What is left of a figure."""
+    trials = trials_of(figure)
+    done = {trial.name for trial in trials if finished(trial, folder.run(trial.name))}
+    return Study(
+        folder=folder,
+        trials=[trial for trial in trials if trial.name not in done],
+        records={
+            trial.name: Record(trial.parameters, trial.seed, "finished") for trial in trials if trial.name in done
+        },
+        total=len(trials),
+    )
+
+
+def finished(trial: Trial, run: RunFolder) -> bool:
+    """Whether a folder holds this trial to its end, scored under every source, whoever trained it."""
+    if not began(trial, run) or generations_in(run.journal_file) < trial.experiment.budget.generations:
+        return False
+    return all(file_of(run, trial.experiment, source).exists() for source in trial.sources)
+
+
+def began(trial: Trial, run: RunFolder) -> bool:
+    """Whether a folder holds the experiment of this trial."""
+    try:
+        return same_but_plan(run.experiment(), trial.experiment)
+    except RunFolderError:
+        return False
+
+
+def move_others_aside(study: Study) -> None:
+    """Rename folders of trials to be run that hold other experiments."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    for trial in study.trials:
+        run = study.folder.run(trial.name)
+        if run.experiment_file.exists() and not began(trial, run):
+            run.path.rename(run.path.with_name(f"{run.path.name}-before-{stamp}"))
 
 
 def positions(figure: PaperFigure, panel: Panel) -> int:
@@ -77,7 +87,7 @@ def positions(figure: PaperFigure, panel: Panel) -> int:
     return len(figure.axes[panel.axis].values) if panel.axis else 1
 
 
-def _places(figure: PaperFigure) -> Iterator[Place]:
+def _cells(figure: PaperFigure) -> Iterator[Cell]:
     for panel in figure.panels:
         for model in dict.fromkeys(curve.model for curve in figure.curves_of(panel)):
             for position in range(positions(figure, panel)):
@@ -85,37 +95,16 @@ def _places(figure: PaperFigure) -> Iterator[Place]:
                     yield model, panel.axis, position, seed
 
 
-def _sources(figure: PaperFigure, place: Place) -> list[Randomness | None]:
-    """How a trial at `place` has to be scored; its own randomness always."""
-    drawn = [curve for panel in figure.panels if panel.axis == place[1] for curve in figure.curves_of(panel)]
-    return [None, *(curve.source for curve in drawn if curve.model == place[0])]
+def _sources(figure: PaperFigure, cell: Cell) -> list[Randomness | None]:
+    """How the trial of a cell has to be scored, besides with its own randomness."""
+    model, axis, _, _ = cell
+    curves = [curve for panel in figure.panels if panel.axis == axis for curve in figure.curves_of(panel)]
+    return [curve.source for curve in curves if curve.model == model]
 
 
-def _experiment(figure: PaperFigure, model: str, axis: str | None, position: int, seed: int) -> Experiment:
+def _trial(figure: PaperFigure, model: str, axis: str | None, position: int, seed: int) -> Trial:
     along = figure.axes[axis].at(position) if axis else {}
-    layers = (figure.scale.settings, along, figure.models[model].settings, {"seed": seed})
-    experiment = load(figure.experiment, _layered(*layers))
-    experiment.batch.bundles(experiment.task)  # says so now if the instances are no whole bundles
-    if experiment.plan.tile != "auto":
-        with_tile(experiment)  # or if the tile does not divide the cases
-    return experiment
-
-
-def _layered(*layers: Dotted) -> Dotted:
-    """Later layers win and are applied last: an objective replaces an earlier objective.q."""
-    merged: Dotted = {}
-    for layer in layers:
-        for dotted, value in layer.items():
-            merged.pop(dotted, None)
-            merged[dotted] = deepcopy(value)
-    return merged
-
-
-def _name(figure: PaperFigure, model: str, axis: str | None, position: int, seed: int) -> str:
+    varied = layered(along, figure.models[model].settings)
     where = [f"{axis}{figure.axes[axis].values[position]}"] if axis else []
-    return "-".join([model, *where, f"seed{seed}"])
-
-
-def folder_of(figure: PaperFigure, trial: Trial, out: Path) -> RunFolder:
-    """Where a trial of a figure is kept."""
-    return RunFolder(out / figure.name / figure.scale_name / trial.name)
+    name = "-".join([model, *where, f"seed{seed}"])
+    return Trial(name, figure.experiment, layered(figure.scale.settings, varied), varied, seed)

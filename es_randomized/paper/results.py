@@ -8,10 +8,11 @@ import numpy as np
 
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.statistics import mean_estimate
-from es_randomized.paper.figure import Curve, Measure, Panel, PaperFigure
-from es_randomized.paper.points import Trial, folder_of, points_of, positions
+from es_randomized.paper.figure import Curve, Panel, PaperFigure, Statistic
+from es_randomized.paper.points import finished, folder_of, positions, trials_by_cell
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.provenance import hardware, provenance
+from es_randomized.trials.trial import Trial
 
 CONFIDENCE = 0.95
 UNBOUNDED = float("inf")
@@ -21,7 +22,7 @@ Tree = dict[str, Any]
 
 def results(figure: PaperFigure, out: Path) -> Tree:
     """Everything a figure shows: what <figure>-<scale>.json holds and what is drawn."""
-    points = points_of(figure)
+    points = trials_by_cell(figure)
     read = _Reader(figure, out)
     panels = [_panel(figure, panel, points, read) for panel in figure.panels]
     trials = {trial.name: read.summary(trial) for trial in points.values()}
@@ -54,21 +55,21 @@ class _Reader:
     """Evaluations of trials, each file read once."""
 
     def __init__(self, figure: PaperFigure, out: Path) -> None:
-        self.figure, self.out = figure, out
+        self.folder = folder_of(figure, out)
         self.known: dict[Path, Tree] = {}
 
     def evaluation(self, trial: Trial, curve: Curve) -> Tree | None:
         """What a curve draws of a trial; None where the trial is not finished."""
-        folder = folder_of(self.figure, trial, self.out)
+        folder = self.folder.run(trial.name)
         path = file_of(folder, trial.experiment, curve.source)
-        if path not in self.known and trial.finished(folder):
+        if path not in self.known and finished(trial, folder):
             self.known[path] = json.loads(path.read_text())
         return self.known.get(path)
 
     def summary(self, trial: Trial) -> Tree:
         """Where a trial is, what it ran on and what its training cost."""
-        folder = folder_of(self.figure, trial, self.out)
-        if not trial.finished(folder):
+        folder = self.folder.run(trial.name)
+        if not finished(trial, folder):
             return {"folder": str(folder.path), "finished": False}
         origin = json.loads(folder.provenance_file.read_text())
         kept = {name: origin.get(name) for name in ("date", "revision", "device", "packages")}
@@ -94,7 +95,7 @@ def _panel(figure: PaperFigure, panel: Panel, points: Any, read: _Reader) -> Tre
     }
 
 
-def _curve(figure: PaperFigure, panel: Panel, curve: Curve, measure: Measure, points: Any, read: _Reader) -> Tree:
+def _curve(figure: PaperFigure, panel: Panel, curve: Curve, measure: Statistic, points: Any, read: _Reader) -> Tree:
     model = figure.models[curve.model]
     axis = figure.axes[panel.axis] if panel.axis else None
     found = []
@@ -112,7 +113,7 @@ def _curve(figure: PaperFigure, panel: Panel, curve: Curve, measure: Measure, po
     }
 
 
-def _paper(curve: Curve, measure: Measure, along_axis: bool) -> dict[Any, float]:
+def _paper(curve: Curve, measure: Statistic, along_axis: bool) -> dict[Any, float]:
     """The paper's values that belong into a panel: by position, or one number without one."""
     known = curve.paper.get(measure)
     if isinstance(known, dict):
@@ -120,7 +121,7 @@ def _paper(curve: Curve, measure: Measure, along_axis: bool) -> dict[Any, float]
     return {} if known is None or along_axis else {None: known}
 
 
-def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial, Tree | None]]) -> list[Tree]:
+def _point(x: Any, curve: Curve, measure: Statistic, scored: dict[int, tuple[Trial, Tree | None]]) -> list[Tree]:
     """The point at one position, as a list that is empty where nothing is known."""
     values = {s: measured(tree, curve, measure) for s, (_, tree) in scored.items() if tree}
     known = {seed: value for seed, value in values.items() if value is not None}
@@ -135,14 +136,14 @@ def _point(x: Any, curve: Curve, measure: Measure, scored: dict[int, tuple[Trial
     ]
 
 
-def in_percent(tree: Tree, measure: Measure) -> bool:
+def in_percent(tree: Tree, measure: Statistic) -> bool:
     """Whether a measure is a share, which is drawn in percent; losses stay in task units."""
     return measure in ("seed_share", "seed_decides") or (
         tree["headline"] == "success" and not measure.startswith("loss")
     )
 
 
-def measured(tree: Tree, curve: Curve, measure: Measure) -> float | None:
+def measured(tree: Tree, curve: Curve, measure: Statistic) -> float | None:
     """A measure of an evaluation, in percent or task units; None where it has no such number."""
     part = _part(tree, curve)
     factor = 100 if in_percent(tree, measure) else 1

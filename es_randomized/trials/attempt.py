@@ -11,8 +11,9 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.errors import UserError
 from es_randomized.evaluation.evaluate import runner_of
-from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
+from es_randomized.evaluation.of_runs import evaluate_runs, file_of, newest, write_score
 from es_randomized.evaluation.outcomes import Outcomes
+from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
@@ -42,50 +43,63 @@ class Report(NamedTuple):
 
 
 def attempt(
-    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool, shared: SharedPrograms
+    folder: RunFolder,
+    experiment: Experiment,
+    metric: Metric,
+    sources: tuple[Randomness | None, ...],
+    shared: SharedPrograms,
 ) -> Generator[Report, None, None]:
     """Train a trial from wherever its folder says it is, and score it at its end.
 
-    Reports after every look at held-out draws; the last report is final. Close it early and what was trained is kept. Whatever
+    Reports after every held-out check; the last report is final. Close it early and what was trained is kept. Whatever
     the experiment's code raises ends in a final report with a message and an infinite score.
 
     Args:
+        sources: of randomness under which it is scored, see `Trial`.
         shared: by the trials of this process.
     """
     try:
-        yield from _attempt(folder, experiment, metric, evaluate, shared)
-    except UserError as error:
-        log.exception("the trial failed")
-        yield Report(0, math.inf, True, str(error))
+        yield from _attempt(folder, experiment, metric, sources, shared)
     except Exception as error:
         log.exception("the trial failed")
-        yield Report(0, math.inf, True, f"{type(error).__name__}: {error}")
+        yield failed(error)
+
+
+def failed(error: Exception) -> Report:
+    """The last report of a trial that raised an error."""
+    return Report(0, math.inf, True, str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
 
 
 def _attempt(
-    folder: RunFolder, experiment: Experiment, metric: Metric, evaluate: bool, shared: SharedPrograms
+    folder: RunFolder,
+    experiment: Experiment,
+    metric: Metric,
+    sources: tuple[Randomness | None, ...],
+    shared: SharedPrograms,
 ) -> Generator[Report, None, None]:
     began = folder.experiment_file.exists()
     driver = shared.driver(folder.experiment() if began else experiment)
     if not began:
         folder.create(driver.experiment)
     generations, reported = driver.experiment.budget.generations, time.monotonic()
-    looks = shared.runner(Outcomes, driver.experiment)
-    with local_evaluator(driver) as evaluator, Training(folder, driver, evaluator, looks) as training:
+    checks = shared.runner(Outcomes, driver.experiment)
+    with local_evaluator(driver) as evaluator, Training(folder, driver, evaluator, checks) as training:
         for row in training.rows():
             last = training.generation == generations  # what is said of it follows below
-            found = None if last else score_of_row(row, experiment.task.headline, metric)
-            if found is not None or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
-                yield Report(training.generation, found)
+            score = None if last else score_of_row(row, experiment.task.headline, metric)
+            if score is not None or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                yield Report(training.generation, score)
                 reported = time.monotonic()
-    if evaluate and not folder.evaluation_file.exists():
-        runner = shared.runner(runner_of(driver.experiment), driver.experiment)
-        write_score(folder, driver.experiment, evaluate_runs([newest(folder, driver)], runner=runner))
+    missing = [source for source in sources if not file_of(folder, driver.experiment, source).exists()]
+    if missing:
+        trained, runner = newest(folder, driver), shared.runner(runner_of(driver.experiment), driver.experiment)
+        for source in missing:
+            write_score(folder, driver.experiment, evaluate_runs([trained], source, runner))
     yield Report(generations, final_score(folder, experiment.task.headline, metric), True)
 
 
 def score_of_row(row: dict[str, Any], headline: str, metric: Metric) -> float | None:
-    """The score in a row of metrics, at the generations where held-out draws were looked at."""
+    """The score in a row of metrics, at the generations of held-out checks."""
     value = row.get("held_out_average" if metric == "loss" else f"held_out_{metric}")
     if value is None:
         return None
@@ -100,7 +114,7 @@ def scores_over_time(folder: RunFolder, headline: str, metric: Metric) -> list[t
 
 
 def final_score(folder: RunFolder, headline: str, metric: Metric) -> float:
-    """The score of a trial that is trained to its end: of its evaluation, or else of its last look at held-out draws."""
+    """The score of a trial that is trained to its end: of its evaluation, or else of its last held-out check."""
     evaluation = stored(folder)
     if evaluation and metric != "loss":
         return _lower_is_better(evaluation.summary[metric]["value"], headline)

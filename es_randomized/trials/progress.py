@@ -1,8 +1,8 @@
-"""How far a sweep is, for those who watch it."""
+"""How far trials are, for those who watch."""
 
 from dataclasses import dataclass, field
 
-from es_randomized.trials.trial import Record, Trial
+from es_randomized.trials.trial import Records
 
 
 @dataclass
@@ -10,21 +10,24 @@ class Progress:
     """What is going on.
 
     Attributes:
-        total: trials of the sweep.
-        records: of every trial that began, by name.
-        running: trials that run now.
-        interrupted: whether somebody asked to stop before the end.
+        total: trials there are, at most.
+        records: of every trial that began.
+        running: generations of the trials that run now, by name.
     """
 
     total: int
-    records: dict[str, Record]
-    running: dict[str, Trial] = field(default_factory=dict)
-    interrupted: bool = False
+    records: Records
+    running: dict[str, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> int:
         """Trials that do not run any more."""
         return sum(map(self.count, ("finished", "stopped", "failed")))
+
+    @property
+    def completed(self) -> float:
+        """Trials that ended, with the fractions of those that run."""
+        return self.ended + sum(self.records[name].generation / budget for name, budget in self.running.items())
 
     def count(self, status: str) -> int:
         """Trials of a status."""

@@ -1,144 +1,76 @@
-"""Which trial comes next: from a list, or where Optuna expects good ones from what is known so far."""
+"""The interface of a search: how the points of a sweep are chosen. `kind` is a file in searches/ or a module of yours."""
 
-import math
+import json
 from abc import ABC, abstractmethod
-from collections import defaultdict, deque
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
 
-from es_randomized.errors import ConfigError
-from es_randomized.trials.sweep import Dotted, Parameter, Sweep
-from es_randomized.trials.trial import Record, Trial, planned, trial_of
+from pydantic import Field, InstanceOf
 
-REPEATS = 100  # suggestions of known points in a row after which there is nothing new to try
+from es_randomized.settings import settings
+from es_randomized.trials.parameter import Parameter
+from es_randomized.trials.trial import Dotted
 
-
-class Choice(ABC):
-    """Hands out trials."""
-
-    @abstractmethod
-    def next(self) -> Trial | None:
-        """A trial to begin or to go on with; None when there is none left."""
-
-    def tell(self, trial: Trial, score: float) -> None:
-        """What a trial came to, lower is better; infinite if it failed."""
-
-    @abstractmethod
-    def total(self) -> int:
-        """How many trials the sweep has, at most."""
+Point = Dotted  # a value for every parameter, by its dotted name
 
 
-def choice_of(sweep: Sweep, records: dict[str, Record]) -> Choice:
-    """What is left to do of a sweep of which `records` are known (see `trials.known`). What failed is tried again.
+class Tried(NamedTuple):
+    """A point that was begun.
 
-    Raises:
-        ConfigError: Optuna is asked for and not installed.
+    Attributes:
+        score: its mean over the training seeds, lower is better; infinite if one failed, None before all of them ended.
     """
-    trials = planned(sweep)
-    return Asked(sweep, records) if trials is None else Listed(trials, records)
+
+    point: Point
+    score: float | None
 
 
-class Listed(Choice):
-    """Trials known from the beginning, those that were interrupted first."""
+@settings
+class Search(ABC):
+    """How points are chosen. Settings of a search are fields of its class.
 
-    def __init__(self, trials: list[Trial], records: dict[str, Record]) -> None:
-        left = [trial for trial in trials if not _done(records.get(trial.name))]
-        self._left = deque(sorted(left, key=lambda trial: trial.name not in records))
-        self._total = len(trials)
+    Attributes:
+        parameters: what is varied, by dotted names.
+        points: how many to try, each with all training seeds.
+        seed: of the choice.
+    """
 
-    def next(self) -> Trial | None:
-        return self._left.popleft() if self._left else None
+    parameters: Annotated[dict[str, InstanceOf[Parameter]], Field(min_length=1)]
+    points: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
-    def total(self) -> int:
-        return self._total
+    def __post_init__(self) -> None:
+        if "seed" in self.parameters:
+            raise ValueError("training seeds are no parameter: list them under seeds")
 
+    @abstractmethod
+    def next(self, tried: list[Tried]) -> Point | None:
+        """A point that is none of those tried; None when there is none left.
 
-class Asked(Choice):
-    """Points that Optuna's estimator suggests, each with all training seeds; it is told their mean."""
+        Depends on the settings and on `tried` alone, so that a sweep that was interrupted goes on as it would have.
+        """
 
-    def __init__(self, sweep: Sweep, records: dict[str, Record]) -> None:
-        try:
-            import optuna
-        except ImportError:
-            raise ConfigError(
-                "search.kind: optuna needs Optuna, which is not installed; install es-randomized[sweep]"
-            ) from None
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._optuna, self._sweep = optuna, sweep
-        sampler = optuna.samplers.TPESampler(
-            seed=sweep.search.seed + len(records)
-        )  # another one after every interruption
-        self._study = optuna.create_study(sampler=sampler)
-        self._space = {name: self._between(parameter) for name, parameter in sweep.search.parameters.items()}
-        self._scores: dict[str, dict[int, float]] = defaultdict(dict)
-        self._asked: dict[str, Any] = {}
-        self._left: deque[Trial] = deque()
-        before = [trial_of(sweep, record.parameters, record.seed) for record in records.values()]
-        for point in {trial.point: trial.parameters for trial in before}.values():
-            self._again(point, records)
-
-    def next(self) -> Trial | None:
-        if not self._left and len(self._scores) < (self._sweep.search.points or 0):
-            self._ask()
-        return self._left.popleft() if self._left else None
-
-    def tell(self, trial: Trial, score: float) -> None:
-        scores = self._scores[trial.point]
-        scores[trial.seed] = score
-        if len(scores) < len(self._sweep.seeds):
-            return
-        mean = sum(scores.values()) / len(scores)
-        if trial.point in self._asked:
-            self._study.tell(self._asked.pop(trial.point), mean)
-        else:
-            create = self._optuna.trial.create_trial
-            found = create(params=self._coded(trial.parameters), distributions=self._space, value=mean)
-            self._study.add_trial(found)
+    def listed(self) -> list[Point] | None:
+        """Every point, if all are known beforehand; they are checked before anything is trained."""
+        return None
 
     def total(self) -> int:
-        return (self._sweep.search.points or 0) * len(self._sweep.seeds)
+        """How many points there are, at most."""
+        listed = self.listed()
+        return (self.points or 0) if listed is None else len(listed)
 
-    def _ask(self) -> None:
-        for _ in range(REPEATS):
-            asked = self._study.ask(self._space)
-            point = {name: self._decoded(name, value) for name, value in asked.params.items()}
-            trials = [trial_of(self._sweep, point, seed) for seed in self._sweep.seeds]
-            if trials[0].point not in self._scores:
-                self._scores[trials[0].point] = {}
-                self._asked[trials[0].point] = asked
-                self._left.extend(trials)
-                return
-            self._study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
-
-    def _again(self, point: Dotted, records: dict[str, Record]) -> None:
-        """Take up what is known of a point: tell what ended, and finish what did not."""
-        trials = [trial_of(self._sweep, point, seed) for seed in self._sweep.seeds]
-        self._scores[trials[0].point] = {}
-        for trial in trials:
-            record = records.get(trial.name)
-            if record and _done(record):
-                self.tell(trial, math.inf if record.score is None else record.score)
-            else:
-                self._left.append(trial)
-
-    def _between(self, parameter: Parameter) -> Any:
-        kinds = self._optuna.distributions
-        if parameter.values is not None:
-            return kinds.CategoricalDistribution(range(len(parameter.values)))
-        log = parameter.scale == "log"
-        if parameter.whole:
-            return kinds.IntDistribution(int(parameter.low or 0), int(parameter.high or 0), log=log)
-        return kinds.FloatDistribution(parameter.low, parameter.high, log=log)
-
-    def _decoded(self, name: str, value: Any) -> Any:
-        parameter = self._sweep.search.parameters[name]
-        return parameter.values[value] if parameter.values is not None else parameter.rounded(value)
-
-    def _coded(self, point: Dotted) -> Dotted:
-        parameters = self._sweep.search.parameters
-        return {
-            name: p.values.index(point[name]) if p.values is not None else point[name] for name, p in parameters.items()
-        }
+    def needs_points(self) -> None:
+        """Refuse to go on without end."""
+        if self.points is None:
+            raise ValueError("this kind of search needs points, the number of points to try")
 
 
-def _done(record: Record | None) -> bool:
-    return record is not None and record.status in ("finished", "stopped")
+def text_of(point: Point) -> str:
+    """The same text for equal points."""
+    return json.dumps(point, sort_keys=True)
+
+
+def first_new(points: Iterable[Point], tried: list[Tried]) -> Point | None:
+    """The first of some points that was not tried."""
+    known = {text_of(one.point) for one in tried}
+    return next((point for point in points if text_of(point) not in known), None)

@@ -14,59 +14,60 @@ from es_randomized.runs.journal import generations_in
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.storage import write_atomically
 from es_randomized.trials.sweep import Sweep
-from es_randomized.trials.trial import Record, SweepFolder, planned
+from es_randomized.trials.sweep_trials import planned
+from es_randomized.trials.trial import Record, TrialsFolder
 
-Row = dict[str, Any]
+TrialRow = dict[str, Any]  # what is known of a trial, by the name of the column
 
 NUMBERS = ["score", "seconds", "loss", "held_out_average", "held_out_p95", "held_out_worst"]
 RATES = [f"{name}{end}" for name in ("average", "p95", "worst") for end in ("", "_low", "_high")]
 
 
-def rows(sweep: Sweep, folder: SweepFolder) -> list[Row]:
+def rows_of(sweep: Sweep, folder: TrialsFolder) -> list[TrialRow]:
     """What is known of every trial, those that have not begun last.
 
     Returns:
         The varied settings by their dotted names, then `trial`, `seed`, `status` (waiting, begun, finished, stopped,
         failed), `message`, `generations`, `score` (the sweep's metric, lower is better), `seconds` of training, `loss` of
-        the last generation, the last `held_out_*` numbers, the evaluation's `average`, `p95` and `worst` with `_low` and
-        `_high`, and `folder`. Numbers that are not there are None.
+        the last generation, the `held_out_*` numbers of the last check, the evaluation's `average`, `p95` and `worst` with
+        `_low` and `_high`, and `folder`. Numbers that are not there are None.
     """
     records = folder.records()
-    made = [_row(sweep, folder, name, record) for name, record in records.items()]
+    begun = [_row(sweep, folder, name, record) for name, record in records.items()]
     waiting = [trial for trial in planned(sweep) or [] if trial.name not in records]
-    return made + [
+    return begun + [
         _shown(sweep, trial.parameters) | {"trial": trial.name, "seed": trial.seed, "status": "waiting", "message": ""}
         for trial in waiting
     ]
 
 
-def best_first(found: list[Row]) -> list[Row]:
+def best_first(rows: list[TrialRow]) -> list[TrialRow]:
     """Rows that have a score, those trained to their end first."""
-    scored = [row for row in found if row.get("score") is not None]
+    scored = [row for row in rows if row.get("score") is not None]
     return sorted(scored, key=lambda row: (row["status"] != "finished", row["score"]))
 
 
-def write(sweep: Sweep, folder: SweepFolder, found: list[Row]) -> None:
+def write(sweep: Sweep, folder: TrialsFolder, rows: list[TrialRow]) -> None:
     """Write rows as the sweep's table; its metadata says by which metric.
 
     Raises:
         StorageError: the disk did not take it.
     """
     names = [*sweep.search.parameters, "trial", "seed", "status", "message", "generations", *NUMBERS, *RATES, "folder"]
-    columns = {name: _column(name, [row.get(name) for row in found]) for name in names}
+    columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata({"metric": sweep.metric}), buffer)
     write_atomically(folder.table, buffer.getvalue())
 
 
-def _row(sweep: Sweep, folder: SweepFolder, name: str, record: Record) -> Row:
+def _row(sweep: Sweep, folder: TrialsFolder, name: str, record: Record) -> TrialRow:
     run = folder.run(name)
     row = _shown(sweep, record.parameters) | {"trial": name, "seed": record.seed, "folder": str(run.path)}
     row |= {"status": record.status, "message": record.message, "score": record.score}
     return row | {"generations": generations_in(run.journal_file)} | _trained(run) | _evaluated(run)
 
 
-def _shown(sweep: Sweep, parameters: Row) -> Row:
+def _shown(sweep: Sweep, parameters: TrialRow) -> TrialRow:
     """Values a column can hold: schedules and sections as text."""
     return {
         name: json.dumps(value) if isinstance(value, dict | list) else value
@@ -75,16 +76,16 @@ def _shown(sweep: Sweep, parameters: Row) -> Row:
     }
 
 
-def _trained(run: RunFolder) -> Row:
+def _trained(run: RunFolder) -> TrialRow:
     metrics = read_metrics(run.metrics).to_pylist()
     if not metrics:
         return {}
-    looks = [row for row in metrics if row["held_out_average"] is not None] or [{}]
-    held_out = {name: looks[-1].get(name) for name in NUMBERS if name.startswith("held_out")}
+    checks = [row for row in metrics if row["held_out_average"] is not None] or [{}]
+    held_out = {name: checks[-1].get(name) for name in NUMBERS if name.startswith("held_out")}
     return {"seconds": metrics[-1]["seconds"], "loss": metrics[-1]["loss_mean"]} | held_out
 
 
-def _evaluated(run: RunFolder) -> Row:
+def _evaluated(run: RunFolder) -> TrialRow:
     try:
         evaluation = stored(run)
     except UserError:

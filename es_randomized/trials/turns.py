@@ -4,7 +4,6 @@ A turn ends with a report. A trial computes what it would compute alone, by the 
 leaves early, fails or joins after an interruption changes nothing for the others.
 """
 
-import math
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -12,43 +11,44 @@ from typing import NamedTuple
 
 from es_randomized.config.yaml import parse
 from es_randomized.errors import UserError
+from es_randomized.evaluation.randomness import Randomness
 from es_randomized.runs.folder import RunFolder
 from es_randomized.session import logging_to
-from es_randomized.trials.attempt import Report, at, attempt
+from es_randomized.trials.attempt import Report, at, attempt, failed
 from es_randomized.trials.shared_programs import SharedPrograms
 from es_randomized.trials.sweep import Metric
 from es_randomized.trials.trial import read_record
 
 
 class Assignment(NamedTuple):
-    """A trial as another process is told of it: its name, its run folder and its experiment as text."""
+    """A trial as another process is told of it.
+
+    Attributes:
+        folder: its run folder.
+        experiment: as text.
+        sources: of randomness under which it is scored, see `Trial`.
+    """
 
     name: str
     folder: str
     experiment: str
+    sources: tuple[Randomness | None, ...] = (None,)
 
 
 class Turn(NamedTuple):
-    """What a trial reports at the end of its turn.
-
-    Attributes:
-        last: whether nobody is left.
-    """
+    """What a trial reports at the end of its turn."""
 
     name: str
     report: Report
-    last: bool
 
 
-def take_turns(assignments: list[Assignment], metric: Metric, evaluate: bool) -> Generator[Turn, None, None]:
+def take_turns(assignments: list[Assignment], metric: Metric) -> Generator[Turn, None, None]:
     """Train trials to their end, each from wherever its folder says it is. Close it early and what was trained is kept.
 
     Whoever reads the reports may end a trial by writing so into its `trial.json`.
     """
     shared = SharedPrograms()
-    going = {
-        assignment.name: (assignment, _reports(assignment, metric, evaluate, shared)) for assignment in assignments
-    }
+    going = {assignment.name: (assignment, _reports(assignment, metric, shared)) for assignment in assignments}
     with ExitStack() as closing_all:
         for _, reports in going.values():
             closing_all.callback(reports.close)
@@ -58,7 +58,7 @@ def take_turns(assignments: list[Assignment], metric: Metric, evaluate: bool) ->
                 if report is None or report.done:
                     del going[assignment.name]
                 if report:
-                    yield Turn(assignment.name, report, not going)
+                    yield Turn(assignment.name, report)
 
 
 def _turn(assignment: Assignment, reports: Generator[Report, None, None]) -> Report | None:
@@ -68,9 +68,7 @@ def _turn(assignment: Assignment, reports: Generator[Report, None, None]) -> Rep
             return _next(assignment, reports)
         reports.close()
     except Exception as error:
-        return Report(
-            0, math.inf, True, str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        )
+        return failed(error)
     return None
 
 
@@ -88,13 +86,11 @@ def _next(assignment: Assignment, reports: Iterator[Report]) -> Report:
         return next(reports)
 
 
-def _reports(
-    assignment: Assignment, metric: Metric, evaluate: bool, shared: SharedPrograms
-) -> Generator[Report, None, None]:
+def _reports(assignment: Assignment, metric: Metric, shared: SharedPrograms) -> Generator[Report, None, None]:
     try:
         folder, experiment = at(assignment.folder), parse(assignment.experiment)
     except UserError as error:
-        yield Report(0, math.inf, True, str(error))
+        yield failed(error)
         return
-    with closing(attempt(folder, experiment, metric, evaluate, shared)) as reports:
+    with closing(attempt(folder, experiment, metric, assignment.sources, shared)) as reports:
         yield from reports

@@ -1,11 +1,11 @@
-"""`reproduce` and `evaluate --randomness` as a user meets them: a toy figure, its trials used again and scored again."""
+"""`reproduce` and `evaluate --randomness`: a toy figure, its trials used again and scored again, all in this process."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.tools.command import run
+from tests.tools.command import run_here
 
 TOY = Path(__file__).parents[1] / "toy_figure.yaml"
 
@@ -13,7 +13,7 @@ TOY = Path(__file__).parents[1] / "toy_figure.yaml"
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
     out = tmp_path_factory.mktemp("reproduction")
-    return out, run("reproduce", TOY, "--out", out, "--jobs", 2)
+    return out, run_here("reproduce", TOY, "--out", out, "--local")
 
 
 def test_a_toy_figure_from_nothing_to_numbers_and_picture(reproduced):
@@ -34,37 +34,40 @@ def test_a_toy_figure_from_nothing_to_numbers_and_picture(reproduced):
     assert point["sample"] == {"training_seeds": 1} | evaluation["sample"]
     assert beside["lines"] == [{"label": "exact optimum (two rounds, identifiers)", "measure": "worst", "value": 100.0}]
     assert [curve["answer"] for curve in along["curves"]] == ["one run", "sampled", "majority of 5"]
+    sampled = json.loads((out / "toy_figure/small/fresh-seed0/evaluation-sampled.json").read_text())
+    assert sampled["randomness"] == "sampled"
 
 
-def test_a_trial_is_a_run_folder_pinned_to_one_core(reproduced):
+def written(out):
+    """When every file of the trials was written."""
+    return {path: path.stat().st_mtime_ns for path in out.glob("toy_figure/small/*/**/*") if path.is_file()}
+
+
+def test_the_second_time_nothing_is_trained_even_without_records(reproduced):
+    """A folder that was trained before trials kept records, or by itself, counts by its contents."""
     out, _ = reproduced
-    folder = out / "toy_figure/small/fresh-seed0"
-    assert json.loads((folder / "provenance.json").read_text())["devices"] == 1
-    assert json.loads((folder / "evaluation-sampled.json").read_text())["randomness"] == "sampled"
-
-
-def test_the_second_time_nothing_is_trained(reproduced):
-    out, _ = reproduced
-    written = {path: path.stat().st_mtime_ns for path in (out / "toy_figure").rglob("*") if path.is_file()}
-    result = run("reproduce", TOY, "--out", out)
+    for record in out.rglob("trial.json"):
+        record.unlink()
+    before = written(out)
+    result = run_here("reproduce", TOY, "--out", out)
     assert result.returncode == 0, result.stderr
     assert "2 trials, 2 of them done" in result.stdout
-    assert {path: path.stat().st_mtime_ns for path in (out / "toy_figure").rglob("*") if path.is_file()} == written
+    assert written(out) == before
 
 
 def test_other_sources_of_randomness_are_kept_beside_the_own_one(reproduced):
     out, _ = reproduced
     folder = out / "toy_figure/small/fresh-seed0"
-    result = run("evaluate", folder, "--randomness", "none")
+    result = run_here("evaluate", folder, "--randomness", "none")
     assert result.returncode == 0, result.stderr
     assert "one frozen seed" in result.stdout
     assert json.loads((folder / "evaluation-none.json").read_text())["sample"]["seeds"] == 1
-    result = run("evaluate", folder, out / "toy_figure/small/fresh-q3-seed0")
+    result = run_here("evaluate", folder, out / "toy_figure/small/fresh-q3-seed0")
     assert result.returncode == 1
     assert "an ensemble is made of runs that differ in their seed alone, but objective differ" in result.stderr
 
 
 def test_a_name_that_is_no_figure_is_answered_with_the_nearest():
-    result = run("reproduce", "fig33")
+    result = run_here("reproduce", "fig33")
     assert result.returncode == 1
     assert "no figure is called 'fig33'; did you mean fig3?" in result.stderr

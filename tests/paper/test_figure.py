@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from es_randomized.errors import ConfigError, MemoryBudgetError
+from es_randomized.errors import ConfigError
 from es_randomized.fitness import parameters
 from es_randomized.paper.figure import load_figure
-from es_randomized.paper.points import points_of, trials_of
+from es_randomized.paper.points import trials_by_cell, trials_of
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "toy_figure.yaml"
@@ -85,10 +85,10 @@ def test_every_shipped_figure_is_made_of_different_valid_trials(path, scale):
 @pytest.mark.parametrize(("path", "scale"), SHIPPED, ids=lambda value: getattr(value, "stem", value))
 def test_the_votes_that_are_drawn_are_taken(path, scale):
     figure = load_figure(path, scale)
-    points = points_of(figure)
+    trials = trials_by_cell(figure)
     for panel in figure.panels:
         for curve in figure.curves_of(panel):
-            trial = points[curve.model, panel.axis, 0, figure.scale.seeds[0]]
+            trial = trials[curve.model, panel.axis, 0, figure.scale.seeds[0]]
             if curve.answer.startswith("majority"):
                 assert int(curve.answer.split()[-1]) in trial.experiment.evaluation.votes
             assert curve.source in trial.sources
@@ -107,21 +107,21 @@ def test_full_scale_has_a_trial_at_every_position_of_the_paper(path):
 
 
 def test_a_tile_that_does_not_divide_the_cases_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(MemoryBudgetError, match="must divide the 8 cases"):
+    with pytest.raises(ConfigError, match="must divide the 8 cases"):
         trials_of(load_figure(changed(tmp_path, "{budget.generations: 3}", "{plan.tile: 3}"), "small"))
 
 
 def test_points_that_ask_for_the_same_experiment_share_a_trial():
     figure = load_figure(ROOT / "configs" / "paper" / "fig2.yaml", "full")
-    points = points_of(figure)
+    trials = trials_by_cell(figure)
     by_q, by_m = figure.axes["q"].values.index(100), figure.axes["m"].values.index(30)
-    assert points["fresh", "q", by_q, 0] is points["fresh_m", "m", by_m, 0]
+    assert trials["fresh", "q", by_q, 0] is trials["fresh_m", "m", by_m, 0]
 
 
 def test_a_model_wins_over_an_axis_and_an_axis_over_the_scale():
     figure = load_figure(ROOT / "configs" / "paper" / "fig1.yaml", "small")
-    points = points_of(figure)
-    expected, robust = (points[model, "pairs", 2, 1].experiment for model in ("expected_fixed", "robust_fresh"))
+    trials = trials_by_cell(figure)
+    expected, robust = (trials[model, "pairs", 2, 1].experiment for model in ("expected_fixed", "robust_fresh"))
     assert type(expected.objective).__name__ == "Expected"
     assert (expected.task.n, expected.task.bits, expected.batch.seeds, expected.seed) == (10, 3, 1, 1)
     assert (robust.batch.seeds, robust.objective.q.end) == (20, 100)

@@ -1,4 +1,4 @@
-"""`sweep` as a user meets it: killed in the middle, continued, and its numbers against training one by one."""
+"""`sweep` as a user meets it: killed in the middle on Ray, continued, and its numbers against training one by one."""
 
 import json
 import os
@@ -13,10 +13,11 @@ import pytest
 from es_randomized import driver_of, local_evaluator, train
 from es_randomized.runs.journal import read
 from es_randomized.trials.sweep import load_sweep
-from tests.tools.command import TINY, generations_in, run, started, wait_until
+from es_randomized.trials.sweep_trials import trial_of
+from tests.tools.command import TINY, generations_in, run, run_here, started, wait_until
 
 SWEEP = TINY.with_name("tiny_sweep.yaml")
-GOOD, FAILING, GIVEN_UP = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
+GOOD, FAILING, STOPPED = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +45,23 @@ def test_a_sweep_goes_on_after_kill_9(swept):
 
 def test_a_trial_has_the_numbers_of_training_it_alone(swept):
     folder, begun, _ = swept
-    driver = driver_of(load_sweep(SWEEP).experiment({"driver.std": 0.1}, 1))
+    driver = driver_of(trial_of(load_sweep(SWEEP), {"driver.std": 0.1}, 1).experiment)
     alone = islice(train(driver, local_evaluator(driver), driver.init()), begun + 30)
     losses = np.stack([step.losses for step in alone])
     assert np.array_equal(read(folder / GOOD / "journal.bin").losses[: len(losses)], losses)
 
 
-def test_one_trial_fails_one_is_given_up_and_the_table_says_so(swept):
+def test_one_trial_fails_one_is_stopped_and_the_table_says_so(swept):
     folder, _, result = swept
     assert result.returncode == 1
     assert "1 of 3 trials finished, 1 stopped, 1 failed" in result.stdout
     assert f"failed {FAILING}: 12 of 12 losses of generation 0 are not finite" in result.stdout
     rows = {row["trial"]: row for row in pq.read_table(folder / "trials.parquet").to_pylist()}
-    assert {name: row["status"] for name, row in rows.items()} == {
-        GOOD: "finished",
-        FAILING: "failed",
-        GIVEN_UP: "stopped",
-    }
+    states = {name: row["status"] for name, row in rows.items()}
+    assert states == {GOOD: "finished", FAILING: "failed", STOPPED: "stopped"}
     assert "are not finite" in rows[FAILING]["message"]
-    assert rows[GIVEN_UP]["generations"] == generations_in(folder / GIVEN_UP) in range(20, 30)
-    assert rows[GIVEN_UP]["score"] > rows[GOOD]["score"] == rows[GOOD]["loss"]
+    assert rows[STOPPED]["generations"] == generations_in(folder / STOPPED) in range(20, 30)
+    assert rows[STOPPED]["score"] > rows[GOOD]["score"] == rows[GOOD]["loss"]
 
 
 def test_the_table_has_the_evaluation_with_its_intervals(swept):
@@ -79,7 +77,18 @@ def test_the_table_has_the_evaluation_with_its_intervals(swept):
 def test_when_nothing_is_left_the_table_is_there_at_once(swept, tmp_path):
     whole = SWEEP.read_text().replace("1.0e+30, ", "").replace("base: ", f"base: {TINY.parent}/")
     (tmp_path / SWEEP.name).write_text(whole)
-    result = run("sweep", tmp_path / SWEEP.name, "--out", swept[0].parent)
+    result = run_here("sweep", tmp_path / SWEEP.name, "--out", swept[0].parent)
     assert result.returncode == 0, result.stderr
     assert "Ray" not in result.stdout
     assert "0.1" in result.stdout
+
+
+def test_without_ray_what_failed_is_tried_again_and_the_others_stay(swept):
+    folder = swept[0]
+    journal = (folder / GOOD / "journal.bin").stat().st_mtime_ns
+    result = run_here("sweep", SWEEP, "--out", folder.parent, "--local")
+    assert result.returncode == 1
+    assert "1 of 3 trials finished, 1 stopped, 1 failed" in result.stdout
+    assert f"failed {FAILING}: 12 of 12 losses of generation 0 are not finite" in result.stdout
+    assert "the same command tries again what failed" in result.stdout
+    assert (folder / GOOD / "journal.bin").stat().st_mtime_ns == journal

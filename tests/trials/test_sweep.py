@@ -7,8 +7,11 @@ import pytest
 
 from es_randomized.config.yaml import load, write_yaml
 from es_randomized.errors import ConfigError
-from es_randomized.trials.sweep import Parameter, load_sweep
-from es_randomized.trials.trial import SweepFolder, check, planned
+from es_randomized.trials.parameter import Parameter
+from es_randomized.trials.queue import Queue
+from es_randomized.trials.sweep import load_sweep
+from es_randomized.trials.sweep_trials import check, planned, study_of, trial_of
+from es_randomized.trials.trial import TrialsFolder
 
 TESTS = Path(__file__).parents[1]
 CONFIGS = sorted((TESTS.parent / "configs" / "sweeps").glob("*.yaml"))
@@ -36,9 +39,10 @@ def test_every_trial_of_a_shipped_sweep_is_an_experiment(config, tmp_path):
     sweep = load_sweep(config)
     trials = planned(sweep)
     assert trials is None or len({trial.name for trial in trials}) == len(trials) > 5
-    check(sweep, SweepFolder(tmp_path))
+    check(sweep, TrialsFolder(tmp_path))
     for share in (0.0, 0.999):  # both ends of what is between
-        sweep.experiment({name: p.at(share) for name, p in sweep.search.parameters.items()}, seed=0)
+        point = {name: parameter.at(share) for name, parameter in sweep.search.parameters.items()}
+        assert trial_of(sweep, point, seed=0).experiment.seed == 0
 
 
 def test_a_grid_is_every_combination_with_every_seed(written):
@@ -50,20 +54,20 @@ def test_a_grid_is_every_combination_with_every_seed(written):
         "q1-std_2-seed5",
     ]
     assert len(trials) == 8
-    assert trials[2].point == trials[3].point != trials[4].point
+    assert trials[2].parameters == trials[3].parameters != trials[4].parameters
 
 
 def test_a_trial_is_the_base_with_its_settings_and_its_seed(written):
     sweep = written(set={"budget.generations": 7}, search=GRID)
     for trial in planned(sweep):
         overrides = {"budget.generations": 7, **trial.parameters, "seed": trial.seed}
-        assert sweep.experiment(trial.parameters, trial.seed) == load(TESTS / "tiny.yaml", overrides)
+        assert trial.experiment == load(TESTS / "tiny.yaml", overrides)
 
 
 def test_settings_can_change_along_with_another(written):
     along = {"batch.seeds": {"values": [1, 2], "along": {"batch.instances": [8, 4]}}}
     sweep = written(search={"parameters": along})
-    batches = [sweep.experiment(trial.parameters, trial.seed).batch for trial in planned(sweep)]
+    batches = [trial.experiment.batch for trial in planned(sweep)]
     assert [(batch.seeds, batch.instances) for batch in batches] == [(1, 8), (2, 4)]
 
 
@@ -100,13 +104,16 @@ REFUSED = {
         "search.parameters.objective.q.value: unknown key; did you mean values?",
     ),
     "no values": ({"search": {"parameters": {"objective.q": {"low": 1, "high": 2}}}}, "a grid needs values"),
-    "no number of points": ({"search": {"kind": "random", **GRID}}, "kind: random needs points"),
-    "unknown kind": ({"search": {"kind": "bayes", **GRID}}, "search.kind"),
+    "no number of points": ({"search": {"kind": "random", **GRID}}, "this kind of search needs points"),
+    "unknown kind": (
+        {"search": {"kind": "bayes", **GRID}},
+        "search.kind: no search is called bayes; known: grid, optuna, random",
+    ),
     "wrong ends": ({"search": {"parameters": {"objective.q": {"low": 2, "high": 1}}}}, "low < high"),
     "unlike": ({"search": GRID, "metric": "loss"}, "cannot compare trials that differ in objective"),
     "unknown setting": (
         {"search": {"parameters": {"objective.p": {"values": [1]}}}},
-        "the point objective.p = 1 is no experiment: objective.p: unknown key; known: q",
+        "the trial p1-seed0 is no experiment: objective.p: unknown key; known: q",
     ),
     "unknown section": ({"search": {"parameters": {"objectiv.q": {"values": [1]}}}}, "did you mean objective?"),
     "unknown setting for optuna": (
@@ -128,17 +135,46 @@ def test_mistakes_are_refused_before_anything_starts(what, written, tmp_path):
     tree, message = REFUSED[what]
 
     def begin():
-        check(written(**tree), SweepFolder(tmp_path / "out"))
+        check(written(**tree), TrialsFolder(tmp_path / "out"))
 
     with pytest.raises(ConfigError) as refused:
         begin()
     assert message in str(refused.value)
 
 
+def test_keys_of_before_mean_what_they_are_called_now_and_a_line_says_so(written, caplog):
+    sweep = written(search=GRID, room={"cores": 2, "gpus": 0.5}, together=4)
+    assert sweep == written(search=GRID, resources={"cores": 2, "gpus": 0.5}, trials_per_process=4)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "room: is called resources: now",
+        "together: is called trials_per_process: now",
+    ]
+
+
+def test_a_search_is_one_file_of_yours(written, tmp_path, monkeypatch):
+    (tmp_path / "halves.py").write_text(
+        "from es_randomized.settings import settings\n"
+        "from es_randomized.trials.search import Search, first_new\n\n"
+        "@settings\nclass Halves(Search):\n"
+        "    start: float\n\n"
+        "    def next(self, tried):\n"
+        "        [name] = self.parameters\n"
+        "        points = ({name: self.start / 2**number} for number in range(self.points))\n"
+        "        return first_new(points, tried)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    parameters = {"driver.std": {"low": 0.001, "high": 1}}
+    sweep = written(search={"kind": "halves", "points": 3, "start": 0.4, "parameters": parameters}, seeds=[0, 1])
+    queue = Queue(study_of(sweep, TrialsFolder(tmp_path)))
+    names = [assignment.name for _ in range(7) for assignment in queue.group()]
+    assert names == [f"std{std}-seed{seed}" for std in (0.4, 0.2, 0.1) for seed in (0, 1)]
+    assert queue.empty
+
+
 def test_a_folder_of_another_experiment_is_refused(written, tmp_path):
-    sweep, folder = written(search=GRID), SweepFolder(tmp_path / "out")
+    sweep, folder = written(search=GRID), TrialsFolder(tmp_path / "out")
     (trial, *_) = planned(sweep)
-    folder.run(trial.name).create(sweep.experiment(trial.parameters, trial.seed))
+    folder.run(trial.name).create(trial.experiment)
     check(sweep, folder)
     other = written(search=GRID, set={"budget.generations": 3})
     with pytest.raises(ConfigError, match="holds another experiment than mine asks for now"):

@@ -11,10 +11,10 @@ from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.drivers.program_sharing import Drivers, programs_of
 from es_randomized.runs.journal import generations_in
-from es_randomized.trials.groups import Groups
-from es_randomized.trials.search import Listed
+from es_randomized.trials.queue import Queue
 from es_randomized.trials.sweep import load_sweep
-from es_randomized.trials.trial import Record, SweepFolder, planned
+from es_randomized.trials.sweep_trials import planned, study_of
+from es_randomized.trials.trial import Record, TrialsFolder
 from es_randomized.trials.turns import Assignment, take_turns
 from tests.tools.command import TINY, TINY_GRADIENT
 
@@ -33,15 +33,15 @@ OTHERS = {
 
 
 def assignments(out, names):
-    folder = SweepFolder(out)
+    folder = TrialsFolder(out)
     for name in names:
         folder.write(name, Record({}, 0))
-    return [Assignment(name, str(folder.run(name).path), write_yaml(dump(TRIALS[name]))) for name in names]
+    return [Assignment(name, str(folder.run(name).path), write_yaml(dump(TRIALS[name])), ()) for name in names]
 
 
 def result(out, name):
     """What a trial leaves that does not tell the time: losses, the last state, the resolved experiment."""
-    run = SweepFolder(out).run(name).path
+    run = TrialsFolder(out).run(name).path
     kept = [run / "journal.bin", max(run.glob("snapshots/*")), run / "experiment.yaml"]
     return {str(path.relative_to(run)): path.read_bytes() for path in kept}
 
@@ -51,38 +51,37 @@ def alone(tmp_path_factory):
     """What every trial comes to in a process, or at least a group, of its own."""
     out = tmp_path_factory.mktemp("alone")
     for name in TRIALS:
-        assert list(take_turns(assignments(out, [name]), "loss", False))[-1].report.message == ""
+        assert list(take_turns(assignments(out, [name]), "loss"))[-1].report.message == ""
     return {name: result(out, name) for name in TRIALS}
 
 
 def test_trials_have_the_same_bytes_together_and_one_by_one(alone, tmp_path):
-    turns = list(take_turns(assignments(tmp_path, TRIALS), "loss", False))
+    turns = list(take_turns(assignments(tmp_path, TRIALS), "loss"))
     for name, expected in alone.items():
         assert result(tmp_path, name) == expected, name
-    assert [turn.last for turn in turns] == [False] * (len(turns) - 1) + [True]
     assert {turn.name for turn in turns if turn.report.done} == set(TRIALS)
     assert [turn.name for turn in turns[: len(TRIALS)]] == list(TRIALS), "they take turns"
 
 
 def test_who_leaves_early_does_not_change_the_others(alone, tmp_path):
-    for turn in take_turns(assignments(tmp_path, TRIALS), "loss", False):
+    for turn in take_turns(assignments(tmp_path, TRIALS), "loss"):
         if turn.name == "first":
-            SweepFolder(tmp_path).write("first", Record({}, 0, "stopped"))
+            TrialsFolder(tmp_path).write("first", Record({}, 0, "stopped"))
     assert result(tmp_path, "second") == alone["second"]
-    left = SweepFolder(tmp_path).run("first")
+    left = TrialsFolder(tmp_path).run("first")
     assert generations_in(left.journal_file) == 1, "it was ended after its first turn"
     assert alone["first"]["journal.bin"].startswith(left.journal_file.read_bytes())
     assert list(left.snapshots.iterdir()), "what was trained is kept"
 
 
 def test_what_a_killed_process_left_goes_on_to_the_same_bytes_and_who_fails_is_alone(alone, tmp_path):
-    turns = take_turns(assignments(tmp_path / "before", TRIALS), "loss", False)
+    turns = take_turns(assignments(tmp_path / "before", TRIALS), "loss")
     assert [next(turns).report.generation for _ in range(3)] == [1, 1, 2], "the first one is a generation ahead"
     shutil.copytree(tmp_path / "before", tmp_path / "after")  # as a crash leaves it: nothing was closed
     turns.close()
     first, second = assignments(tmp_path / "after", TRIALS)
     broken = first._replace(name="broken", folder=str(tmp_path / "nowhere"))
-    reports = {turn.name: turn.report for turn in take_turns([broken, second, first], "loss", False)}
+    reports = {turn.name: turn.report for turn in take_turns([broken, second, first], "loss")}
     assert "does not see the folder" in reports["broken"].message
     for name, expected in alone.items():
         assert result(tmp_path / "after", name)["journal.bin"] == expected["journal.bin"]
@@ -110,14 +109,14 @@ def test_other_shapes_and_other_constants_are_other_programs(change):
 
 
 def test_trials_that_do_not_agree_are_in_other_groups(tmp_path):
-    tree = {"base": str(TINY), "together": 3, "seeds": [0, 1, 2, 3]}
+    tree = {"base": str(TINY), "trials_per_process": 3, "seeds": [0, 1, 2, 3]}
     tree["search"] = {"parameters": {"objective.q": {"values": [2, 3]}, "model.width": {"values": [4, 8]}}}
     (tmp_path / "mine.yaml").write_text(write_yaml(tree))
     sweep = load_sweep(tmp_path / "mine.yaml")
-    groups, found = Groups(sweep, Listed(planned(sweep), {}), pytest.fail), []
-    while group := groups.next():
-        found.append([each.trial.name for each in group])
-        assert len({each.experiment.model.width for each in group}) == 1
+    queue, groups = Queue(study_of(sweep, TrialsFolder(tmp_path / "out"))), []
+    while group := queue.group():
+        groups.append([assignment.name for assignment in group])
+        assert len({"width4" in name for name in groups[-1]}) == 1
         assert len(group) <= 3
-    assert sorted(name for group in found for name in group) == sorted(trial.name for trial in planned(sweep))
-    assert len(found) <= 8
+    assert sorted(name for group in groups for name in group) == sorted(trial.name for trial in planned(sweep))
+    assert len(groups) <= 8

@@ -1,0 +1,116 @@
+"""What `sweep` and `reproduce` share: run trials on Ray or here, show how far they are, say what failed."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from es_randomized.trials.progress import Progress
+    from es_randomized.trials.queue import Queue, Study
+    from es_randomized.trials.sweep import Resources
+
+
+class Cluster(NamedTuple):
+    """Where trials run, as the options of the command say."""
+
+    jobs: int | None
+    address: str | None
+    local: bool
+    dashboard_port: int | None
+
+
+CLUSTER_OPTIONS = [
+    click.option("--jobs", type=click.IntRange(1), help="Cores of the local cluster for trials; all by default."),
+    click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
+    click.option("--local", is_flag=True, help="Do without Ray: one trial after the other, in this process."),
+    click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
+]
+
+
+def with_cluster_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that `Cluster` holds."""
+    for option in reversed(CLUSTER_OPTIONS):
+        command = option(command)
+    return command
+
+
+def run_trials(study: "Study", resources: "Resources", cluster: Cluster, console: Console) -> "Queue":
+    """Run what is left of a study; starts nothing where nothing is."""
+    from es_randomized import compilation
+    from es_randomized.trials.queue import Queue
+
+    with _showing(console) as show:
+        queue = Queue(study, show)
+        if queue.empty:
+            return queue
+        if cluster.local:
+            from es_randomized.trials.local import run_here
+
+            compilation.configure()
+            run_here(queue)
+            return queue
+        from es_randomized.distributed.session import connect
+
+        console.print(f"joining the Ray cluster at {cluster.address} ..." if cluster.address else "starting Ray ...")
+        with connect(cluster.jobs, cluster.address, cluster.dashboard_port):
+            from es_randomized.trials.runner import run_on_ray
+
+            compilation.configure(platform="cpu")  # accelerators are the trials'
+            run_on_ray(queue, resources)
+    return queue
+
+
+def print_end(queue: "Queue", run_folder: Callable[[str], Path], console: Console) -> bool:
+    """Say what failed and what the same command would do; returns whether all is well."""
+    failed = {name: record for name, record in queue.progress.records.items() if record.status == "failed"}
+    for name, record in failed.items():
+        console.print(f"[bold red]failed[/] {name}: {escape(record.message)}", highlight=False, soft_wrap=True)
+        console.print(f"       its log: {run_folder(name) / 'run.log'}", highlight=False, soft_wrap=True)
+    if queue.interrupted:
+        console.print("stopped; the same command goes on")
+    elif failed:
+        console.print("the same command tries again what failed")
+    return not (failed or queue.interrupted)
+
+
+def state(progress: "Progress") -> str:
+    """How many trials came to what end, and which ones run."""
+    counted = {status: progress.count(status) for status in ("stopped", "failed")}
+    others = "".join(f", {count} {status}" for status, count in counted.items() if count)
+    running = f"; running: {', '.join(progress.running)}" if progress.running else ""
+    return f"{progress.count('finished')} of {progress.total} trials finished{others}{running}"
+
+
+@contextmanager
+def _showing(console: Console) -> Iterator[Callable[["Progress"], None]]:
+    """A live bar on a terminal; elsewhere a line whenever a trial ends."""
+    if not console.is_terminal:
+        yield _printer(console)
+        return
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    columns += [TextColumn("left"), TimeRemainingColumn()]
+    with Bar(*columns, console=console, speed_estimate_period=3600) as bar:
+        task = bar.add_task("trials", total=None)
+        yield lambda progress: bar.update(
+            task, total=progress.total, completed=progress.completed, description=state(progress)
+        )
+
+
+def _printer(console: Console) -> Callable[["Progress"], None]:
+    began, shown = time.monotonic(), -1
+
+    def show(progress: "Progress") -> None:
+        nonlocal shown
+        if progress.ended != shown:
+            shown = progress.ended
+            console.print(f"{state(progress)}  {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
+
+    return show

@@ -1,0 +1,1 @@
+"""Searches: one file per kind, with one class derived from `Search`."""
