@@ -75,11 +75,13 @@ class Policy(ABC):
         """
 
     @abstractmethod
-    def trace(self, memory: Memory) -> Any:
+    def trace(self, memory: Memory) -> Memory:
         """What must be kept of a memory at every step so that `branch` can go back to it."""
 
     @abstractmethod
-    def branch(self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> Memory:
+    def branch(
+        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
         """The memory of new cases that share the beginning of older ones.
 
         Args:

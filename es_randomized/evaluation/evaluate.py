@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluation.randomness import Randomness, runs
+from es_randomized.evaluation.randomness import Randomness, repeated_runs
 from es_randomized.evaluation.statistics import Estimate, Losses, Rates, exact, loss_rates, losses_of, rates
 from es_randomized.evaluation.votes import best_of, majority
 from es_randomized.evaluation.windows import WindowOutcomes
@@ -134,7 +134,7 @@ def outcomes(
     runner: Any = None,
 ) -> Outcome:
     """What comes of every instance in every run, `[instance, run]`; no losses where windows do without them."""
-    repeated = runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
+    repeated = repeated_runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
     run = runner or runner_of(experiment)(experiment.task, experiment.model)
     return run(repeated, bundles)
 

@@ -1,9 +1,9 @@
 """Run a policy many times on many instances, on all devices of this process, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,9 @@ from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
 from es_randomized.policy import Policy
-from es_randomized.tasks.task import Bundles, Outcome, Task
+from es_randomized.tasks.task import Bundles, Outcome, Seeds, Task
 
+T = TypeVar("T")
 VARIANTS_PER_STEP = 128  # instances run side by side
 
 
@@ -29,26 +30,26 @@ class Outcomes:
 
     def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
         """Arrays `[instance, run]`, instances bundle by bundle."""
-        parts = over_blocks(self._program, runs, numbered(bundles), self._step)
-        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), parts)
+        by_bundle = over_blocks(self._program, runs, numbered(bundles), self._bundles_per_step)
+        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle)
 
     @property
-    def _step(self) -> int:
+    def _bundles_per_step(self) -> int:
         return max(1, VARIANTS_PER_STEP // self.task.bundle)
 
     @cached_property
-    def _program(self) -> Any:
+    def _program(self) -> Callable[..., Outcome]:
         return jit(self._block, self.model.precision)
 
     def _block(self, runs: RepeatedRuns, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
         bundles, ids = block
 
-        def one(number: Any) -> Outcome:
-            observations = self.task.observe(bundles, repeat(runs.seed(number), self._step))
-            return self.task.rollout(runs.policy(number, self.task, self.model, ids[0]), observations)
+        def one(run: Int[Array, ""]) -> Outcome:
+            observations = self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
+            return self.task.rollout(runs.policy(run, self.task, self.model, ids[0]), observations)
 
-        outcomes = jax.lax.map(one, jnp.arange(runs.number))
+        outcomes = jax.lax.map(one, jnp.arange(runs.size))
         return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
 
 
@@ -57,20 +58,25 @@ def bind(task: Task, model: Model, weights: Float[Array, " param"]) -> Policy:
     return model.policy(unraveller(model, task)(weights), task.interface)
 
 
-def repeat(seed: Any, count: int) -> Any:
+def repeat(seed: Seeds, count: int) -> Seeds:
     """One seed for `count` cases."""
     return jax.tree.map(lambda x: jnp.repeat(x[..., None], count, axis=-1), seed)
 
 
-def numbered(columns: Any) -> tuple[Any, Int[np.ndarray, " column"]]:
+def numbered(columns: T) -> tuple[T, Int[np.ndarray, " column"]]:
     """Columns with their numbers, by which a program can tell its blocks apart."""
     return columns, np.arange(_count(columns), dtype=np.int32)
 
 
-def over_blocks(program: Any, shared: Any, columns: Any, size: int) -> Any:
+def over_blocks(program: Callable[..., T], shared: object, columns: Any, size: int) -> T:
     """Apply program(shared, block) to blocks of `size` of the last axis of `columns`, dealt out over all devices.
 
-    Returns the program's results joined along their first axis; a short last block is filled up and cut again.
+    Args:
+        shared: a pytree that every block needs.
+        columns: a pytree of arrays with the same last axis.
+
+    Returns:
+        The program's results, joined along their first axis; a short last block is filled up and cut again.
     """
     devices = jax.local_devices()
     placed = [jax.device_put(shared, device) for device in devices]
@@ -82,11 +88,11 @@ def over_blocks(program: Any, shared: Any, columns: Any, size: int) -> Any:
     return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:count], *results)
 
 
-def _count(columns: Any) -> int:
+def _count(columns: object) -> int:
     return int(jax.tree.leaves(columns)[0].shape[-1])
 
 
-def _blocks(columns: Any, size: int) -> Iterator[Any]:
+def _blocks(columns: T, size: int) -> Iterator[T]:
     count = _count(columns)
     for start in range(0, count, size):
         ids = np.minimum(np.arange(start, start + size), count - 1)

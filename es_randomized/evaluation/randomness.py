@@ -1,17 +1,18 @@
-"""Where randomness may come from: what differs between repeated runs of a policy.
+"""Where randomness may come from: what differs when a policy is run again and again on the same instances.
 
 seed       a fresh seed per run: the randomized algorithm itself
 none       one frozen seed, one run: the deterministic twin
 sampled    one frozen seed; the output distribution is sampled instead of taking its largest entry
-dropout    one frozen seed; hidden units of the MLPs are dropped at random, the same ones throughout a run
+dropout    one frozen seed; hidden units of the model are dropped at random, the same ones throughout a run
 ensemble   one frozen seed; every run uses the weights of another training run
 """
 
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import jax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
@@ -25,68 +26,89 @@ Randomness = Literal["seed", "none", "sampled", "dropout", "ensemble"]
 
 
 class RepeatedRuns(NamedTuple):
-    """Repeated runs of a policy. Every part has one entry per run, or a single one for all of them.
+    """What each of several runs of a policy uses. Every part has one entry per run, or a single one for all of them.
 
     Attributes:
-        seeds: last axis run.
+        seeds: random seeds of the policy, last axis run.
         weights: flat.
-        noise: keys of the noise on the outputs; None takes the largest output.
+        sampling: keys for sampling the outputs; None takes the largest output.
     """
 
     seeds: Seeds
     weights: Float[Array, "run param"]
-    noise: Key[Array, " run"] | None
+    sampling: Key[Array, " run"] | None
 
     @property
-    def number(self) -> int:
+    def size(self) -> int:
         """How many runs."""
-        noise = 1 if self.noise is None else len(self.noise)
-        return max(int(jax.tree.leaves(self.seeds)[0].shape[-1]), len(self.weights), noise)
+        sampled = 1 if self.sampling is None else len(self.sampling)
+        return max(int(jax.tree.leaves(self.seeds)[0].shape[-1]), len(self.weights), sampled)
 
-    def seed(self, number: Int[Array, ""]) -> Seeds:
+    def seed(self, run: Int[Array, ""]) -> Seeds:
         """The seed of one run."""
-        return jax.tree.map(lambda x: x[..., _entry(number, x.shape[-1])], self.seeds)
+        return jax.tree.map(lambda x: x[..., _entry(run, x.shape[-1])], self.seeds)
 
-    def policy(self, number: Int[Array, ""], task: Task, model: Model, *place: Int[Array, ""]) -> Policy:
-        """The policy of one run; the noise on its outputs is drawn anew for every `place`."""
-        weights = self.weights[_entry(number, len(self.weights))]
-        policy = model.policy(unraveller(model, task)(weights), task.interface)
-        if self.noise is None:
+    def policy(
+        self, run: Int[Array, ""], task: Task, model: Model, block: Int[Array, ""], nodes: int | None = None
+    ) -> Policy:
+        """The policy of one run.
+
+        Args:
+            block: number of the instances it will meet; outputs are sampled independently for every block.
+            nodes: given at once, where that is not what the task says.
+        """
+        weights = unraveller(model, task)(self.weights[_entry(run, len(self.weights))])
+        policy = model.policy(weights, replace(task.interface, nodes=nodes or task.interface.nodes))
+        if self.sampling is None:
             return policy
-        key = rng.inside(self.noise[_entry(number, len(self.noise))], *place)
-        return SampledPolicy(policy, key, task.chance)
+        return SampledPolicy(policy, rng.inside(self.sampling[_entry(run, len(self.sampling))], block), task.chance)
 
 
+@dataclass(frozen=True)
 class SampledPolicy(Policy):
-    """Adds the noise that turns taking the largest output into sampling from the outputs' distribution.
+    """Adds noise to the outputs of a policy, so that the largest one is a sample of the distribution they describe.
 
     The largest of logits + Gumbel noise is a sample of their softmax; the sign of a logit + logistic noise is a sample of
     its bit.
+
+    Attributes:
+        chance: what the outputs are logits of, as the task says.
     """
 
-    def __init__(self, policy: Policy, key: Key[Array, ""], chance: str) -> None:
-        self.policy, self.key = policy, key
-        self.noise = {"one_of": jax.random.gumbel, "bits": jax.random.logistic}[chance]
+    policy: Policy
+    key: Key[Array, ""]
+    chance: Literal["one_of", "bits"]
 
     def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
-        output = self.policy(tokens)
-        return output + self.noise(self.key, output.shape)
+        return self._sampled(self.policy(tokens), self.key)
 
     def empty(self, cases: int) -> Memory:
         return self.policy.empty(cases)
 
-    def step(self, memory: Memory, token: Any, slot: Any, active: Any = True) -> Any:
+    def step(
+        self,
+        memory: Memory,
+        token: Float[Array, "feature case"],
+        slot: int | Int[Array, ""],
+        active: Bool[Array, " case"] | bool = True,
+    ) -> tuple[Float[Array, "output case"], Memory]:
         output, memory = self.policy.step(memory, token, slot, active)
-        return output + self.noise(rng.inside(self.key, slot), output.shape), memory
+        return self._sampled(output, rng.inside(self.key, slot)), memory
 
-    def trace(self, memory: Memory) -> Any:
+    def trace(self, memory: Memory) -> Memory:
         return self.policy.trace(memory)
 
-    def branch(self, memory: Memory, traces: Any, slots: Any, parents: Any) -> Memory:
+    def branch(
+        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
         return self.policy.branch(memory, traces, slots, parents)
 
+    def _sampled(self, output: Float[Array, "..."], key: Key[Array, ""]) -> Float[Array, "..."]:
+        noise = jax.random.gumbel if self.chance == "one_of" else jax.random.logistic
+        return output + noise(key, output.shape)
 
-def runs(
+
+def repeated_runs(
     experiment: Experiment, weights: Float[Array, "model param"], randomness: Randomness, count: int, drop: float = 0.1
 ) -> RepeatedRuns:
     """`count` runs of trained weights, on draws training never saw.
@@ -97,7 +119,7 @@ def runs(
         drop: share of hidden units that dropout drops, in [0, 1).
 
     Raises:
-        ConfigError: several weights without `ensemble`, or the other way round.
+        ConfigError: several weights without `ensemble`, or the other way round; or the model cannot drop units.
     """
     if (len(weights) > 1) != (randomness == "ensemble"):
         raise ConfigError(f"an ensemble is made of several runs, but {len(weights)} came with randomness: {randomness}")
@@ -109,8 +131,8 @@ def runs(
     if randomness == "sampled":
         return RepeatedRuns(frozen, weights, keys)
     if randomness == "dropout":
-        model, unravel = experiment.model, unraveller(experiment.model, experiment.task)
-        dropped = jax.vmap(lambda key: ravel_pytree(model.dropout(unravel(weights[0]), key, drop))[0])(keys)
+        whole = unraveller(experiment.model, experiment.task)(weights[0])
+        dropped = jax.vmap(lambda key: ravel_pytree(experiment.model.dropout(whole, key, drop))[0])(keys)
         return RepeatedRuns(frozen, dropped, None)
     return RepeatedRuns(frozen, weights, None)
 
@@ -121,5 +143,6 @@ def frozen_seed(experiment: Experiment) -> Seeds:
     return experiment.task.seeds(rng.address(experiment.seed, purpose), 1)
 
 
-def _entry(number: Int[Array, ""], count: int) -> Any:
-    return number if count > 1 else 0
+def _entry(run: Int[Array, ""], entries: int) -> Int[Array, ""] | int:
+    """Where a run finds its part: there is one entry per run, or a single one."""
+    return run if entries > 1 else 0

@@ -1,43 +1,50 @@
-"""The same outcomes for ring policies, found through windows: a hundred times cheaper when many cycles are evaluated.
+"""The same outcomes for policies on cycles, found through windows: a hundred times cheaper when many cycles are evaluated.
 
-After b blocks of attention to neighbours, a node's output depends on the 2b + 1 vertices around it and on nothing else.
-The 181,440 cycles through ten vertices have 1,814,400 nodes but only 15,120 different windows of five (up to reversal).
-Each window is run once per seed, as a small cycle whose middle node has seen exactly what it would see in the large one;
-the cycles are then put together by looking their nodes up.
+A node's output depends on the 2r + 1 vertices around it and on nothing else, where r is the model's receptive field. The
+181,440 cycles through ten vertices have 1,814,400 nodes but for r = 2 only 15,120 different windows of five (up to
+reversal). Each window is run once per seed, as a small cycle whose middle node sees exactly what it would see in the large
+one; the cycles are then put together by looking their nodes up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Bool, Int, UInt8
 
 from es_randomized.compilation import jit
 from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.models.model import Model
 from es_randomized.tasks.cycle_colouring import CycleColouring
-from es_randomized.tasks.task import Outcome
+from es_randomized.tasks.task import Outcome, Task
 
 WINDOWS_PER_STEP = 240
 INSTANCES_PER_STEP = 2048
 
 
+def window_radius(task: Task, model: Model) -> int | None:
+    """How far a window reaches from its middle, or None where windows are not known to be smaller than the cycles."""
+    if not isinstance(task, CycleColouring):
+        return None
+    radius = model.receptive_field(task.interface)
+    return radius if radius is not None and 2 * radius + 1 < task.n else None
+
+
 @dataclass(frozen=True)
 class WindowOutcomes:
-    """What comes of every instance in every run of a ring policy; losses are not computed."""
+    """What comes of every instance in every run; losses are not computed."""
 
     task: CycleColouring
     model: Model
 
     @staticmethod
-    def applies(task: Any, model: Model) -> bool:
+    def applies(task: Task, model: Model) -> bool:
         """Whether windows are smaller than the cycles."""
-        radius = model.receptive_field(task.interface)
-        return isinstance(task, CycleColouring) and radius is not None and 2 * radius + 1 < task.n
+        return window_radius(task, model) is not None
 
     def __call__(self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"]) -> Outcome:
         """Success and answer `[instance, run]`, and no loss."""
@@ -47,42 +54,46 @@ class WindowOutcomes:
         success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
         return Outcome(None, success, answer)  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def _radius(self) -> int:
-        radius = self.model.receptive_field(self.task.interface)
-        assert radius is not None, "windows need a model whose nodes see only so far"
+        radius = window_radius(self.task, self.model)
+        assert radius is not None, "see `applies`"
         return radius
 
     @cached_property
-    def _windows(self) -> Any:
+    def _windows(self) -> Callable[..., UInt8[Array, "window run"]]:
         return jit(self._window_colours, self.model.precision)
 
     @cached_property
-    def _assemble(self) -> Any:
+    def _assemble(self) -> Callable[..., tuple[Array, Array]]:
         return jit(self._assembled)
 
     def _window_colours(
         self, runs: RepeatedRuns, block: tuple[Int[Array, "position window"], Int[Array, " window"]]
     ) -> UInt8[Array, "window run"]:
         """Colour of every window's middle node."""
-
         windows, ids = block
 
-        def one(number: Any) -> Any:
-            tokens, _ = self.task.observe(windows, repeat(runs.seed(number), WINDOWS_PER_STEP))
-            middle = runs.policy(number, self.task, self.model, ids[0])(tokens)[:, self._radius]
-            return jnp.argmax(middle, axis=0).astype(jnp.uint8)
+        def one(run: Int[Array, ""]) -> UInt8[Array, " window"]:
+            tokens, _ = self.task.observe(windows, repeat(runs.seed(run), WINDOWS_PER_STEP))
+            policy = runs.policy(run, self.task, self.model, ids[0], nodes=2 * self._radius + 1)
+            return jnp.argmax(policy(tokens)[:, self._radius], axis=0).astype(jnp.uint8)
 
-        return jax.lax.map(one, jnp.arange(runs.number)).T
+        return jax.lax.map(one, jnp.arange(runs.size)).T
 
-    def _assembled(self, colours: UInt8[Array, "window run"], lookup: Any) -> Any:
-        """Success and answer [instance, run] of a block of cycles."""
+    def _assembled(
+        self,
+        colours: UInt8[Array, "window run"],
+        lookup: tuple[Int[Array, "position instance"], Int[Array, "position instance"]],
+    ) -> tuple[Bool[Array, "instance run"], Int[Array, "instance run"]]:
+        """Success and answer of a block of cycles."""
         index, instances = lookup
 
-        def one(column: UInt8[Array, " window"]) -> Any:
-            return self.task.judge(column[index].astype(jnp.int32), instances)
+        def one(of_windows: UInt8[Array, " window"]) -> tuple[Bool[Array, " instance"], Int[Array, " instance"]]:
+            return self.task.judge(of_windows[index].astype(jnp.int32), instances)
 
-        return jax.tree.map(jnp.transpose, jax.lax.map(one, colours.T))
+        success, answer = jax.lax.map(one, colours.T)
+        return success.T, answer.T
 
 
 def distinct_windows(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized import rng
@@ -173,7 +173,11 @@ class TransformerPolicy(Policy):
         return [memory.empty(self.model.heads, size, cases, self.interface.horizon) for _ in range(self.model.blocks)]
 
     def step(
-        self, memory: Memory, token: Float[Array, "feature case"], slot: int | Int[Array, ""], active: Any = True
+        self,
+        memory: Memory,
+        token: Float[Array, "feature case"],
+        slot: int | Int[Array, ""],
+        active: Bool[Array, " case"] | bool = True,
     ) -> tuple[Float[Array, "output case"], Memory]:
         x, layers = self._embedded(token), []
         for block, layer in zip(self.weights["blocks"], memory, strict=True):
@@ -183,10 +187,12 @@ class TransformerPolicy(Policy):
             layers.append(layer)
         return self._read(x), layers
 
-    def trace(self, memory: Memory) -> Any:
+    def trace(self, memory: Memory) -> Memory:
         return [layer.trace() for layer in memory]
 
-    def branch(self, memory: Memory, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> Memory:
+    def branch(
+        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
         return [layer.branch(trace, slots, parents) for layer, trace in zip(memory, traces, strict=True)]
 
     def _heads(self, block: Weights) -> list[Head]:

@@ -1,17 +1,23 @@
 """Outcomes against single cases, and windows against outcomes, on random weights."""
 
+from dataclasses import dataclass, replace
+
 import jax
 import numpy as np
 import pytest
 
+from es_randomized.config.experiment import Experiment
+from es_randomized.evaluation.evaluate import runner_of
 from es_randomized.evaluation.outcomes import Outcomes, bind
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.evaluation.windows import WINDOWS_PER_STEP, WindowOutcomes, distinct_windows
 from es_randomized.fitness import parameters
+from es_randomized.models.model import Model
 from es_randomized.models.transformer import Transformer
 from es_randomized.references.colouring import one_shot
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from tests.tools.function_policy import FunctionPolicy
 
 SEEDS = 5
 
@@ -29,6 +35,30 @@ def setting(n, blocks, instances, **task_settings):
     cycles = np.stack([generator.permutation(n) for _ in range(instances)], axis=1).astype(np.int32)
     seeds = jax.numpy.asarray(generator.uniform(size=(task.noise_width, n, SEEDS)).astype(np.float32))
     return task, model, RepeatedRuns(seeds, weights, None), cycles
+
+
+@dataclass(frozen=True)
+class Looped(Model):
+    """Every block of a transformer is applied twice; `claimed` is what it says of how far its nodes see."""
+
+    inner: Transformer
+    claimed: int | None
+
+    def init(self, key, interface):
+        return self.inner.init(key, interface)
+
+    def policy(self, weights, interface):
+        looped = replace(self.inner, blocks=2 * self.inner.blocks)
+        policy = looped.policy(weights | {"blocks": weights["blocks"] * 2}, interface)
+
+        def function(tokens):
+            assert tokens.shape[:2] == (interface.features, interface.nodes)
+            return policy(tokens)
+
+        return FunctionPolicy(function)
+
+    def receptive_field(self, interface):
+        return self.claimed
 
 
 def assert_same(found, expected):
@@ -129,6 +159,19 @@ def test_windows_apply_where_they_are_smaller_than_the_cycle():
         for blocks in (1, 2)
     }
     assert applies == {(5, 1): True, (5, 2): False, (6, 1): True, (6, 2): True}
+
+
+@pytest.mark.parametrize(("claimed", "by_windows"), [(2, True), (3, False), (None, False)])
+def test_a_model_is_scored_through_windows_as_far_as_it_says_its_nodes_see(claimed, by_windows):
+    task, transformer, runs, cycles = setting(7, 1, 30)
+    model = Looped(transformer, claimed)
+    expected = Outcomes(task, model)(runs, cycles)
+    runner = runner_of(Experiment(task=task, model=model))
+    assert runner is (WindowOutcomes if by_windows else Outcomes)
+    assert_same(runner(task, model)(runs, cycles), expected)
+    if by_windows:  # and it would not do to trust the number of blocks
+        wrong = WindowOutcomes(task, Looped(transformer, 1))(runs, cycles)
+        assert (wrong.answer != expected.answer).any()
 
 
 @pytest.mark.parametrize(("n", "radius", "count"), [(7, 1, 105), (7, 2, 1260), (6, 2, 360)])

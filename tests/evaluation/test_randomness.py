@@ -13,7 +13,7 @@ from es_randomized.config.sections import Batch, Evaluation
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import evaluate, evaluation_bundles
 from es_randomized.evaluation.outcomes import VARIANTS_PER_STEP, Outcomes, bind
-from es_randomized.evaluation.randomness import RepeatedRuns, SampledPolicy, frozen_seed, runs
+from es_randomized.evaluation.randomness import RepeatedRuns, SampledPolicy, frozen_seed, repeated_runs
 from es_randomized.fitness import Fitness, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
@@ -74,7 +74,7 @@ def test_every_slot_has_noise_of_its_own(draws):
 
 @pytest.fixture(scope="module")
 def sampled(outcomes):
-    return outcomes(runs(RANDOM, MEMBERS[:1], "sampled", 300), STORES)
+    return outcomes(repeated_runs(RANDOM, MEMBERS[:1], "sampled", 300), STORES)
 
 
 def test_sampled_bits_have_the_chances_the_policy_gives_them_with_the_frozen_seed(sampled):
@@ -105,8 +105,8 @@ def test_equal_instances_in_different_blocks_are_sampled_independently(sampled):
 @pytest.fixture(scope="module")
 def dropout():
     """Weights without and with dropout, each leaf with a leading axis `run`."""
-    found = runs(RANDOM, MEMBERS[:1], "dropout", 400, drop=0.3)
-    assert found.number == 400
+    found = repeated_runs(RANDOM, MEMBERS[:1], "dropout", 400, drop=0.3)
+    assert found.size == 400
     return jax.device_get(jax.jit(jax.vmap(unraveller(MODEL, TASK)))(jnp.concatenate([MEMBERS[:1], found.weights])))
 
 
@@ -145,7 +145,7 @@ def test_dropout_changes_nothing_else(dropout):
 
 def test_every_run_of_an_ensemble_is_that_member_with_the_frozen_seed(outcomes):
     stores = STORES[:, :STEP]
-    together = outcomes(runs(RANDOM, MEMBERS, "ensemble", 12), stores)
+    together = outcomes(repeated_runs(RANDOM, MEMBERS, "ensemble", 12), stores)
     assert together.success.shape == (stores.size, 3)
     for member in range(3):
         alone = outcomes(RepeatedRuns(frozen_seed(RANDOM), MEMBERS[member : member + 1], None), stores)
@@ -185,4 +185,4 @@ def test_a_model_trained_on_one_seed_is_evaluated_with_that_seed(outcomes):
 def test_several_weights_and_ensembles_belong_together(members, randomness):
     message = f"an ensemble is made of several runs, but {members} came with randomness: {randomness}"
     with pytest.raises(ConfigError, match=message):
-        runs(RANDOM, MEMBERS[:members], randomness, 12)
+        repeated_runs(RANDOM, MEMBERS[:members], randomness, 12)

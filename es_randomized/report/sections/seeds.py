@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluation.randomness import runs
+from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.report.figures import NARROW, WIDE, Figure, drawn, legend_below
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.material import Run, RunGroup
@@ -115,7 +115,7 @@ def look(experiment: Experiment, score: Score, weights: Float[Array, " param"]) 
     hardest = np.argsort(score.per_instance if task.headline == "success" else -score.per_instance, kind="stable")
     chosen = hardest[np.unique(np.linspace(0, len(hardest) - 1, INSTANCES).round().astype(int))]
     bundles, place = np.unique(chosen // task.bundle, return_inverse=True)
-    repeated = runs(experiment, jnp.asarray(weights)[None], score.randomness, score.runs)
+    repeated = repeated_runs(experiment, jnp.asarray(weights)[None], score.randomness, score.runs)
     shown = repeated._replace(seeds=jax.tree.map(lambda x: x[..., :SEEDS], repeated.seeds))
     kept = jax.tree.map(lambda x: np.asarray(x)[..., bundles], evaluation_bundles(experiment)[0])
     outcome = Outcomes(task, experiment.model)(shown, kept)

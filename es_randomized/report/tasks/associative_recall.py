@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
-from es_randomized.evaluation.randomness import runs
+from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 
@@ -47,7 +47,7 @@ def draw_by_seed(area: Any, axes: Any, success: Float[np.ndarray, "seed query"])
 
 def by_seed(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Float[np.ndarray, "seed query"]:
     """Success of the evaluation's first seeds at every query position, over some of its stores."""
-    repeated = runs(experiment, weights[None], score.randomness, score.runs)
+    repeated = repeated_runs(experiment, weights[None], score.randomness, score.runs)
     shown = repeated._replace(seeds=jax.tree.map(lambda x: x[..., :SEEDS_SHOWN], repeated.seeds))
     stores = evaluation_bundles(experiment)[0][:, :STORES_SHOWN]
     success = np.asarray(Outcomes(experiment.task, experiment.model)(shown, stores).success)

@@ -9,7 +9,7 @@ from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.outcomes import bind
-from es_randomized.evaluation.randomness import runs
+from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
@@ -65,7 +65,7 @@ def _listed(values: Float[np.ndarray, " cell"]) -> str:
 def explored(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Int[np.ndarray, "time seed"]:
     """Cells of the first episode without a treasure, for the seeds of the evaluation."""
     task: Any = experiment.task
-    seeds = runs(experiment, weights[None], score.randomness, score.runs).seeds
+    seeds = repeated_runs(experiment, weights[None], score.randomness, score.runs).seeds
     walk = jit(
         lambda flat, given: task.first_episode(bind(task, experiment.model, flat), given).cells,
         experiment.model.precision,
