@@ -1,7 +1,4 @@
-"""Discover randomized algorithms by evolution: transformers that use a random seed so well that no input is bad for them.
-
-Start with `load` (an experiment), `driver_of` (the experiment made executable), `train` (the loop) and `evaluate`.
-"""
+"""Discover randomized algorithms by evolution: transformers that use a random seed so well that no input is bad for them."""
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import build, dump, load
@@ -11,9 +8,9 @@ from es_randomized.drivers.gradient import Gradient
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import LocalEvaluator, local_evaluator
 from es_randomized.runs.folder import RunFolder
+from es_randomized.service import Listener, evaluate, resume, train_run
+from es_randomized.session import RunResult, TrainingSession
 from es_randomized.train import Step, train
-
-from es_randomized.evaluation.evaluate import evaluate  # isort: skip  (the function, not the package's module)
 
 __all__ = [
     "Driver",
@@ -21,14 +18,19 @@ __all__ = [
     "Evolution",
     "Experiment",
     "Gradient",
+    "Listener",
     "LocalEvaluator",
     "RunFolder",
+    "RunResult",
     "Step",
+    "TrainingSession",
     "build",
     "driver_of",
     "dump",
     "evaluate",
     "load",
     "local_evaluator",
+    "resume",
     "train",
+    "train_run",
 ]

@@ -10,15 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FrameType, TracebackType
+from typing import Any, Literal, NamedTuple
+
+from jaxtyping import Array, Float
 
 from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics
 from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
+from es_randomized.tracking.tracker import Row
 from es_randomized.train import train
 
 SAVE_SECONDS = 10.0
@@ -26,57 +31,75 @@ SAVE_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-class Session(NamedTuple):
-    """How a training session ended: the next generation, the state before it, and why it stopped."""
+class RunResult(NamedTuple):
+    """What a training session came to.
 
+    Attributes:
+        folder: of the run; of a run at an address, the copy on this machine.
+        driver: the experiment made executable.
+        generation: the next one.
+        state: before it.
+        reason: why training stopped.
+        score: of the weights, where they were evaluated.
+    """
+
+    folder: RunFolder
+    driver: Driver
     generation: int
     state: State
-    reason: str  # finished, interrupted or out of time
+    reason: Literal["finished", "interrupted", "out of time"]
+    score: Score | None = None
+
+    @property
+    def weights(self) -> Float[Array, " param"]:
+        """What was learned so far."""
+        return self.driver.centre(self.state)
 
 
-class Training:
+class TrainingSession:
     """A run that goes on from wherever its folder says it is, one generation at a time, inside a `with` block.
 
     A block that ends without an exception, or with the generator it is in, saves the state; after any other end the journal
     still has everything.
 
     Args:
-        looks: what runs policies on held-out draws; made here by default.
+        outcomes: runs policies for held-out checks; made here by default.
 
     Attributes:
         generation: the next one.
         state: before it.
     """
 
-    def __init__(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, looks: Outcomes | None = None) -> None:
-        self._folder, self._driver, self._evaluator, self._looks = folder, driver, evaluator, looks
+    def __init__(
+        self, folder: RunFolder, driver: Driver, evaluator: Evaluator, outcomes: Outcomes | None = None
+    ) -> None:
+        self._folder, self._driver, self._evaluator, self._outcomes = folder, driver, evaluator, outcomes
 
-    def __enter__(self) -> "Training":
-        with ExitStack() as held:
-            held.enter_context(self._folder.lock())
+    def __enter__(self) -> "TrainingSession":
+        with ExitStack() as opened:
+            opened.enter_context(self._folder.lock())
             self.generation, self.state = self._folder.restore(self._driver, self._evaluator.parts_of)
             self._journal = self._folder.open_journal(self._driver.losses_per_generation)
-            held.callback(self._journal.close)
-            known = self._driver.of_members(self._folder.losses())
-            self._metrics = Metrics(self._folder.metrics, known, self._driver.cost(), self._evaluator.size)
+            opened.callback(self._journal.close)
+            recorded = self._driver.of_members(self._folder.losses())
+            self._metrics = Metrics(self._folder.metrics, recorded, self._driver.cost(), self._evaluator.size)
             self._timeline = Timeline(
                 self._folder.workers, self._evaluator.workers, self.generation, self._metrics.seconds
             )
-            self._held = held.pop_all()
+            self._opened = opened.pop_all()
         return self
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
         """Train: the metrics row of every generation that is left, once the journal has it."""
-        check = HeldOut(self._driver.experiment, self._looks)
+        check = HeldOut(self._driver.experiment, self._outcomes)
         began = saved = time.monotonic()
         for step in train(self._driver, self._evaluator, self.state, self.generation):
             self._journal.append(step.generation, step.losses)
             self.generation, self.state = step.generation + 1, step.state
-            found = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
+            checked = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
             self._timeline.add(step.generation)
-            row = self._metrics.add(
-                step.generation, self._driver.of_members(step.losses), time.monotonic() - began, found
-            )
+            losses = self._driver.of_members(step.losses)
+            row = self._metrics.add(step.generation, losses, time.monotonic() - began, checked)
             paused = time.monotonic()
             yield row
             paused = time.monotonic() - paused  # whoever asked for the row may train other runs meanwhile
@@ -86,8 +109,8 @@ class Training:
                 self._save()
                 saved = time.monotonic()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        with self._held:
+    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+        with self._opened:
             if kind in (None, GeneratorExit):
                 self._timeline.close(self.generation - 1)
                 self._save()
@@ -102,28 +125,29 @@ def run_session(
     folder: RunFolder,
     driver: Driver,
     evaluator: Evaluator,
-    on_row: Callable[[dict[str, Any]], None],
+    on_row: Callable[[Row], None],
     seconds: float | None = None,
-) -> Session:
+) -> RunResult:
     """Train until the budget ends or the user stops, from wherever the run folder says this run is.
 
     Args:
         seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    generations, reason = driver.experiment.budget.generations, "finished"
-    with stopping_gently() as stop, Training(folder, driver, evaluator) as training:
+    reason: Literal["finished", "interrupted", "out of time"] = "finished"
+    with stopping_gently() as signals, TrainingSession(folder, driver, evaluator) as session:
         began = time.monotonic()
-        for row in training.rows():
+        for row in session.rows():
             on_row(row)
-            if stop:
+            if signals:
                 reason = "interrupted"
                 break
-            if seconds and time.monotonic() - began > seconds and training.generation < generations:
+            more = session.generation < driver.experiment.budget.generations
+            if seconds and more and time.monotonic() - began > seconds:
                 reason = "out of time"
                 break
-    log.info("%s before generation %d", reason, training.generation)
-    return Session(training.generation, training.state, reason)
+    log.info("%s before generation %d", reason, session.generation)
+    return RunResult(folder, driver, session.generation, session.state, reason)
 
 
 @contextmanager
@@ -146,18 +170,20 @@ def stopping_gently() -> Iterator[list[int]]:
     received: list[int] = []
     previous: dict[int, Any] = {}
 
-    def remember(number: int, _frame: Any) -> None:
+    def remember(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+        restore()
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
     try:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            previous[each] = signal.signal(each, remember)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, remember)
     except ValueError:  # not the main thread: signals are somebody else's business
-        previous = {}
+        pass
     try:
         yield received
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        restore()

@@ -5,16 +5,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.cli.places import RUN_LOCATION, RunLocation, new_run, reading
+from es_randomized.runs.location import new_run, reading
 
 
 @click.command("branch", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("run", type=RUN_LOCATION)
+@click.argument("run", type=LOCATION)
 @click.option("--at", type=click.IntRange(0), required=True, help="The first generation that may differ.")
-@click.option("--run", "target", type=RUN_LOCATION, help="Folder of the new run; RUN-at-<at> by default.")
+@click.option("--run", "target", type=LOCATION, help="Folder of the new run; RUN-at-<at> by default.")
 @click.pass_context
-def branch_command(context: click.Context, run: RunLocation, at: int, target: RunLocation | None) -> None:
+def branch_command(context: click.Context, run: Path | str, at: int, target: Path | str | None) -> None:
     """Make a new run that shares the generations of RUN before --at; nothing is evaluated again.
 
     Settings may change from there on, by their dotted names: --driver.optimizer.learning_rate 0.01. Then `resume` it.
@@ -32,7 +33,7 @@ def branch_command(context: click.Context, run: RunLocation, at: int, target: Ru
     Console().print(f"branched before generation {at}: es-randomized resume {folder.name}", soft_wrap=True)
 
 
-def _beside(run: RunLocation, at: int) -> RunLocation:
+def _beside(run: Path | str, at: int) -> Path | str:
     """Where a branch goes by default: next to its parent."""
     if isinstance(run, Path):
         return run.with_name(f"{run.name}-at-{at}")
@@ -41,8 +42,8 @@ def _beside(run: RunLocation, at: int) -> RunLocation:
 
 
 @click.command("replay")
-@click.argument("run", type=RUN_LOCATION)
-def replay_command(run: RunLocation) -> None:
+@click.argument("run", type=LOCATION)
+def replay_command(run: Path | str) -> None:
     """Recompute every state of RUN from its journal and compare with its snapshots, bit for bit."""
     from es_randomized import compilation
     from es_randomized.drivers.kinds import driver_of

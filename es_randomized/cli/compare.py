@@ -1,17 +1,19 @@
 """`compare`."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
+from es_randomized.cli.location import LOCATION
+from es_randomized.runs.location import reading
 
 
 @click.command("compare")
-@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=RUN_LOCATION)
-def compare_command(runs: tuple[RunLocation, ...]) -> None:
+@click.argument("runs", metavar="A B | RUN...", nargs=-1, required=True, type=LOCATION)
+def compare_command(runs: tuple[Path | str, ...]) -> None:
     """Are the runs A and B different? Differences on average, at the worst 5 % of the instances and at the worst one.
 
     Two runs (or checkpoints) are run again on the same instances with the same fresh seeds. More than two must fall into

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.live import Live
 
 from es_randomized.cli.view import REFRESHES, View
-from es_randomized.cli.view_text import Row, held_out, not_finite
+from es_randomized.cli.view_text import held_out, not_finite
 from es_randomized.config.sections import Budget
 from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.tracking.tracker import Row
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_LOOKS = 1.0  # at the workers

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
+from es_randomized.cli.location import LOCATION
+from es_randomized.runs.location import reading
 
 
 @click.command("export")
-@click.argument("run", type=RUN_LOCATION)
+@click.argument("run", type=LOCATION)
 @click.argument("target", type=click.Path(path_type=Path))
-def export_command(run: RunLocation, target: Path) -> None:
+def export_command(run: Path | str, target: Path) -> None:
     """Keep the weights of RUN in the new folder TARGET, a checkpoint: with config, metrics and evaluation, without journal.
 
     `es-randomized evaluate TARGET` scores it again on any machine.

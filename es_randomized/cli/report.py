@@ -6,15 +6,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
+from es_randomized.cli.location import LOCATION
+from es_randomized.runs.location import reading
 
 
 @click.command("report")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN_LOCATION)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=LOCATION)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder of the page."
 )
-def report_command(runs: tuple[RunLocation, ...], out: Path) -> None:
+def report_command(runs: tuple[Path | str, ...], out: Path) -> None:
     """Write one page about RUN, or about several runs of one task: OUT/index.html, and its figures as PNG files.
 
     The folder of a sweep may be named as well, or alone: how its trials learned, what the best settings came to, and a table of

@@ -7,14 +7,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.cli.places import RUN_LOCATION, RunLocation, reading
+from es_randomized.runs.location import reading
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("what", metavar="RUN|CONFIG", type=RUN_LOCATION)
+@click.argument("what", metavar="RUN|CONFIG", type=LOCATION)
 @click.pass_context
-def show_command(context: click.Context, what: RunLocation) -> None:
+def show_command(context: click.Context, what: Path | str) -> None:
     """Show what a run or an experiment is: its settings, parameters, memory and the work of one generation.
 
     Takes dotted overrides like train, to see what a change would cost before paying for it.

@@ -14,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from es_randomized.cli.view_text import Row, duration, flow, held_out, not_finite, quantity
+from es_randomized.cli.view_text import duration, flow, held_out, not_finite, quantity
 from es_randomized.cli.view_workers import busy_share, workers_table
 from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.tracking.tracker import Row
 
 REFRESHES = 2  # a second
 RECENT, LOOKS = 30.0, 6  # paces are about so many seconds, of which so many looks are kept

@@ -1,13 +1,12 @@
 """Words and numbers of the live view, laid out for any width."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from rich.text import Text
 
-INDENT, GAP = 8, 3
+from es_randomized.tracking.tracker import Row
 
-Row = dict[str, Any]
+INDENT, GAP = 8, 3
 
 
 def flow(title: str, parts: Iterable[Text | str], width: int) -> Text:

@@ -17,7 +17,7 @@ from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
-from es_randomized.session import Training
+from es_randomized.session import TrainingSession
 from es_randomized.trials.shared_programs import SharedPrograms
 from es_randomized.trials.sweep import Metric
 
@@ -83,7 +83,7 @@ def _attempt(
         folder.create(driver.experiment)
     generations, reported = driver.experiment.budget.generations, time.monotonic()
     checks = shared.runner(Outcomes, driver.experiment)
-    with local_evaluator(driver) as evaluator, Training(folder, driver, evaluator, checks) as training:
+    with local_evaluator(driver) as evaluator, TrainingSession(folder, driver, evaluator, checks) as training:
         for row in training.rows():
             last = training.generation == generations  # what is said of it follows below
             score = None if last else score_of_row(row, experiment.task.headline, metric)

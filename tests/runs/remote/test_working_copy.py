@@ -14,7 +14,7 @@ from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
 from es_randomized.runs.remote import working_copy
 from es_randomized.runs.remote.store import Remote
-from es_randomized.session import Session, run_session
+from es_randomized.session import RunResult, run_session
 from tests.tools.command import TINY, final_snapshot, wait_until
 from tests.tools.faulty_store import FaultyStore
 
@@ -62,7 +62,7 @@ def faulty(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
     return store
 
 
-def session(folder: RunFolder, evolution: Evolution, on_row: Callable[[object], None] = lambda _: None) -> Session:
+def session(folder: RunFolder, evolution: Evolution, on_row: Callable[[object], None] = lambda _: None) -> RunResult:
     return run_session(folder, evolution, LocalEvaluator(evolution), on_row)
 
 

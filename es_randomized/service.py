@@ -1,0 +1,288 @@
+"""Train, resume and evaluate runs: what the command, sweeps and notebooks ask for, with everything that belongs to a run.
+
+A run folder or an address, a plan that fits the devices, Ray or this process, journal, snapshots, metrics, trackers, a log,
+a gentle Ctrl-C, and an evaluation at the end.
+"""
+
+import datetime
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
+
+from jaxtyping import Array, Float
+
+from es_randomized import compilation
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import dump, load, parse, write_yaml
+from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.drivers.local_evaluator import local_evaluator
+from es_randomized.errors import ConfigError
+from es_randomized.evaluation.evaluate import Score
+from es_randomized.evaluation.evaluate import evaluate as evaluate_weights
+from es_randomized.evaluation.of_runs import Trained, evaluate_runs, newest, write_score
+from es_randomized.evaluation.randomness import Randomness
+from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.location import RunLocation, new_run, reading, training
+from es_randomized.session import RunResult, logging_to, run_session
+from es_randomized.tracking.kinds import check_installed, trackers
+from es_randomized.tracking.tracker import Row, Tracker, Trackers
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Is told how a run goes. Every method does nothing; override those of interest."""
+
+    def connecting(self, address: str | None) -> None:
+        """Ray is being started, or the cluster at `address` joined."""
+
+    def planned(self, driver: Driver) -> None:
+        """The experiment is resolved; next, workers start."""
+
+    def began(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, seconds: float | None) -> None:
+        """All workers are there and training begins, for so many seconds at most. `ended` follows in any case."""
+
+    def row(self, row: Row) -> None:
+        """The metrics of a generation."""
+
+    def warned(self, text: str) -> None:
+        """Something does not work that training can do without."""
+
+    def ended(self, result: RunResult | None) -> None:
+        """Training has ended; None where it raised something."""
+
+    def evaluating(self, trained: Trained) -> None:
+        """Weights are being evaluated."""
+
+    def scored(self, folder: RunFolder, trained: Trained, score: Score, path: Path) -> None:
+        """They were, and the score is in the file `path` of the run folder."""
+
+
+class TrainingOptions(TypedDict, total=False):
+    """How to train. Each may be left out.
+
+    Attributes:
+        workers: Ray workers; one per accelerator or core by default.
+        devices_per_worker: accelerators, or else cores, of a worker; 1 by default.
+        address: join this running Ray cluster (or `auto`) instead of starting a local one.
+        dashboard_port: serve Ray's dashboard on this local port.
+        local: do without Ray: evaluate in this process, on all its devices. Gradient descent always does.
+        trackers: where to send curves besides TensorBoard: wandb, mlflow.
+        evaluate: evaluate the weights at the end, unless training was interrupted; True by default.
+        on_row: called with the metrics of every generation.
+    """
+
+    workers: int | None
+    devices_per_worker: int | None
+    address: str | None
+    dashboard_port: int | None
+    local: bool
+    trackers: Sequence[str]
+    evaluate: bool
+    on_row: Callable[[Row], None] | None
+
+
+def train_run(
+    experiment: Experiment | Path | str,
+    folder: RunLocation | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
+    listener: Listener | None = None,
+    **options: Unpack[TrainingOptions],
+) -> RunResult:
+    """Make a run of an experiment and train it.
+
+    Args:
+        experiment: or the path of its YAML file.
+        folder: of the run, which must not hold one yet, or an address; runs/<name>-<time> by default.
+        overrides: dotted settings, such as {"driver.population": 128}.
+        seconds: stop after this much training time; the experiment's own limit by default.
+        listener: is told how it goes.
+        options: see `TrainingOptions`.
+
+    Raises:
+        UserError: the experiment does not fit, the folder holds a run, Ray cannot be reached and the like.
+    """
+    name = dump(experiment)["task"]["kind"] if isinstance(experiment, Experiment) else Path(experiment).stem
+    if not isinstance(experiment, Experiment):
+        experiment = load(Path(experiment), overrides)
+    elif overrides:
+        experiment = parse(write_yaml(dump(experiment)), overrides)
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    with new_run(folder or Path("runs") / f"{name}-{stamp}") as run_folder:
+        run_folder.refuse_existing()
+        return _train(run_folder, experiment, seconds or experiment.budget.seconds, listener or Listener(), **options)
+
+
+def resume(
+    run: RunLocation,
+    *,
+    seconds: float | None = None,
+    listener: Listener | None = None,
+    **options: Unpack[TrainingOptions],
+) -> RunResult:
+    """Continue the training of a run exactly where it stopped, however it stopped.
+
+    Args:
+        run: its folder or address.
+        seconds: stop again after this much training time.
+        listener: is told how it goes.
+        options: see `TrainingOptions`.
+
+    Raises:
+        UserError: there is no run, another process trains it, Ray cannot be reached and the like.
+    """
+    with training(run) as folder:
+        return _train(folder, folder.experiment(), seconds, listener or Listener(), **options)
+
+
+@overload
+def evaluate(
+    run: Experiment,
+    *others: Float[Array, " param"],
+    randomness: Randomness | None = None,
+    listener: Listener | None = None,
+) -> Score: ...
+@overload
+def evaluate(
+    run: RunLocation, *others: RunLocation, randomness: Randomness | None = None, listener: Listener | None = None
+) -> Score: ...
+def evaluate(run: Any, *others: Any, randomness: Randomness | None = None, listener: Listener | None = None) -> Score:
+    """Score weights on every instance (or a large sample) with fresh seeds; several sets of weights are an ensemble.
+
+    Args:
+        run: a run folder, an address or a checkpoint, which keeps the score; or an experiment.
+        others: more runs, which may differ from it in the seed alone; or the flat weights of the experiment, one set or more.
+        randomness: what differs between repeated runs; by default the seed, or what the model was trained with.
+
+    Raises:
+        UserError: there is no run, or the runs do not go together.
+    """
+    _set_up()
+    if isinstance(run, Experiment):
+        return evaluate_weights(run, *others, randomness=randomness)
+    source = randomness or ("ensemble" if others else None)
+    with ExitStack() as stack:
+        folders = [stack.enter_context(reading(place, results=place is run)) for place in (run, *others)]
+        return _evaluate(folders, source, listener or Listener())
+
+
+def _train(
+    folder: RunFolder,
+    experiment: Experiment,
+    seconds: float | None,
+    listener: Listener,
+    *,
+    workers: int | None = None,
+    devices_per_worker: int | None = None,
+    address: str | None = None,
+    dashboard_port: int | None = None,
+    local: bool = False,
+    trackers: Sequence[str] = (),
+    evaluate: bool = True,
+    on_row: Callable[[Row], None] | None = None,
+) -> RunResult:
+    check_installed(trackers)
+    devices = devices_per_worker or 1
+    local = local or _stays_here(experiment, workers, address, dashboard_port, devices_per_worker)
+    with ExitStack() as stack:
+        if not local:
+            from es_randomized.distributed.session import connect
+
+            listener.connecting(address)
+            stack.enter_context(connect(workers and workers * devices, address, dashboard_port))
+        _set_up(None if local else "cpu")  # accelerators of the cluster are the workers'
+        if not local:
+            from es_randomized.distributed.resolution import resolved_there
+
+            experiment = resolved_there(experiment, devices)
+        driver = driver_of(experiment)
+        listener.planned(driver)
+        if not folder.experiment_file.exists():
+            folder.create(driver.experiment)
+        stack.enter_context(logging_to(folder.log_file))
+        evaluator = stack.enter_context(_evaluator(driver, local, workers, devices))
+        curves = stack.enter_context(_trackers(folder, trackers, evaluator, local, listener))
+        hearers: list[Callable[[Row], None]] = [listener.row, curves, *([on_row] if on_row else [])]
+        result = _session(folder, driver, evaluator, seconds, hearers, listener)
+    if not evaluate or result.reason == "interrupted":
+        return result
+    return result._replace(score=_evaluate([folder], None, listener))
+
+
+def _session(
+    folder: RunFolder,
+    driver: Driver,
+    evaluator: Evaluator,
+    seconds: float | None,
+    hearers: list[Callable[[Row], None]],
+    listener: Listener,
+) -> RunResult:
+    """A training session between `began` and `ended`."""
+
+    def hear(row: Row) -> None:
+        for hearer in hearers:
+            hearer(row)
+
+    result = None
+    listener.began(folder, driver, evaluator, seconds)
+    try:
+        result = run_session(folder, driver, evaluator, hear, seconds)
+    finally:
+        listener.ended(result)
+    return result
+
+
+def _evaluate(folders: list[RunFolder], randomness: Randomness | None, listener: Listener) -> Score:
+    """Evaluate a run, or several as an ensemble, and keep the score in the first folder."""
+    trained = newest(folders[0])
+    listener.evaluating(trained)
+    score = evaluate_runs([trained, *map(newest, folders[1:])], randomness)
+    listener.scored(folders[0], trained, score, write_score(folders[0], trained.experiment, score))
+    return score
+
+
+def _set_up(platform: str | None = None) -> None:
+    """Set up JAX, unless this process has computed with other devices already: then they stay as they are."""
+    try:
+        compilation.configure(platform=platform)
+    except RuntimeError as error:
+        log.info("JAX keeps the devices it has: %s", error)
+
+
+def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
+    """Whether the driver has no members to hand out; refuses options that ask for a cluster then."""
+    if experiment.driver.distributed:
+        return False
+    if any(option is not None for option in cluster):
+        raise ConfigError(
+            f"driver.kind {experiment.driver.kind} runs in this process on one device; leave out --workers, --address "
+            "and the like, or choose an evolution strategy"
+        )
+    return True
+
+
+def _evaluator(driver: Driver, local: bool, workers: int | None, devices: int) -> Evaluator:
+    if local or not isinstance(driver, Evolution):
+        return local_evaluator(driver)
+    from es_randomized.distributed.evaluator import RayEvaluator
+
+    return RayEvaluator(driver, workers, devices)
+
+
+def _trackers(
+    folder: RunFolder, names: Sequence[str], evaluator: Evaluator, local: bool, listener: Listener
+) -> Trackers:
+    """TensorBoard, Ray's metrics where there is Ray, and what was asked for."""
+
+    def gauges() -> Tracker:
+        from es_randomized.distributed.gauges import Gauges
+
+        return Gauges(folder.path.name, evaluator.workers)
+
+    return trackers(folder, names, listener.warned, {} if local else {"Prometheus": gauges})
