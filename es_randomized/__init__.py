@@ -1,4 +1,16 @@
-"""Discover randomized algorithms by evolution: transformers that use a random seed so well that no input is bad for them."""
+"""Discover randomized algorithms by evolution: transformers that use a random seed so well that no input is bad for them.
+
+    from es_randomized import evaluate, load, resume, train_run
+
+    experiment = load("configs/demo.yaml", {"driver.population": 512})
+    run = train_run(experiment, "runs/mine", workers=2, seconds=600)  # on Ray, every generation in a journal
+    if run.reason != "finished":  # out of time, or Ctrl-C
+        run = resume("runs/mine", workers=2)  # exactly where it stopped, however it stopped
+    print(run.generation, run.score.single.average, run.score.single.worst)
+    print("one frozen seed:", evaluate("runs/mine", randomness="none").single.worst)
+
+A run may be at an address, such as s3://bucket/mine; `address` joins a running Ray cluster, and `local=True` does without Ray.
+"""
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import build, dump, load

@@ -47,7 +47,7 @@ SECTIONS: dict[str, type] = {
 }
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Experiment:
     """The experiment in a YAML file, with dotted overrides such as {"driver.population": 128}.
 
     Raises:

@@ -6,6 +6,8 @@ worker needs.
 
 import os
 import socket
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +21,7 @@ OBJECT_STORE_BYTES = 256 * 2**20  # one generation's state; a population never e
 
 @contextmanager
 def connect(workers: int | None, address: str | None = None, dashboard_port: int | None = None) -> Iterator[None]:
-    """A Ray session for the length of a `with` block.
+    """A Ray session for the length of a `with` block: the one this process has already, which stays, or a new one.
 
     Args:
         workers: CPU slots of the local cluster; one per usable core by default.
@@ -29,6 +31,9 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
     Raises:
         ClusterError: the cluster does not answer or a port is in use.
     """
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        yield
+        return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:
@@ -60,7 +65,11 @@ def _start(options: dict[str, Any]) -> Any:
 
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
     try:
-        ray.init(**options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", ".*fork"
+            )  # JAX's, where it computed before: what Ray forks it executes at once
+            ray.init(**options)
     except Exception as error:  # Ray raises a plain Exception where its processes start too slowly
         local = options["address"] == "local"
         what = "start a local Ray cluster" if local else f"join the Ray cluster at {options['address']}"
