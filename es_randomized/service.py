@@ -27,9 +27,10 @@ from es_randomized.evaluation.of_runs import Trained, evaluate_runs, newest, wri
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import RunLocation, new_run, reading, training
+from es_randomized.runs.metrics import MetricsRow
 from es_randomized.session import RunResult, logging_to, run_session
 from es_randomized.tracking.kinds import check_installed, trackers
-from es_randomized.tracking.tracker import Row, Tracker, Trackers
+from es_randomized.tracking.tracker import Tracker, Trackers
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Listener:
     def began(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, seconds: float | None) -> None:
         """All workers are there and training begins, for so many seconds at most. `ended` follows in any case."""
 
-    def row(self, row: Row) -> None:
+    def row(self, row: MetricsRow) -> None:
         """The metrics of a generation."""
 
     def warned(self, text: str) -> None:
@@ -71,7 +72,7 @@ class TrainingOptions(TypedDict, total=False):
         address: join this running Ray cluster (or `auto`) instead of starting a local one.
         dashboard_port: serve Ray's dashboard on this local port.
         local: do without Ray: evaluate in this process, on all its devices. Gradient descent always does.
-        trackers: where to send curves besides TensorBoard: wandb, mlflow.
+        trackers: where to send curves besides TensorBoard: wandb, mlflow or a module with a class derived from Tracker.
         evaluate: evaluate the weights at the end, unless training was interrupted; True by default.
         on_row: called with the metrics of every generation.
     """
@@ -83,7 +84,7 @@ class TrainingOptions(TypedDict, total=False):
     local: bool
     trackers: Sequence[str]
     evaluate: bool
-    on_row: Callable[[Row], None] | None
+    on_row: Callable[[MetricsRow], None] | None
 
 
 def train_run(
@@ -185,7 +186,7 @@ def _train(
     local: bool = False,
     trackers: Sequence[str] = (),
     evaluate: bool = True,
-    on_row: Callable[[Row], None] | None = None,
+    on_row: Callable[[MetricsRow], None] | None = None,
 ) -> RunResult:
     check_installed(trackers)
     devices = devices_per_worker or 1
@@ -208,7 +209,7 @@ def _train(
         stack.enter_context(logging_to(folder.log_file))
         evaluator = stack.enter_context(_evaluator(driver, local, workers, devices))
         curves = stack.enter_context(_trackers(folder, trackers, evaluator, local, listener))
-        hearers: list[Callable[[Row], None]] = [listener.row, curves, *([on_row] if on_row else [])]
+        hearers: list[Callable[[MetricsRow], None]] = [listener.row, curves, *([on_row] if on_row else [])]
         result = _session(folder, driver, evaluator, seconds, hearers, listener)
     if not evaluate or result.reason == "interrupted":
         return result
@@ -220,12 +221,12 @@ def _session(
     driver: Driver,
     evaluator: Evaluator,
     seconds: float | None,
-    hearers: list[Callable[[Row], None]],
+    hearers: list[Callable[[MetricsRow], None]],
     listener: Listener,
 ) -> RunResult:
     """A training session between `began` and `ended`."""
 
-    def hear(row: Row) -> None:
+    def hear(row: MetricsRow) -> None:
         for hearer in hearers:
             hearer(row)
 

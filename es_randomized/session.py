@@ -20,10 +20,9 @@ from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
-from es_randomized.runs.metrics import Metrics
+from es_randomized.runs.metrics import Metrics, MetricsRow
 from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
-from es_randomized.tracking.tracker import Row
 from es_randomized.train import train
 
 SAVE_SECONDS = 10.0
@@ -89,7 +88,7 @@ class TrainingSession:
             self._opened = opened.pop_all()
         return self
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[MetricsRow]:
         """Train: the metrics row of every generation that is left, once the journal has it."""
         check = HeldOut(self._driver.experiment, self._outcomes)
         began = saved = time.monotonic()
@@ -125,7 +124,7 @@ def run_session(
     folder: RunFolder,
     driver: Driver,
     evaluator: Evaluator,
-    on_row: Callable[[Row], None],
+    on_row: Callable[[MetricsRow], None],
     seconds: float | None = None,
 ) -> RunResult:
     """Train until the budget ends or the user stops, from wherever the run folder says this run is.

@@ -11,7 +11,7 @@ from es_randomized.cli.view import REFRESHES, View
 from es_randomized.cli.view_text import held_out, not_finite
 from es_randomized.config.sections import Budget
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.tracking.tracker import Row
+from es_randomized.runs.metrics import MetricsRow
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_LOOKS = 1.0  # at the workers
@@ -22,7 +22,7 @@ Workers = Callable[[], list[WorkerStatus]]
 @contextmanager
 def showing(
     console: Console, budget: Budget, seconds: float | None, workers: Workers
-) -> Iterator[Callable[[Row], None]]:
+) -> Iterator[Callable[[MetricsRow], None]]:
     """A function that shows a metrics row.
 
     Args:
@@ -39,8 +39,8 @@ def showing(
     changes.look()
 
 
-def _both(changes: Callable[[], None], show: Callable[[Row], None]) -> Callable[[Row], None]:
-    def each(row: Row) -> None:
+def _both(changes: Callable[[], None], show: Callable[[MetricsRow], None]) -> Callable[[MetricsRow], None]:
+    def each(row: MetricsRow) -> None:
         changes()
         show(row)
 
@@ -54,7 +54,7 @@ class Lines:
         self._console, self._generations = console, generations
         self._held_out, self._last = "", float("-inf")
 
-    def __call__(self, row: Row) -> None:
+    def __call__(self, row: MetricsRow) -> None:
         """Print a row, unless there was one a moment ago."""
         if found := held_out(row):
             self._held_out = f"  held out: {', '.join(found)}"

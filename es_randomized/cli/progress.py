@@ -13,10 +13,10 @@ from es_randomized.report.picture import draw
 from es_randomized.report.table import score_table
 from es_randomized.runs.checkpoint import is_checkpoint, metrics_of
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.metrics import MetricsRow
 from es_randomized.runs.storage import saying_what_failed
 from es_randomized.service import Listener
 from es_randomized.session import RunResult
-from es_randomized.tracking.tracker import Row
 
 
 class Progress(Listener):
@@ -38,7 +38,7 @@ class Progress(Listener):
         budget = driver.experiment.budget
         self._show = self._showing.enter_context(showing(self._console, budget, seconds, evaluator.workers))
 
-    def row(self, row: Row) -> None:
+    def row(self, row: MetricsRow) -> None:
         self._show(row)
 
     def warned(self, text: str) -> None:

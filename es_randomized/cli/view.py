@@ -17,7 +17,7 @@ from rich.text import Text
 from es_randomized.cli.view_text import duration, flow, held_out, not_finite, quantity
 from es_randomized.cli.view_workers import busy_share, workers_table
 from es_randomized.drivers.workers import WorkerStatus
-from es_randomized.tracking.tracker import Row
+from es_randomized.runs.metrics import MetricsRow
 
 REFRESHES = 2  # a second
 RECENT, LOOKS = 30.0, 6  # paces are about so many seconds, of which so many looks are kept
@@ -28,7 +28,7 @@ class Look(NamedTuple):
     """What was seen at one time: the newest row, when it came, and the workers that were there."""
 
     time: float
-    row: Row
+    row: MetricsRow
     came: float
     workers: dict[int, WorkerStatus]
 
@@ -52,13 +52,13 @@ class View:
     ) -> None:
         self._generations, self._seconds, self._workers, self._clock = generations, seconds, workers, clock
         self._began = clock()
-        self._newest: tuple[Row, float] | None = None
-        self._checked: Row | None = None
+        self._newest: tuple[MetricsRow, float] | None = None
+        self._checked: MetricsRow | None = None
         self._lowest = {"loss_mean": float("inf"), "loss_best": float("inf")}
         self._looks: deque[Look] = deque(maxlen=LOOKS)
         self._first: Look | None = None
 
-    def update(self, row: Row) -> None:
+    def update(self, row: MetricsRow) -> None:
         """Take the row of another generation."""
         self._newest = row, self._clock()
         if "held_out_average" in row:
@@ -124,7 +124,7 @@ class View:
                 return (look.row[name] - before.row[name]) / (look.came - before.came)
         return None
 
-    def _losses(self, row: Row) -> Iterable[Text | str]:
+    def _losses(self, row: MetricsRow) -> Iterable[Text | str]:
         for name, label in (("loss_mean", "mean"), ("loss_best", "best member")):
             yield f"{label} {row[name]:.4g} (lowest {self._lowest[name]:.4g})"
         if row["non_finite"]:

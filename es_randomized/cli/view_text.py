@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from es_randomized.tracking.tracker import Row
+from es_randomized.runs.metrics import MetricsRow
 
 INDENT, GAP = 8, 3
 
@@ -23,14 +23,14 @@ def flow(title: str, parts: Iterable[Text | str], width: int) -> Text:
     return lines
 
 
-def held_out(row: Row) -> list[str]:
+def held_out(row: MetricsRow) -> list[str]:
     """What a check of the centre found; nothing in rows without one."""
     if "held_out_average" not in row:
         return []
     return [f"{name} {row['held_out_' + name]:.3g}" for name in ("average", "p95", "worst")]
 
 
-def not_finite(row: Row) -> str:
+def not_finite(row: MetricsRow) -> str:
     """How many losses were NaN or infinite."""
     return f"{row['non_finite']} not finite"
 
