@@ -91,7 +91,7 @@ def train_run(
     experiment: Experiment | Path | str,
     folder: RunLocation | None = None,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
     seconds: float | None = None,
     listener: Listener | None = None,
     **options: Unpack[TrainingOptions],
@@ -153,7 +153,9 @@ def evaluate(
 def evaluate(
     run: RunLocation, *others: RunLocation, randomness: Randomness | None = None, listener: Listener | None = None
 ) -> Score: ...
-def evaluate(run: Any, *others: Any, randomness: Randomness | None = None, listener: Listener | None = None) -> Score:
+def evaluate(
+    run: Experiment | RunLocation, *others: Any, randomness: Randomness | None = None, listener: Listener | None = None
+) -> Score:
     """Score weights on every instance (or a large sample) with fresh seeds; several sets of weights are an ensemble.
 
     Args:

@@ -8,10 +8,9 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxtyping import Array, Float
 
@@ -108,7 +107,7 @@ class TrainingSession:
                 self._save()
                 saved = time.monotonic()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._opened:
             if kind in (None, GeneratorExit):
                 self._timeline.close(self.generation - 1)
@@ -167,22 +166,13 @@ def logging_to(path: Path) -> Iterator[None]:
 def stopping_gently() -> Iterator[list[int]]:
     """A list that is empty until SIGINT or SIGTERM comes; a second signal acts as usual."""
     received: list[int] = []
-    previous: dict[int, Any] = {}
+    with ExitStack() as handlers:
 
-    def remember(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        restore()
+        def remember(number: int, _frame: object) -> None:
+            received.append(number)
+            handlers.close()  # the ones of before are back
 
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-    try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, remember)
-    except ValueError:  # not the main thread: signals are somebody else's business
-        pass
-    try:
+            with suppress(ValueError):  # not the main thread: signals are somebody else's business
+                handlers.callback(signal.signal, number, signal.signal(number, remember))
         yield received
-    finally:
-        restore()

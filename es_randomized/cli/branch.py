@@ -5,8 +5,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
+from es_randomized.config.yaml import load
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.errors import RunFolderError
+from es_randomized.runs.branch import branch, verify
 from es_randomized.runs.location import new_run, reading
 
 
@@ -20,11 +25,6 @@ def branch_command(context: click.Context, run: Path | str, at: int, target: Pat
 
     Settings may change from there on, by their dotted names: --driver.optimizer.learning_rate 0.01. Then `resume` it.
     """
-    from es_randomized import compilation
-    from es_randomized.config.yaml import load
-    from es_randomized.drivers.kinds import driver_of
-    from es_randomized.runs.branch import branch
-
     compilation.configure()
     with reading(run) as parent, new_run(target or _beside(run, at)) as folder:
         old = driver_of(parent.experiment())
@@ -45,11 +45,6 @@ def _beside(run: Path | str, at: int) -> Path | str:
 @click.argument("run", type=LOCATION)
 def replay_command(run: Path | str) -> None:
     """Recompute every state of RUN from its journal and compare with its snapshots, bit for bit."""
-    from es_randomized import compilation
-    from es_randomized.drivers.kinds import driver_of
-    from es_randomized.errors import RunFolderError
-    from es_randomized.runs.branch import verify
-
     compilation.configure()
     with reading(run) as folder:
         driver = driver_of(folder.experiment())

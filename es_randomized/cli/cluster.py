@@ -5,10 +5,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+
+from es_randomized.cli.overrides import parse_overrides
+from es_randomized.config.yaml import load, suggest
+from es_randomized.errors import ClusterError, ConfigError
+from es_randomized.trials.sweep import load_sweep
+
+if TYPE_CHECKING:
+    from es_randomized.clusters.jobs import Job, Jobs
+    from es_randomized.clusters.targets import Target
 
 PATIENCE = 1200.0  # seconds for the machines that `up` waits for
 
@@ -111,9 +120,7 @@ def stop_command(target: str, job: str | None) -> None:
     click.echo(f"stopped {name}")
 
 
-def _target(name: str, create_token: bool = False) -> Any:
-    from es_randomized.errors import ClusterError
-
+def _target(name: str, create_token: bool = False) -> "Target":
     try:
         from es_randomized.clusters.jobs import authenticate
         from es_randomized.clusters.targets import target_of
@@ -127,7 +134,7 @@ def _target(name: str, create_token: bool = False) -> Any:
 
 
 @contextmanager
-def _jobs(target: str) -> Iterator[Any]:
+def _jobs(target: str) -> Iterator[tuple["Jobs", "Target"]]:
     """The job server of a target, and the target."""
     place = _target(target)
     from es_randomized.clusters.jobs import connected
@@ -153,18 +160,18 @@ def _wait_for_nodes(address: str, wanted: int, console: Console) -> None:
     console.print(f"{seen} of {wanted} nodes are there after {PATIENCE / 60:.0f} minutes; the launcher goes on trying")
 
 
-def _print_nodes(target: str, place: Any, console: Console) -> Any:
+def _print_nodes(name: str, target: "Target", console: Console) -> list["Job"]:
     """Print the machines of a target; returns its jobs."""
     from es_randomized.clusters.jobs import connected
 
-    with place.job_server() as address, connected(address) as jobs:
+    with target.job_server() as address, connected(address) as jobs:
         nodes, submitted = jobs.nodes(), jobs.all()
     alive = [node for node in nodes if node.alive]
     totals = {kind: sum(node.resources.get(kind, 0) for node in alive) for kind in ("CPU", "GPU", "TPU")}
     has = ", ".join(f"{total:g} {kind}" for kind, total in totals.items() if total)
     lost = f", {len(nodes) - len(alive)} lost" if len(alive) < len(nodes) else ""
     count = f"{len(alive)} node{'s' if len(alive) > 1 else ''}"
-    console.print(f"{target}: {count}{lost}, {has}; job server and dashboard {address}", soft_wrap=True)
+    console.print(f"{name}: {count}{lost}, {has}; job server and dashboard {address}", soft_wrap=True)
     return submitted
 
 
@@ -174,10 +181,7 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: there is no such command, or it names something the cluster will not see.
     """
-    from es_randomized.config.yaml import load, suggest
-    from es_randomized.errors import ConfigError
-
-    commands = {name: each for name, each in context.find_root().command.commands.items() if name != "cluster"}  # type: ignore[attr-defined]
+    commands = {name: command for name, command in context.find_root().command.commands.items() if name != "cluster"}  # type: ignore[attr-defined]
     name, *rest = arguments
     if name not in commands:
         raise ConfigError(f"{name}: no such command to submit; {suggest(name, list(commands))}")
@@ -189,12 +193,8 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
         if isinstance(parameter, click.Argument) and outside:
             raise ConfigError(f"{outside[0]}: commands run in a copy of the current folder; give a path inside it")
     if name == "train":
-        from es_randomized.cli.overrides import parse_overrides
-
         load(parsed.params["config"], parse_overrides(parsed.args))
     if name == "sweep":
-        from es_randomized.trials.sweep import load_sweep
-
         load_sweep(parsed.params["config"])
     takes_address = "address" in parsed.params and not (parsed.params["address"] or parsed.params.get("local"))
     return [*arguments, "--address", "auto"] if takes_address else arguments

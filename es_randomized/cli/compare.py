@@ -2,12 +2,18 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
+from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
+from es_randomized.errors import ConfigError
+from es_randomized.evaluation.compare import Comparison, compare_groups, compare_runs
+from es_randomized.evaluation.groups import grouped
+from es_randomized.evaluation.of_runs import newest
+from es_randomized.report.sections.comparison import comparison_table, sentence
+from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
 
 
@@ -21,9 +27,6 @@ def compare_command(runs: tuple[Path | str, ...]) -> None:
 
       es-randomized compare runs/robust-* runs/expected-*
     """
-    from es_randomized import compilation
-    from es_randomized.report.sections.comparison import comparison_table, sentence
-
     if len(runs) < 2:
         raise click.UsageError("two runs are needed, or two groups of them; a run alone is what `evaluate` is for")
     compilation.configure()
@@ -35,24 +38,17 @@ def compare_command(runs: tuple[Path | str, ...]) -> None:
     console.print(sentence(comparison, *names), soft_wrap=True)
 
 
-def _pair(folders: list[Any], console: Console) -> tuple[list[str], Any]:
-    from es_randomized.evaluation.compare import compare_runs
-    from es_randomized.evaluation.of_runs import newest
-
+def _pair(folders: list[RunFolder], console: Console) -> tuple[list[str], Comparison]:
     trained = [newest(folder) for folder in folders]
     console.print("running both on the same instances and seeds ...")
     return [folder.name for folder in folders], compare_runs(*trained)
 
 
-def _groups(folders: list[Any]) -> tuple[list[str], Any]:
-    from es_randomized.errors import ConfigError
-    from es_randomized.evaluation.compare import compare_groups
-    from es_randomized.evaluation.groups import grouped
-
-    found = grouped(folders)
-    if len(found) != 2:
-        listed = ", ".join(f"{group.name} ({len(group.runs)})" for group in found)
+def _groups(folders: list[RunFolder]) -> tuple[list[str], Comparison]:
+    groups = grouped(folders)
+    if len(groups) != 2:
+        listed = ", ".join(f"{group.name} ({len(group.runs)})" for group in groups)
         raise ConfigError(
-            f"two groups are compared, runs of a group differing in their seed alone, but these are {len(found)}: {listed}"
+            f"two groups are compared, runs of a group differing in their seed alone, but these are {len(groups)}: {listed}"
         )
-    return [f"{group.name} ({len(group.runs)} training seeds)" for group in found], compare_groups(*found)
+    return [f"{group.name} ({len(group.runs)} training seeds)" for group in groups], compare_groups(*groups)

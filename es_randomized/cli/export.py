@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
+from es_randomized.runs.checkpoint import export
 from es_randomized.runs.location import reading
 
 
@@ -17,9 +19,6 @@ def export_command(run: Path | str, target: Path) -> None:
 
     `es-randomized evaluate TARGET` scores it again on any machine.
     """
-    from es_randomized import compilation
-    from es_randomized.runs.checkpoint import export
-
     compilation.configure()
     with reading(run) as folder:
         export(folder, target)

@@ -1,19 +1,17 @@
 """Dotted overrides on the command line: --driver.population 256 or --driver.population=256."""
 
-from typing import Any
-
 import click
 
 from es_randomized.config.yaml import read_yaml
 
 
-def parse_overrides(arguments: list[str]) -> dict[str, Any]:
+def parse_overrides(arguments: list[str]) -> dict[str, object]:
     """Settings from leftover command-line arguments; values are read as YAML.
 
     Raises:
         click.UsageError: an argument is no dotted setting or lacks its value.
     """
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, object] = {}
     remaining = iter(arguments)
     for argument in remaining:
         name, given, value = argument.removeprefix("--").partition("=")

@@ -6,7 +6,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
+from es_randomized.report.page import write_page
+from es_randomized.report.sections.sweep import is_sweep
 from es_randomized.runs.location import reading
 
 
@@ -24,10 +27,6 @@ def report_command(runs: tuple[Path | str, ...], out: Path) -> None:
     Runs that differ only in their seed are one group and are shown as one curve with its interval. The page needs no
     network and no script. It shows what `evaluate` has found, and says what was not evaluated.
     """
-    from es_randomized import compilation
-    from es_randomized.report.page import write_page
-    from es_randomized.report.sections.sweep import is_sweep
-
     compilation.configure()
     sweeps = [place for place in runs if isinstance(place, Path) and is_sweep(place)]
     with ExitStack() as stack:

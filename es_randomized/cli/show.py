@@ -1,15 +1,21 @@
 """`show` and `strategies`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
+from es_randomized.config.yaml import dump, load, write_yaml
+from es_randomized.drivers.driver import Driver
+from es_randomized.drivers.kinds import driver_of
+from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
+from es_randomized.runs.metrics import read_metrics
+from es_randomized.strategies.catalogue import CATALOGUE, Entry
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
@@ -20,10 +26,6 @@ def show_command(context: click.Context, what: Path | str) -> None:
 
     Takes dotted overrides like train, to see what a change would cost before paying for it.
     """
-    from es_randomized import compilation
-    from es_randomized.config.yaml import dump, load, write_yaml
-    from es_randomized.drivers.kinds import driver_of
-
     config = what if isinstance(what, Path) and not what.is_dir() else None
     folder = None
     if config:
@@ -40,7 +42,7 @@ def show_command(context: click.Context, what: Path | str) -> None:
         console.print(_progress(folder))
 
 
-def _work(driver: Any) -> Table:
+def _work(driver: Driver) -> Table:
     task, batch, cost = driver.experiment.task, driver.experiment.batch, driver.cost()
     bundles = batch.bundles(task)
     table = Table(title="one generation", title_justify="left", show_header=False)
@@ -58,9 +60,7 @@ def _work(driver: Any) -> Table:
     return table
 
 
-def _progress(folder: Any) -> str:
-    from es_randomized.runs.metrics import read_metrics
-
+def _progress(folder: RunFolder) -> str:
     metrics = read_metrics(folder.metrics)
     if not len(metrics):
         return "no generation yet"
@@ -75,8 +75,6 @@ def _progress(folder: Any) -> str:
 @click.command("strategies")
 def strategies_command() -> None:
     """List every strategy: what it is, whether its population is streamed, what it needs, or why it is refused."""
-    from es_randomized.strategies.catalogue import CATALOGUE
-
     table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
     table.caption = (
         "driver.kind can be `gradient` as well: gradient descent on the same objective and data; or the name of a module with a "
@@ -92,7 +90,7 @@ def strategies_command() -> None:
     Console().print(table)
 
 
-def _needs(entry: Any) -> list[str]:
+def _needs(entry: Entry) -> list[str]:
     needs = []
     if entry.antithetic:
         needs.append("even population")
