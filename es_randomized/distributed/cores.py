@@ -1,33 +1,32 @@
-"""Cores of its own for every worker: claims are file locks, so the kernel frees a core however its worker dies."""
+"""Cores of its own for every worker: claims are locked files, so the kernel frees a core however its worker dies."""
 
-import fcntl
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 
-def claim_cores(folder: Path, count: int) -> dict[int, IO[str]] | None:
+def claim_cores(folder: Path, count: int) -> dict[int, FileLock] | None:
     """Pin this process to `count` cores nobody else claimed in `folder`; None, and nothing claimed, where too few are left.
 
     Call it before JAX is imported: its thread pools take the cores they find at that moment. The claims last as long as the
-    returned files stay open.
+    returned locks are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claimed: dict[int, IO[str]] = {}
+    claimed: dict[int, FileLock] = {}
     for core in sorted(os.sched_getaffinity(0)):
-        file: IO[str] = open(folder / f"core-{core}.lock", "w")
+        lock = FileLock(folder / f"core-{core}.lock", blocking=False)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+            lock.acquire()
+        except Timeout:
             continue
-        claimed[core] = file
+        claimed[core] = lock
         if len(claimed) == count:
             os.sched_setaffinity(0, set(claimed))
             return claimed
-    for file in claimed.values():
-        file.close()
+    for lock in claimed.values():
+        lock.release()
     return None
 
 
