@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from es_randomized.distributed.ray_internals import HEAD_IS_STARTING
 from es_randomized.errors import ClusterError
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
-NOT_YET, PATIENCE = "No available agent", 60.0  # what Ray says while a head is still starting; seconds to wait for it
+PATIENCE = 60.0  # seconds to wait for a head that is still starting
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -89,7 +90,7 @@ class Jobs:
                     )
                 )
             except RuntimeError as error:
-                if NOT_YET not in str(error) or time.monotonic() > patient_until:
+                if HEAD_IS_STARTING not in str(error) or time.monotonic() > patient_until:
                     raise
                 time.sleep(1.0)
 
@@ -97,12 +98,11 @@ class Jobs:
         """Every machine that is or was there."""
         from ray.util.state import list_nodes
 
-        found = list_nodes(address=self._address)
-        return [Node(each.node_ip, each.is_head_node, each.state == "ALIVE", each.resources_total) for each in found]
+        nodes = list_nodes(address=self._address)
+        return [Node(node.node_ip, node.is_head_node, node.state == "ALIVE", node.resources_total) for node in nodes]
 
     def all(self) -> list[Job]:
         """Every submitted job, oldest first."""
-        found = [job for job in self._client.list_jobs() if job.submission_id]
         return sorted(
             (
                 Job(
@@ -112,7 +112,8 @@ class Jobs:
                     job.start_time / 1e3,
                     job.end_time and job.end_time / 1e3,
                 )
-                for job in found
+                for job in self._client.list_jobs()
+                if job.submission_id
             ),
             key=lambda job: job.started,
         )

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import psutil
 from pydantic import Field
 
+from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 from es_randomized.errors import ClusterError
 from es_randomized.runs.storage import write_atomically
 from es_randomized.settings import settings
@@ -114,13 +115,13 @@ def start(name: str, wanted: LocalNodes) -> Running:
     try:
         _wait(lambda: running(name) is not None or process.poll() is not None)
     finally:
-        if (found := running(name)) is None:
+        if (cluster := running(name)) is None:
             _end(process.pid)
             shutil.rmtree(scratch, ignore_errors=True)
-    if found is None:
+    if cluster is None:
         last = (folder / "nodes.log").read_text().strip().splitlines()[-1:]
         raise ClusterError(f"the nodes did not start: {''.join(last) or 'they took too long'}; see {folder}/nodes.log")
-    return found
+    return cluster
 
 
 def stop(name: str) -> None:
@@ -129,12 +130,12 @@ def stop(name: str) -> None:
     Raises:
         ClusterError: none of this name was started.
     """
-    found = running(name)
-    if found is None:
+    cluster = running(name)
+    if cluster is None:
         raise ClusterError(f"there is no cluster {name}: nothing to end")
-    if not found.replaced:
-        _end(found.session)
-    shutil.rmtree(found.scratch, ignore_errors=True)
+    if not cluster.replaced:
+        _end(cluster.session)
+    shutil.rmtree(cluster.scratch, ignore_errors=True)
     shutil.rmtree(folder_of(name), ignore_errors=True)
 
 
@@ -144,9 +145,9 @@ def _environment(scratch: str) -> dict[str, str]:
     return own | {
         "RAY_AUTH_MODE": "token",
         "RAY_TMPDIR": scratch,
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for binding to loopback only
+        **LOOPBACK_ONLY,
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": own.get("RAY_worker_niceness", "0"),  # Ray's 15 lets any other program starve a worker
+        NICENESS: own.get(NICENESS, "0"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{own.get('PATH', '')}",
         "JAX_PLATFORMS": "cpu",  # several nodes would claim the same accelerators
     }
@@ -186,22 +187,20 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _hold(folder: Path, nodes: int, cpus_per_node: int, object_store_mib: int) -> None:
     """Start the nodes, say so in cluster.json, and keep them until this process is killed."""
-    from ray.cluster_utils import Cluster
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    each: dict[str, Any] = {"num_cpus": cpus_per_node, "num_gpus": 0, "object_store_memory": object_store_mib * 2**20}
-    each["include_log_monitor"] = False  # a job's output is its driver's
-    head = each | {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    node: dict[str, Any] = {"num_cpus": cpus_per_node, "num_gpus": 0, "object_store_memory": object_store_mib * 2**20}
+    node["include_log_monitor"] = False  # a job's output is its driver's
+    head = node | {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port, "no_monitor": True}
+    cluster = several_nodes(head)
     for number in range(1, nodes):
         # In one folder, nodes of one machine would unpack the code of a job over each other while it runs.
-        cluster.add_node(wait=False, runtime_env_dir_name=f"runtime_resources_{number}", **each)
+        cluster.add_node(wait=False, runtime_env_dir_name=f"runtime_resources_{number}", **node)
     cluster.wait_for_nodes(timeout=PATIENCE)
     me = psutil.Process()
-    found = Running(me.pid, me.create_time(), f"http://127.0.0.1:{port}", cluster.address, os.environ["RAY_TMPDIR"])
-    write_atomically(folder / "cluster.json", json.dumps(asdict(found), indent=2).encode())
+    state = Running(me.pid, me.create_time(), f"http://127.0.0.1:{port}", cluster.address, os.environ["RAY_TMPDIR"])
+    write_atomically(folder / "cluster.json", json.dumps(asdict(state), indent=2).encode())
     signal.pause()
 
 

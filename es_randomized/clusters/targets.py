@@ -18,6 +18,7 @@ from typing import Any
 
 from es_randomized.clusters import local_nodes
 from es_randomized.config.yaml import read_yaml, settings_of, suggest
+from es_randomized.distributed.ray_internals import AUTOSCALER_V1, check_launcher_config
 from es_randomized.errors import ClusterError, ConfigError
 
 FOLDER = Path("cluster")
@@ -69,14 +70,14 @@ class LocalTarget(Target):
         local_nodes.stop(self.cluster)
 
     def job_server(self) -> AbstractContextManager[str]:
-        found = local_nodes.running(self.cluster)
-        if found is None:
+        state = local_nodes.running(self.cluster)
+        if state is None:
             raise ClusterError(f"{self.name} is not running; start it with: es-randomized cluster up {self.name}")
-        if not found.alive:
+        if not state.alive:
             raise ClusterError(
                 f"{self.name} has died; clear away what is left, and start again: es-randomized cluster down {self.name}"
             )
-        return nullcontext(found.job_server)
+        return nullcontext(state.job_server)
 
 
 class LaunchedTarget(Target):
@@ -124,9 +125,7 @@ class LaunchedTarget(Target):
             _end_group(tunnel)
 
     def _ray(self, command: str, *options: str) -> None:
-        environment = dict(os.environ)
-        if self.kind == "local":
-            environment["RAY_UP_enable_autoscaler_v2"] = "0"  # which does not know this provider
+        environment = os.environ | (AUTOSCALER_V1 if self.kind == "local" else {})
         if code := subprocess.run([*RAY, command, str(self.path), *options], env=environment).returncode:
             raise ClusterError(f"`ray {command} {self.path}` ended with {code}; what it wrote above says why")
 
@@ -208,10 +207,9 @@ def check_schema(config: dict[str, Any], path: Path) -> None:
         ConfigError: a key is unknown or missing, or a value does not fit.
     """
     from jsonschema import ValidationError
-    from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        validate_config(prepare_config(copy.deepcopy(config)))
+        check_launcher_config(copy.deepcopy(config))
     except ValidationError as error:
         place = ".".join(map(str, error.absolute_path))
         raise ConfigError(f"{path}: {place + ': ' if place else ''}{error.message}") from None

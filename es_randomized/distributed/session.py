@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from es_randomized.compilation import usable_cores
+from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS
 from es_randomized.errors import ClusterError
 
 JOINING = "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
@@ -42,8 +43,8 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
     else:
         if dashboard_port is not None:
             _check_free(dashboard_port)
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for binding to loopback only
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other program starve a worker
+        os.environ.update(LOOPBACK_ONLY)
+        os.environ.setdefault(NICENESS, "0")
         options |= {
             "address": "local",
             "num_cpus": workers or usable_cores(),

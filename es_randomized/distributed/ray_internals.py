@@ -1,0 +1,52 @@
+"""What we need of Ray and Ray does not promise to keep, in one place. Read in Ray 2.60.
+
+tests/distributed/test_ray_internals.py fails where another version of Ray differs.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+READ_IN = "2.60"
+
+# Without the first, even a local Ray listens on all interfaces. Ray runs workers at niceness 15, where any other program of the
+# machine starves them.
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+NICENESS = "RAY_worker_niceness"
+
+AUTOSCALER_V1 = {"RAY_UP_enable_autoscaler_v2": "0"}  # version 2 does not know the provider `local`
+HEAD_IS_STARTING = "No available agent"  # in a RuntimeError of the job server; it has no type of its own
+WORKER_PROCESS = "ray::"  # how the name of a process begins that runs an actor
+
+
+def draining_nodes() -> set[str]:
+    """Ids of machines that Ray was told to empty: an autoscaler's scale-down or a spot machine's notice.
+
+    `ray.util.state` does not list them, and needs a dashboard.
+    """
+    from ray._private.state import state
+
+    return set(state.get_draining_nodes())
+
+
+def check_launcher_config(config: dict[str, Any]) -> None:
+    """Hold the tree of a `ray up` file against Ray's schema; `ray up` itself would only tell after asking for machines.
+
+    Raises:
+        jsonschema.ValidationError: a key is unknown or missing, or a value does not fit.
+        TypeError, ValueError, RuntimeError: Ray cannot complete it.
+    """
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(config))
+
+
+def several_nodes(head: dict[str, Any]) -> "Cluster":
+    """A cluster of several nodes on this machine, so far with its head: Ray's own tool for tests.
+
+    `ray start` would do for the nodes, but cannot give each a folder of its own for the code of jobs.
+    """
+    from ray.cluster_utils import Cluster
+
+    return Cluster(initialize_head=True, head_node_args=head)
