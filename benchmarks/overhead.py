@@ -2,7 +2,7 @@
 
     python -m benchmarks.overhead
 
-Times `Evolution.step` (draw, evaluate, update) in this process, on all its cores, and on one-core workers of a private Ray
+Times `Evolution.step` (ask, evaluate, tell) in this process, on all its cores, and on one-core workers of a private Ray
 cluster, in turns: a burst here, a burst there, so that a busy machine slows both. More workers than cores are oversubscribed.
 """
 
@@ -27,7 +27,7 @@ def experiment(population: int) -> Any:
     from es_randomized.config.yaml import build
 
     tree = {
-        "task": {"kind": "benchmarks.nothing"},
+        "task": {"kind": "benchmarks.zero_cost"},
         "model": {"width": 2, "blocks": 1, "hidden": 1},
         "batch": {"instances": 1, "seeds": 1},
         "driver": {"kind": "Open_ES", "population": population},

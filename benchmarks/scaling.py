@@ -39,26 +39,26 @@ def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any
     found = {}
     for members, workers in sizes.items():
         evolution = Evolution.of(load(DEMO, {"driver.population": members, "plan.chunk": chunk}))
-        found[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers))
+        found[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers, claims=str(members)))
         print(f"{members} members: {workers} workers, {found[members].pinned} with a core of their own", flush=True)
     return found
 
 
 def measure(seconds: float, repetitions: int, population: int, counts: list[int]) -> dict[str, Any]:
     from es_randomized.compilation import usable_cores
-    from es_randomized.scaling.calibrate import Alone
+    from es_randomized.scaling.calibrate import Calibration
     from es_randomized.scaling.crowding import crowded_speed
     from es_randomized.scaling.measure import efficiency, interleaved, measured, spread, spreads
 
     with ExitStack() as stack:
         evaluators = pools(stack, population, counts)
-        evolution, alone, cores = evaluators[population].evolution, Alone(), usable_cores()
+        evolution, calibration, cores = evaluators[population].evolution, Calibration(), usable_cores()
         large = max(members for members in evaluators if members <= 4 * population)
         together, crowded = min(cores, counts[-1]), list[float]()
 
         def calibrate(repetition: int) -> None:
             for members in (population, large) if repetition < LARGE else (population,):
-                alone.observe(evaluators[members], seconds / 2)
+                calibration.observe(evaluators[members], seconds / 2)
             crowded.append(crowded_speed(evaluators[population], together, seconds / 2))
             print(f"repetition {repetition + 1} of {repetitions}", flush=True)
 
@@ -68,7 +68,7 @@ def measure(seconds: float, repetitions: int, population: int, counts: list[int]
             return measured(evaluator, count, seconds, here=kind == KINDS[0])
 
         rows = interleaved([(kind, count) for kind in KINDS for count in counts], run, repetitions, calibrate)
-        alone.observe_crowd(evaluators[population], seconds)
+        calibration.observe_crowd(evaluators[population], seconds)
     return {
         "population": population,
         "chunks": len(evolution.chunks),
@@ -76,7 +76,7 @@ def measure(seconds: float, repetitions: int, population: int, counts: list[int]
         "crowded": spread(crowded),
         "repetitions": repetitions,
         "seconds of a row": seconds,
-        "costs": asdict(alone.costs(evolution)),
+        "costs": asdict(calibration.costs(evolution)),
         "rows": [
             {"kind": kind, "workers": count, "oversubscribed": count > cores}
             | spreads(found)

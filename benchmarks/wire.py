@@ -71,18 +71,19 @@ def measure(kind: str, size: str) -> dict[str, Any]:
 
     from es_randomized import Evolution
     from es_randomized.config.yaml import build
-    from es_randomized.distributed.evaluator import RayEvaluator
+    from es_randomized.scaling.instrument import InstrumentedEvaluator
 
     width, hidden = MODELS[size]
     tree = {
-        "task": {"kind": "benchmarks.nothing"},
+        "task": {"kind": "benchmarks.zero_cost"},
         "model": {"width": width, "blocks": 1, "hidden": hidden},
         "batch": {"instances": 1, "seeds": 1},
         "driver": {"kind": kind, "population": POPULATION, "noise": "signs"},
         "budget": {"generations": 1_000},
     }
     evolution = Evolution.of(build(tree))
-    with RayEvaluator(evolution, 1) as evaluator:
+    with InstrumentedEvaluator(evolution, 1) as evaluator:
+        evaluator.here = False
         state = evolution.init()
         _, state = evolution.step(state, 0, evaluator)
         before = counters()
@@ -112,10 +113,8 @@ def measure(kind: str, size: str) -> dict[str, Any]:
 def inside() -> None:
     """In the head's namespace: the coordinator."""
     from es_randomized import compilation
-    from es_randomized.distributed import evaluator as ray_evaluator
     from es_randomized.distributed.session import connect
 
-    ray_evaluator.updates_here = lambda parts, workers: False
     with connect(None, ADDRESS):
         compilation.configure(devices=1)
         results = {kind: {size: measure(kind, size) for size in MODELS} for kind in KINDS}

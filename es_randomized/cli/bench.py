@@ -79,7 +79,7 @@ def _measure(
         from es_randomized.config.yaml import dump
         from es_randomized.distributed.resolution import resolved_there
         from es_randomized.drivers.evolution import Evolution
-        from es_randomized.scaling.calibrate import Alone
+        from es_randomized.scaling.calibrate import Calibration
         from es_randomized.scaling.crowding import crowded_speed
         from es_randomized.scaling.instrument import InstrumentedEvaluator
         from es_randomized.scaling.measure import doubling, efficiency, interleaved, measured, spreads
@@ -87,24 +87,24 @@ def _measure(
         evolution = Evolution.of(resolved_there(experiment, devices))
         evaluator = InstrumentedEvaluator(evolution, workers, devices)
         stack.callback(evaluator.close)
-        counts, alone, crowded = doubling(len(evaluator.everyone)), Alone(), list[float]()
+        counts, calibration, crowded = doubling(len(evaluator.everyone)), Calibration(), list[float]()
         cores = None if address else compilation.usable_cores()
         # On a cluster it is not known whose cores are neighbours: there, busy ones are taken to be as fast as one alone.
         together = min(cores or 1, counts[-1])
         console.print(f"{evolution.title}: {counts[-1]} workers ready; about {_duration(counts, seconds, repetitions)}")
 
         def calibrate(_: int) -> None:
-            alone.observe(evaluator, seconds / 2)
+            calibration.observe(evaluator, seconds / 2)
             crowded.append(crowded_speed(evaluator, together, seconds / 2) if together > 1 else 1.0)
 
         rows = interleaved(counts, lambda count: measured(evaluator, count, seconds, None), repetitions, calibrate)
-        alone.observe_crowd(evaluator, seconds)
+        calibration.observe_crowd(evaluator, seconds)
         return {
             "experiment": dump(evolution.experiment),
             "chunks": len(evolution.chunks),
             "cores": cores,
             "crowded": statistics.median(crowded),
-            "costs": alone.costs(evolution),
+            "costs": calibration.costs(evolution),
             "here": {count: _decided(evaluator, count) for count in counts},
             "measured": {
                 count: spreads(found) | {"efficiency": efficiency(rows[1], found, count)}
@@ -115,7 +115,7 @@ def _measure(
 
 def _decided(evaluator: Any, workers: int) -> bool:
     """Whether the coordinator computes updates with so many workers."""
-    evaluator.using(evaluator.everyone[:workers])
+    evaluator.use_first(workers)
     parts = evaluator.evolution.strategy.parts
     return parts is None or evaluator.updates_here(parts)
 

@@ -89,7 +89,7 @@ class Changes:
                 self._say(f"worker {each.number} joined: {each.place}")
             if each.gone is not None and each.number not in self._gone:
                 self._gone.add(each.number)
-                fate = f"was lost with {each.in_hand} units in hand" if each.lost else "left"
+                fate = f"was lost with {each.under_way} units under way" if each.lost else "left"
                 self._say(f"worker {each.number} {fate}; it had done {each.units:,}: {each.place}")
 
     def _say(self, text: str) -> None:

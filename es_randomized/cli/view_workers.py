@@ -58,7 +58,7 @@ def _cells(each: WorkerStatus, before: WorkerStatus | None, seconds: float, now:
         "worker": str(each.number),
         "machine": each.node[:8],
         "pid": str(each.pid),
-        "in hand": str(each.in_hand),
+        "under way": str(each.under_way),
         "for": "–" if each.since is None else f"{max(0.0, now - each.since):.1f} s",
         "done": f"{each.units:,}",
         "units/s": quantity(pace) if pace else "–",

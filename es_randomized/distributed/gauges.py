@@ -26,21 +26,21 @@ class Gauges(Tracker):
 
     def log(self, generation: int, row: MetricsRow) -> None:
         everybody = self._workers()
-        there = [each for each in everybody if each.gone is None]
+        present = [worker for worker in everybody if worker.gone is None]
         values = {
             "generation": generation,
-            "workers": len(there),
-            "workers/lost": sum(each.lost for each in everybody),
-            "workers/busy_seconds": sum(each.busy for each in everybody),
-            "units": sum(each.units for each in everybody),
-            "units/late": sum(each.late for each in everybody),
-            "units/in_hand": sum(each.in_hand for each in there),
+            "workers": len(present),
+            "workers/lost": sum(worker.lost for worker in everybody),
+            "workers/busy_seconds": sum(worker.busy for worker in everybody),
+            "units": sum(worker.units for worker in everybody),
+            "units/late": sum(worker.late for worker in everybody),
+            "units/under_way": sum(worker.under_way for worker in present),
         }
         for name, value in (values | named(row)).items():
             self._gauge(name).set(float(value))
 
     def close(self) -> None:
-        for name in ("workers", "units/in_hand"):
+        for name in ("workers", "units/under_way"):
             self._gauge(name).set(0.0)
 
     def _gauge(self, name: str) -> Any:

@@ -17,36 +17,38 @@ class Argument(NamedTuple):
     """An argument of many calls.
 
     Attributes:
+        bytes: its size.
         value: itself, if it is small; otherwise nothing.
         reference: to it in shared memory, if it is large.
     """
 
-    value: Any
+    bytes: int
+    value: object
     reference: Any = None
 
     @staticmethod
-    def of(value: Any, size: int) -> "Argument":
+    def of(value: object, size: int) -> "Argument":
         """An argument of `size` bytes."""
-        return Argument(None, ray.put(value)) if size > SMALL else Argument(value)
+        return Argument(size, None, ray.put(value)) if size > SMALL else Argument(size, value)
 
 
-def call(actor: Any, method: str, generation: int, arguments: tuple[Argument, ...], units: list[int]) -> Any:
-    """Ask a worker for `method` of some units; a reference to its answer."""
-    small = tuple(None if each.reference else (each.value,) for each in arguments)
+def send_call(actor: Any, method: str, generation: int, arguments: tuple[Argument, ...], units: list[int]) -> Any:
+    """Ask a worker for `method` of some units; returns the reference of its answer."""
+    small = tuple(None if argument.reference else (argument.value,) for argument in arguments)
     packed = pickle.dumps((method, generation, small, units), pickle.HIGHEST_PROTOCOL)
-    return actor.call.remote(packed, *(each.reference for each in arguments if each.reference))
+    return actor.call.remote(packed, *(argument.reference for argument in arguments if argument.reference))
 
 
-def answered(worker: Any, packed: bytes, large: tuple[Any, ...]) -> bytes:
-    """The worker's side of `call`."""
+def answer_call(worker: object, packed: bytes, large: tuple[object, ...]) -> bytes:
+    """The worker's side of `send_call`."""
     method, generation, small, units = pickle.loads(packed)
     rest = iter(large)
-    arguments = [each[0] if each else next(rest) for each in small]
+    arguments = [argument[0] if argument else next(rest) for argument in small]
     results, seconds = getattr(worker, method)(generation, *arguments, units)
     return b"".join((np.float64(seconds).tobytes(), *results))
 
 
-def answer(data: bytes, units: int) -> tuple[list[memoryview], float]:
+def read_answer(data: bytes, units: int) -> tuple[list[memoryview], float]:
     """Results of all units, equally long, and the seconds they took."""
     seconds, results = float(np.frombuffer(data, np.float64, 1)[0]), memoryview(data)[8:]
     size = len(results) // units

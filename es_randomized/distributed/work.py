@@ -9,21 +9,23 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-IN_HAND = 2  # calls a worker has at most: one under way and one that follows without waiting for a message
+CALLS_PER_WORKER = 2  # at most: one it computes and one it can begin without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
-LONG = 0.1  # seconds of work in one call at most, if it has several units: that much is lost with a worker
-SHARES = 4  # a call that is not quick takes at most this part of what is left for everybody: they get shorter towards the end
-SERVED = 0.001  # seconds the coordinator has to do with a call
-SLOW = 4.0  # times the median of its peers: issue again
-PATIENT = 0.5  # seconds below which nothing counts as slow: pauses of that length are everyday life
-COPIES = 3  # with many workers, a late unit's second copy goes to a silent one in turn every so often
-TICK = 0.1  # seconds between looks at who is late
+LONG = 0.1  # seconds of work in one call of several units, at most: that much is lost with a worker
+SHARES = (
+    4  # a longer call than `QUICK` takes at most 1/4 of a worker's share of what is left: calls get shorter to the end
+)
+SERVED = 0.001  # seconds of the coordinator's time that a call takes
+SLOW = 4.0  # a unit is late after so many times the median of the others
+PATIENT = 0.5  # seconds after which a unit can be late at all: shorter pauses are common
+COPIES = 3  # of a unit under way at most. Two are too few: with many workers, the second worker may be silent as well
+TICK = 0.1  # seconds until the coordinator looks for late units again
 
 Result: TypeAlias = bytes | memoryview
 
 
 class Call(NamedTuple):
-    """Units a worker has in hand: which step of the run they belong to, and since when."""
+    """Units that a worker was asked for: which step of the run they belong to, and since when they are under way."""
 
     step: int
     units: list[int]
@@ -31,14 +33,14 @@ class Call(NamedTuple):
 
 
 @runtime_checkable
-class Hand(Protocol):
-    """A worker, as far as handing out is concerned: what it has in hand, and whether it gets anything more."""
+class CallTaker(Protocol):
+    """A worker, as far as `issue` is concerned: its calls under way, and whether it is leaving and gets no more."""
 
     calls: dict[Any, Call]
     leaving: bool
 
 
-AnyHand = TypeVar("AnyHand", bound=Hand)
+AnyCallTaker = TypeVar("AnyCallTaker", bound=CallTaker)
 
 
 class Work:
@@ -46,22 +48,22 @@ class Work:
 
     Args:
         step: of the run, to tell its calls from those of other steps.
-        usual: median seconds of a unit in an earlier step like this one, which count until the first result comes.
+        typical: median seconds of a unit in an earlier step like this one; it counts until the first result comes.
 
     Attributes:
         results: float32 bytes by unit, as far as they have come.
-        again: how often a unit was issued though it was under way.
-        deaths: workers that died while a unit was first in their hands.
+        reissued: how often a unit was issued though it was under way.
+        deaths: by unit, how many workers died while it was the first one they had.
     """
 
-    def __init__(self, units: int, step: int = 0, usual: float = 0.0) -> None:
-        self.units, self.step, self._expected = units, step, usual
+    def __init__(self, units: int, step: int = 0, typical: float = 0.0) -> None:
+        self.units, self.step, self._expected = units, step, typical
         self.results: dict[int, Result] = {}
-        self.again = 0
+        self.reissued = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
         self._begun: dict[int, list[float]] = {}
-        self._took: list[float] = []  # sorted: its median is asked for at every turn, and there may be 100,000 of them
+        self._took: list[float] = []  # sorted, because the median is needed at every turn
 
     @property
     def complete(self) -> bool:
@@ -70,7 +72,7 @@ class Work:
 
     @property
     def waiting(self) -> int:
-        """Units nobody has."""
+        """Units that nobody was asked for."""
         return len(self._waiting)
 
     def take(self, count: int, now: float, idle: bool) -> list[int]:
@@ -86,7 +88,7 @@ class Work:
                 taken.append(unit)
         if not taken and idle:
             taken = self._slow(now)[:count]
-            self.again += len(taken)
+            self.reissued += len(taken)
         for unit in taken:
             self._begun.setdefault(unit, []).append(now)
         return taken
@@ -98,11 +100,11 @@ class Work:
             self.results[unit] = result
 
     def lost(self, units: Iterable[int]) -> None:
-        """Whoever had these units, in the order they were handed out, is gone: they wait again, before all others."""
-        for place, unit in enumerate(units):
+        """Whoever had these units, in the order they were issued, is gone: they wait again, before all others."""
+        for index, unit in enumerate(units):
             if unit in self.results:
                 continue
-            if place == 0:
+            if index == 0:
                 self.deaths[unit] += 1
             under_way = self._begun.get(unit, [])
             if under_way:
@@ -112,23 +114,23 @@ class Work:
                 if unit not in self._waiting:
                     self._waiting.appendleft(unit)
 
-    def usual(self) -> float:
-        """Median seconds from handing a unit out to its result; before the first what is expected, 0 if nothing is."""
+    def typical(self) -> float:
+        """Median seconds from issuing a unit to its result; before the first, what is expected; 0 if nothing is."""
         return self._took[len(self._took) // 2] if self._took else self._expected
 
     def _slow(self, now: float) -> list[int]:
         """Units under way far longer than those that have come, the oldest first."""
-        if not self.usual():
+        if not self.typical():
             return []
-        limit = max(PATIENT, SLOW * self.usual())
+        limit = max(PATIENT, SLOW * self.typical())
         late = [unit for unit, begun in self._begun.items() if now - begun[-1] > limit and len(begun) < COPIES]
         return sorted(late, key=lambda unit: self._begun[unit][0])
 
 
-def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
-    """Units of the next call: one per device, or more while they are quick, while much is left, or with many workers.
+def units_per_call(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
+    """Units of the next call: one per device; more while they are quick, while much is left, or with many workers.
 
-    Calls that take less than the coordinator needs to serve every worker once would leave workers waiting for it.
+    A call should not take less than the coordinator needs to serve every worker once: workers would wait for it.
 
     Args:
         workers: how many share the work.
@@ -139,29 +141,29 @@ def portion(work: Work, workers: int, pace: float | None, devices: int = 1) -> i
     everybody = SERVED * workers if SERVED * workers > QUICK else 0.0
     quick, long, served = (int(seconds / pace) for seconds in (QUICK, LONG, everybody)) if pace else (0, 0, 0)
     share = -(-work.units // workers)
-    if quick < share:  # whoever is late must leave some to the others
+    if quick < share:  # a slow worker must leave some to the others
         share = max(
-            min(quick, -(-work.waiting // (IN_HAND * workers))),
+            min(quick, -(-work.waiting // (CALLS_PER_WORKER * workers))),
             min(long, -(-work.waiting // (SHARES * workers))),
             min(served, share),
         )
     return max(devices, share)
 
 
-def hand_out(
-    work: Work, hands: Sequence[AnyHand], share: Callable[[], int], clock: Callable[[], float]
-) -> Iterator[tuple[AnyHand, Call]]:
-    """Who begins which units: first those who have nothing in hand, then those who have one call, and so on.
+def issue(
+    work: Work, workers: Sequence[AnyCallTaker], size: Callable[[], int], clock: Callable[[], float]
+) -> Iterator[tuple[AnyCallTaker, Call]]:
+    """Which worker gets which units now: first the idle workers, then those with one call, and so on.
 
     Args:
-        share: units of the next call.
-        clock: the time now; whoever iterates lets it go on and puts the call into the hand.
+        size: units of the next call.
+        clock: the time now; whoever iterates adds the call to the worker's.
     """
-    for depth in range(IN_HAND):
-        for hand in hands:
-            if len(hand.calls) == depth and not hand.leaving:
+    for depth in range(CALLS_PER_WORKER):
+        for worker in workers:
+            if len(worker.calls) == depth and not worker.leaving:
                 now = clock()
-                units = work.take(share(), now, idle=depth == 0)
+                units = work.take(size(), now, idle=depth == 0)
                 if not units:
-                    break  # and nobody else would get any: with 10,000 idle workers, asking for each takes seconds
-                yield hand, Call(work.step, units, now)
+                    break  # nobody else would get any either, and asking 10,000 idle workers takes seconds
+                yield worker, Call(work.step, units, now)

@@ -17,6 +17,7 @@ class WorkerInfo(NamedTuple):
         platform: cpu, gpu or tpu; bits agree within one, not between them.
         versions: of the packages that decide about bits, and of this package's source.
         pid: of its process.
+        cores: that the process may use: as many as it claimed, or all of the machine.
     """
 
     node: str
@@ -24,6 +25,7 @@ class WorkerInfo(NamedTuple):
     platform: str
     versions: dict[str, str | None]
     pid: int
+    cores: int
 
 
 class Done(NamedTuple):
@@ -60,6 +62,7 @@ class Worker:
         from es_randomized import compilation
 
         compilation.configure(devices=self._count)
+        from es_randomized.compilation import usable_cores
         from es_randomized.config.yaml import build
         from es_randomized.drivers.evolution import Evolution
         from es_randomized.runs.provenance import deciding_versions
@@ -73,7 +76,7 @@ class Worker:
             several = list(range(min(len(self._devices), strategy.parts.count)))
             self.parts(0, message, np.zeros(strategy.population, np.float32), several)
         device = self._devices[0]
-        return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid())
+        return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid(), usable_cores())
 
     def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
         """Losses of some chunks, one after the other on every device: [row, antithetic] each.
@@ -85,7 +88,7 @@ class Worker:
         self._receive(generation, message)
         run, rows = self.evolution.chunk_losses, self.evolution.chunks
         inputs = self.evolution.inputs(generation)
-        return _done(began, [run(self._proposal(place), rows[chunk], inputs) for place, chunk in enumerate(chunks)])
+        return _done(began, [run(self._proposal(index), rows[chunk], inputs) for index, chunk in enumerate(chunks)])
 
     def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
         """Some parts of the update for shaped losses: [sum, column] each."""
@@ -93,8 +96,8 @@ class Worker:
         self._receive(generation, message)
         update = self.evolution.strategy.parts
         assert update is not None
-        found = [update.compute(self._proposal(place), shaped, np.int32(part)) for place, part in enumerate(parts)]
-        return _done(began, found)
+        sums = [update.compute(self._proposal(index), shaped, np.int32(part)) for index, part in enumerate(parts)]
+        return _done(began, sums)
 
     def _receive(self, generation: int, message: list[np.ndarray]) -> None:
         """Make the proposal of a generation, once."""
@@ -105,8 +108,9 @@ class Worker:
             self._proposals = [jax.device_put(proposal, device) for device in self._devices]
             self._generation = generation
 
-    def _proposal(self, place: int) -> Any:
-        return self._proposals[place % len(self._proposals)]
+    def _proposal(self, index: int) -> Any:
+        """The proposal on the device whose turn it is."""
+        return self._proposals[index % len(self._proposals)]
 
 
 def _done(began: float, results: list[Any]) -> Done:

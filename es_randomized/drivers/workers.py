@@ -12,13 +12,13 @@ class WorkerStatus(NamedTuple):
         pid: of its process.
         device: kind of its accelerator or processor.
         joined: when, in seconds of the monotonic clock.
-        in_hand: units it was given and has not brought back.
-        since: when it was given the oldest of them; None with empty hands.
+        under_way: units it was asked for and has not brought back.
+        since: when it was asked for the oldest of them; None if there are none.
         units: brought back.
         busy: seconds of computing them, as it says itself.
         late: units that were given to somebody else as well because it took so long.
         gone: when it went; None while it is there.
-        lost: whether it died or was given up, with what it had in hand, instead of leaving.
+        lost: whether it died or was given up, with what it had under way, instead of leaving.
     """
 
     number: int
@@ -26,7 +26,7 @@ class WorkerStatus(NamedTuple):
     pid: int
     device: str
     joined: float
-    in_hand: int
+    under_way: int
     since: float | None
     units: int
     busy: float

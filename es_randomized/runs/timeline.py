@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
         ("units", pa.int64()),  # chunks and parts of updates that it brought back
         ("busy", pa.float64()),  # seconds of computing them
         ("late", pa.int64()),  # units that were issued again because it took so long
-        ("lost", pa.int64()),  # units that it had in hand when it died or was given up
+        ("lost", pa.int64()),  # units that it had under way when it died or was given up
         ("fate", pa.string()),  # lost or left, in its last stretch
     ]
 )
@@ -115,7 +115,7 @@ class Timeline:
             "units": now.units - (before.units if before else 0),
             "busy": now.busy - (before.busy if before else 0.0),
             "late": now.late - (before.late if before else 0),
-            "lost": now.in_hand if now.lost else 0,
+            "lost": now.under_way if now.lost else 0,
             "fate": fate,
         }
 

@@ -5,7 +5,7 @@ No coordinator can make several workers of a machine more efficient than this, a
 
 import ray
 
-from es_randomized.distributed.messages import answer, call
+from es_randomized.distributed.messages import Argument, read_answer, send_call
 from es_randomized.scaling.instrument import InstrumentedEvaluator
 
 
@@ -25,7 +25,8 @@ def crowded_speed(evaluator: InstrumentedEvaluator, workers: int, seconds: float
 def seconds_of_a_chunk(evaluator: InstrumentedEvaluator, workers: int, units: list[int]) -> float:
     """What one of the given chunks takes, on average over workers that have all of them at once."""
     evolution = evaluator.evolution
-    shared = evaluator.message_of(evolution.strategy.ask(evolution.init(), 0))
-    actors = [remote.actor for remote in evaluator.everyone[:workers]]
-    found = ray.get([call(actor, "evaluate", 0, (shared,), units) for actor in actors])
-    return sum(answer(data, len(units))[1] for data in found) / (workers * len(units))
+    message = evolution.strategy.message(evolution.strategy.ask(evolution.init(), 0))
+    shared = Argument.of(message, sum(array.nbytes for array in message))
+    actors = [worker.actor for worker in evaluator.everyone[:workers]]
+    answers = ray.get([send_call(actor, "evaluate", 0, (shared,), units) for actor in actors])
+    return sum(read_answer(data, len(units))[1] for data in answers) / (workers * len(units))

@@ -1,24 +1,26 @@
-"""An evaluator that keeps accounts: what every generation cost the coordinator, its workers and the network.
+"""An evaluator that is measured: what every generation cost the coordinator, its workers and the network.
 
-The coordinator's time is the processor time of its thread, so waiting costs nothing; kernel time is what workers report.
+It adds up the events of a `RayEvaluator`. The coordinator's time is the processor time of its thread, so waiting costs
+nothing; kernel time is what workers report.
 """
 
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import ray
+from jaxtyping import Float
 
+from es_randomized.distributed import events
 from es_randomized.distributed.evaluator import RayEvaluator
-from es_randomized.distributed.messages import SMALL, Argument
-from es_randomized.distributed.pool import Remote
-from es_randomized.distributed.work import IN_HAND, Call, Result, Work
+from es_randomized.distributed.handle import WorkerHandle
+from es_randomized.distributed.messages import SMALL
+from es_randomized.distributed.work import CALLS_PER_WORKER, Call
+from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.strategies.strategy import Ask, Parts, State
 
@@ -31,18 +33,18 @@ class Generation:
 
     Attributes:
         seconds: from the old state to the new one.
-        before: until the first call could be handed out: the ask and its message.
+        before: until the first call could be issued: the ask and its message.
         after: all that was neither before nor in steps that workers compute: the update, or what is left of it.
-        turns: how often the coordinator looked at what had come.
+        turns: how often the coordinator issued calls and waited for answers.
         calls: to workers.
-        turn: processor time of all turns, without handing out and collecting.
-        issue: processor time of handing out.
+        turn: processor time of all turns, without issuing and collecting.
+        issue: processor time of issuing calls.
         collect: processor time of taking results.
         background: processor time of the process's other threads meanwhile.
         chunks: of every call that evaluated, the worker's time per chunk.
         parts: of every call that updated, the worker's time per part.
         computed: the workers' time in all.
-        first: of calls to idle workers, the time from handing out to the result without the worker's own.
+        first: of calls to idle workers, the time from issuing to the result without the worker's own.
         next: of calls that waited for the one before, the time between their results without the worker's own.
         down: bytes to machines, without Ray's own.
         up: bytes from workers, without Ray's own.
@@ -71,8 +73,76 @@ class Generation:
         return self.before + self.after + self.turn + self.issue + self.collect
 
 
-class InstrumentedEvaluator(RayEvaluator):
-    """A `RayEvaluator` that can work with some of its workers only and writes down what each generation cost.
+class GenerationCost:
+    """A listener that adds up one generation.
+
+    Args:
+        machines: that large messages go to.
+
+    Attributes:
+        cost: so far, without what only the whole generation tells: `seconds`, `before` and `after`.
+        steps: when workers' steps began and ended, by `time.perf_counter`.
+    """
+
+    def __init__(self, machines: int) -> None:
+        self.cost, self.steps, self._machines = Generation(), list[tuple[float, float]](), machines
+
+    def __call__(self, event: events.Event) -> None:
+        match event:
+            case events.StepBegan():
+                self._step, self._calls, self._ended = event, 0, dict[int, float]()
+                self._began = time.perf_counter()
+                self._own = self.cost.issue + self.cost.collect
+                self._thread, self._process = time.thread_time(), time.process_time()
+            case events.TurnBegan():
+                self._waiting, self._mark = event.waiting, time.thread_time()
+            case events.CallsIssued():
+                self.cost.turns += 1
+                self._calls += event.calls
+                if event.calls and self._waiting:
+                    self.cost.issue += time.thread_time() - self._mark
+            case events.AnswersArrived():
+                self._mark, self._came = time.thread_time(), time.monotonic()
+            case events.CallCollected():
+                self._collected(event)
+            case events.StepEnded():
+                self._end()
+
+    def _collected(self, event: events.CallCollected) -> None:
+        cost, call, came, thread = self.cost, event.call, self._came, time.thread_time()
+        cost.collect += thread - self._mark
+        self._mark, self._came = thread, time.monotonic()
+        if call.step != self._step.step:
+            return
+        (cost.chunks if self._step.method == "evaluate" else cost.parts).append(event.seconds / len(call.units))
+        cost.computed += event.seconds
+        cost.up += event.bytes
+        before = self._ended.get(event.worker)
+        if before is None:
+            cost.first.append(came - call.since - event.seconds)
+        elif call.since < before:
+            cost.next.append(came - before - event.seconds)
+        self._ended[event.worker] = came
+
+    def _end(self) -> None:
+        cost = self.cost
+        thread, process = time.thread_time() - self._thread, time.process_time() - self._process
+        cost.turn += thread - (cost.issue + cost.collect - self._own)
+        cost.background += process - thread
+        cost.calls += self._calls
+        self.steps.append((self._began, time.perf_counter()))
+        for index, size in enumerate(self._step.arguments):
+            if size <= SMALL:
+                cost.down += size * self._calls
+            elif self._step.method == "evaluate" or index:  # a large message is there already when parts are computed
+                cost.down += size * self._machines
+
+
+class InstrumentedEvaluator(Evaluator):
+    """A `RayEvaluator` that can work with some of its workers only, and says what each generation cost.
+
+    Args:
+        claims: see `RayEvaluator`.
 
     Attributes:
         here: whether the coordinator computes updates; None: as the evaluator decides.
@@ -81,134 +151,97 @@ class InstrumentedEvaluator(RayEvaluator):
         message_bytes: of a generation's distribution, once one was sent.
     """
 
-    def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1) -> None:
-        super().__init__(evolution, workers, devices)
+    def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1, claims: str = "") -> None:
+        self.evolution, self.message_bytes = evolution, 0
         self.here: bool | None = None
-        cores = ray.get([remote.actor.__ray_call__.remote(_cores) for remote in self.pool.ready])
-        order = sorted(range(len(cores)), key=cores.__getitem__)
-        self.everyone = [self.pool.ready[place] for place in order]
-        self.pinned = sum(count == min(cores) for count in cores) if min(cores) < max(cores) else len(cores)
-        self._now = Generation()
-        self.message_bytes: int = 0
-        self._ended: dict[int, float] = {}
-        self._steps: list[tuple[float, float]] = []
+        self._listener: GenerationCost | None = None
+        self._evaluator = RayEvaluator(evolution, workers, devices, self._hear, claims=claims)
+        self.everyone = sorted(self._evaluator.pool.ready, key=lambda worker: worker.info.cores)
+        cores = [worker.info.cores for worker in self.everyone]
+        self.pinned = cores.count(cores[0]) if cores[0] < cores[-1] else len(cores)
 
-    def using(self, workers: list[Remote]) -> None:
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self._evaluator.size
+
+    def use(self, workers: Iterable[WorkerHandle]) -> None:
         """Work with these from now on; the others rest."""
-        self.pool.ready, self._fixed = list(workers), len(workers)
+        self._evaluator.pool.use(workers)
+
+    def use_first(self, workers: int) -> None:
+        """Work with the first so many workers from now on."""
+        self.use(self.everyone[:workers])
+
+    def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
+        self.message_bytes = self._evaluator.message_of(ask).bytes
+        return self._evaluator.evaluate(ask)
+
+    def parts_of(self, parts: Parts, ask: Ask, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+        if self.here is None:
+            return self._evaluator.parts_of(parts, ask, shaped)
+        return parts.here(ask.proposal, shaped) if self.here else self._evaluator.parts_of_workers(parts, ask, shaped)
+
+    def updates_here(self, parts: Parts) -> bool:
+        """Whether the evaluator would have the coordinator compute the update."""
+        return self._evaluator.updates_here(parts)
 
     def close(self) -> None:
-        self.using(self.everyone)
-        super().close()
+        self._evaluator.close()
 
     def generation(self, state: State, number: int) -> tuple[Generation, State]:
-        """Run one and account for it."""
-        self._now, self._steps = Generation(), []
+        """Run one generation and measure it."""
+        listener = GenerationCost(len({worker.info.node for worker in self._evaluator.pool.active}))
+        self._listener = listener
         began = time.perf_counter()
         _, state = self.evolution.step(state, number, self)
         jax.block_until_ready(state)
-        found, ended = self._now, time.perf_counter()
-        found.seconds, found.before = ended - began, self._steps[0][0] - began
-        found.after = found.seconds - found.before - sum(end - start for start, end in self._steps)
-        return found, state
+        ended, cost = time.perf_counter(), listener.cost
+        self._listener = None
+        cost.seconds, cost.before = ended - began, listener.steps[0][0] - began
+        cost.after = cost.seconds - cost.before - sum(end - start for start, end in listener.steps)
+        return cost, state
 
     def generations(self, seconds: float, least: int = 3) -> list[Generation]:
         """Run generations from the first state on for so many seconds, and at least so many of them."""
-        state = self.evolution.init()
-        found: list[Generation] = []
+        state, costs = self.evolution.init(), list[Generation]()
         for number in range(WARM_UP):
             _, state = self.generation(state, number)
         until = time.monotonic() + seconds
-        while len(found) < least or time.monotonic() < until:
-            account, state = self.generation(state, WARM_UP + len(found))
-            found.append(account)
-        return found
+        while len(costs) < least or time.monotonic() < until:
+            cost, state = self.generation(state, WARM_UP + len(costs))
+            costs.append(cost)
+        return costs
 
-    def _claims(self) -> Path:
-        """Cores are claimed among the workers of one evaluator: several of them take turns."""
-        return super()._claims() / str(id(self))
-
-    def updates_here(self, parts: Parts) -> bool:
-        return super().updates_here(parts) if self.here is None else self.here
-
-    def evaluate(self, ask: Any) -> Any:
-        if not self.message_bytes:
-            self.message_bytes = sum(array.nbytes for array in self.evolution.strategy.message(ask))
-        return super().evaluate(ask)
-
-    def _all(self, method: str, ask: Ask, units: int, *shared: Argument) -> list[Result]:
-        now, calls = self._now, self._now.calls
-        self._ended = {}
-        began, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
-        spent = now.issue + now.collect
-        results = super()._all(method, ask, units, *shared)
-        thread, process = time.thread_time() - thread, time.process_time() - process
-        now.turn += thread - (now.issue + now.collect - spent)
-        now.background += process - thread
-        self._steps.append((began, time.perf_counter()))
-        sizes = [self.message_bytes] if method == "evaluate" else [4 * self.evolution.strategy.population]
-        if method != "evaluate" and self.message_bytes <= SMALL:
-            sizes.append(self.message_bytes)
-        machines = len({remote.info.node for remote in self.pool.ready})
-        now.down += sum(size * (machines if size > SMALL else now.calls - calls) for size in sizes)
-        now.up += sum(map(len, results))
-        return results
-
-    def _hand_out(self, work: Work, method: str, generation: int, arguments: tuple[Argument, ...]) -> None:
-        waiting, began = work.waiting, time.thread_time()
-        calls = sum(len(remote.calls) for remote in self.pool.ready)
-        super()._hand_out(work, method, generation, arguments)
-        handed = sum(len(remote.calls) for remote in self.pool.ready) - calls
-        self._now.turns += 1
-        self._now.calls += handed
-        if handed and waiting:
-            self._now.issue += time.thread_time() - began
-
-    def _collect(self, remote: Remote, reference: Any, work: Work, method: str, generation: int) -> None:
-        call, came, began = remote.calls.get(reference), time.monotonic(), time.thread_time()
-        super()._collect(remote, reference, work, method, generation)
-        self._now.collect += time.thread_time() - began
-        if call and call.step == self._step:
-            self._note(remote, call, came, method)
-
-    def _note(self, remote: Remote, call: Call, came: float, method: str) -> None:
-        now, pace = self._now, self._pace[method]
-        seconds = pace * len(call.units)
-        (now.chunks if method == "evaluate" else now.parts).append(pace)
-        now.computed += seconds
-        before = self._ended.get(id(remote))
-        if before is None:
-            now.first.append(came - call.since - seconds)
-        elif call.since < before:
-            now.next.append(came - before - seconds)
-        self._ended[id(remote)] = came
+    def _hear(self, event: events.Event) -> None:
+        if self._listener:
+            self._listener(event)
 
 
 @contextmanager
 def crowded(evaluator: InstrumentedEvaluator, others: int) -> Iterator[None]:
-    """Let the evaluator look after so many others, who have their hands full and never finish: what does a turn cost?"""
-    remote: Any = ray.remote(num_cpus=0)(_Plug)
-    plug = remote.remote()
-    info, known = evaluator.pool.ready[0].info, list(evaluator.pool.ready)
-    busy = Call(0, [0], float("inf"))
-    crowd = [Remote(plug, info, {plug.block.remote(): busy for _ in range(IN_HAND)}) for _ in range(others)]
-    evaluator.using(known + crowd)
+    """Let the first worker be one among so many others that have two calls each and never finish: what does a turn cost?"""
+    actor: Any = ray.remote(num_cpus=0)(_Blocked)
+    blocked, first = actor.remote(), evaluator.everyone[0]
+    call = Call(0, [0], float("inf"))
+    crowd = [
+        WorkerHandle(blocked, first.info, {blocked.block.remote(): call for _ in range(CALLS_PER_WORKER)})
+        for _ in range(others)
+    ]
+    evaluator.use([first, *crowd])
     try:
         yield
     finally:
-        evaluator.using(known)
-        ray.kill(plug)
+        evaluator.use([first])
+        ray.kill(blocked)
 
 
-class _Plug:
+class _Blocked:
+    """An actor whose calls never return."""
+
     def block(self) -> None:
         time.sleep(3600)
 
 
-def _cores(_: Any) -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-
-
-def median(values: Any) -> float:
+def median(values: Iterable[float]) -> float:
     """The median, as a plain number."""
     return float(np.median(list(values)))

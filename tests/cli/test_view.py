@@ -21,7 +21,7 @@ def row(generation, loss=1.0, check=False, non_finite=0):
 
 def worker(number, now=0.0, **changes):
     fields = {
-        "node": f"{number:02}ab34cd56ef", "pid": 4000 + number, "device": "cpu", "joined": 0.0, "in_hand": 2,
+        "node": f"{number:02}ab34cd56ef", "pid": 4000 + number, "device": "cpu", "joined": 0.0, "under_way": 2,
         "since": now - 0.25, "units": int(10 * now), "busy": 0.9 * now, "late": 0, "gone": None, "lost": False,
     }  # fmt: skip
     return WorkerStatus(number, **(fields | changes))
@@ -68,7 +68,7 @@ def test_every_number_has_its_place():
     ):  # fmt: skip
         assert words in text
     head, first, second = watched.shown()[-3:]
-    columns = ["worker", "machine", "pid", "in hand", "for", "done", "units/s", "busy", "late"]
+    columns = ["worker", "machine", "pid", "under way", "for", "done", "units/s", "busy", "late"]
     assert head.split() == " ".join(columns).split()
     assert first.split() == ["0", "00ab34cd", "4000", "2", "0.2", "s", "400", "10", "90%", "0"]
     assert second.split()[-1] == "3"
@@ -114,7 +114,7 @@ def test_without_a_terminal_there_are_lines_and_who_came_and_went():
     assert console.file.getvalue().splitlines() == [
         "generation 1/3  0 s  loss 1.000  held out: average 0.9, p95 0.5, worst 0.125",
         "generation 3/3  2 s  loss 0.500  held out: average 0.9, p95 0.5, worst 0.125  1 not finite",
-        "worker 1 was lost with 2 units in hand; it had done 1,234: machine 01ab34cd, pid 4001, cpu",
+        "worker 1 was lost with 2 units under way; it had done 1,234: machine 01ab34cd, pid 4001, cpu",
         "worker 3 joined: machine 03ab34cd, pid 4003, cpu",
     ]
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from es_randomized.distributed.messages import Argument, answer, answered, call
+from es_randomized.distributed.messages import Argument, answer_call, read_answer, send_call
 
 
 class Doubling:
@@ -16,19 +16,19 @@ class Doubling:
 
 def asked(*arguments):
     """The answer to a call of units 3 and 1 of generation 7, where large arguments are their own references."""
-    actor = SimpleNamespace(call=SimpleNamespace(remote=lambda packed, *large: answered(Doubling(), packed, large)))
-    return call(actor, "work", 7, arguments, [3, 1])
+    actor = SimpleNamespace(call=SimpleNamespace(remote=lambda packed, *large: answer_call(Doubling(), packed, large)))
+    return send_call(actor, "work", 7, arguments, [3, 1])
 
 
 def test_small_and_large_arguments_keep_their_places():
     numbers, results = np.arange(5.0), {}
     for name, arguments in {
-        "small": (Argument(numbers), Argument(2)),
-        "first large": (Argument(None, numbers.tolist()), Argument(2)),
-        "second large": (Argument(numbers), Argument(None, 2)),
-        "both large": (Argument(None, numbers.tolist()), Argument(None, 2)),
+        "small": (Argument(0, numbers), Argument(0, 2)),
+        "first large": (Argument(0, None, numbers.tolist()), Argument(0, 2)),
+        "second large": (Argument(0, numbers), Argument(0, None, 2)),
+        "both large": (Argument(0, None, numbers.tolist()), Argument(0, None, 2)),
     }.items():
-        found, seconds = answer(asked(*arguments), 2)
+        found, seconds = read_answer(asked(*arguments), 2)
         assert seconds == 0.25
         results[name] = [np.frombuffer(each, np.float32).tolist() for each in found]
     assert all(found == [[7.0, 6.0], [7.0, 2.0]] for found in results.values())
@@ -36,6 +36,6 @@ def test_small_and_large_arguments_keep_their_places():
 
 def test_results_are_told_apart_by_their_number():
     data = np.float64(1.5).tobytes() + np.arange(6, dtype=np.float32).tobytes()
-    found, seconds = answer(data, 3)
+    found, seconds = read_answer(data, 3)
     assert seconds == 1.5
     assert [np.frombuffer(each, np.float32).tolist() for each in found] == [[0, 1], [2, 3], [4, 5]]

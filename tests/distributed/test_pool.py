@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from es_randomized.distributed.pool import Pool, Remote, end_worker
+from es_randomized.distributed.compatibility import check_compatible
+from es_randomized.distributed.pool import end_worker
 from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.errors import ClusterError
 from es_randomized.runs.provenance import deciding_versions
 
 
-def pool(mixed=False):
-    return Pool(lambda: (None, None), lambda: 0, mixed)
+def check(worker, *others, mixed=False):
+    check_compatible(worker, others, deciding_versions(), mixed)
 
 
 def info(device="cpu", **versions):
-    return WorkerInfo("0123456789abcdef", device, "cpu", deciding_versions() | versions, 4711)
+    return WorkerInfo("0123456789abcdef", device, "cpu", deciding_versions() | versions, 4711, 1)
 
 
 def test_a_worker_like_this_process_is_welcome():
-    pool()._check(info())
+    check(info())
 
 
 @pytest.mark.parametrize("package", ["jax", "optax", "the source of es-randomized"])
@@ -30,19 +31,17 @@ def test_another_version_is_refused_with_what_differs(package):
     with pytest.raises(
         ClusterError, match=f"machine 01234567 has {package} 0.0.1, but this process has .*install the same"
     ):
-        pool()._check(info(**{package: "0.0.1"}))
+        check(info(**{package: "0.0.1"}))
 
 
 def test_another_kind_of_device_is_refused_unless_it_was_asked_for(caplog):
     for mixed in (False, True):
-        made = pool(mixed)
-        made.ready.append(Remote(None, info("NVIDIA L4")))
         if mixed:
-            made._check(info("cpu"))
+            check(info("cpu"), info("NVIDIA L4"), mixed=True)
             assert "devices of several kinds work together: ['NVIDIA L4', 'cpu']" in caplog.text
         else:
             with pytest.raises(ClusterError, match=r"NVIDIA L4, cpu.*plan\.mixed_devices: true"):
-                made._check(info("cpu"))
+                check(info("cpu"), info("NVIDIA L4"))
 
 
 def test_the_versions_that_decide_are_known_here():

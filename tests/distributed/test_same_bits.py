@@ -70,7 +70,9 @@ def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "a worker died" in (folder / "run.log").read_text()
-    assert re.search(r"worker [01] was lost with \d+ units in hand; it had done \d+: machine \w+, pid \d+, cpu", output)
+    assert re.search(
+        r"worker [01] was lost with \d+ units under way; it had done \d+: machine \w+, pid \d+, cpu", output
+    )
     stretches = read_timeline(folder / "workers").to_pylist()
     assert [row["fate"] for row in stretches].count("lost") == 1
     assert sum(row["units"] for row in stretches) >= 24 * CHUNKS

@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass, field
 
 from es_randomized.distributed.work import (
+    CALLS_PER_WORKER,
     COPIES,
-    IN_HAND,
     LONG,
     PATIENT,
     QUICK,
@@ -13,8 +13,8 @@ from es_randomized.distributed.work import (
     SHARES,
     SLOW,
     Work,
-    hand_out,
-    portion,
+    issue,
+    units_per_call,
 )
 
 
@@ -26,7 +26,7 @@ def test_units_are_taken_in_order_and_each_once():
     for unit in (4, 0, 2, 1, 3):
         work.done(unit, bytes([unit]), 1.0)
     assert work.complete
-    assert work.again == 0
+    assert work.reissued == 0
 
 
 def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_two_times_more():
@@ -34,26 +34,26 @@ def test_a_late_unit_is_issued_again_to_an_idle_worker_only_and_at_most_two_time
     work.take(4, 0.0, idle=True)
     for unit in (1, 2, 3):
         work.done(unit, b"", 1.0)
-    assert work.usual() == 1.0
+    assert work.typical() == 1.0
     assert work.take(1, SLOW - 0.1, idle=True) == []
     assert work.take(1, SLOW + 0.1, idle=False) == []
     assert work.take(1, SLOW + 0.1, idle=True) == [0]
     assert work.take(1, 2 * SLOW, idle=True) == []
     assert work.take(1, 2 * SLOW + 0.2, idle=True) == [0]
     assert work.take(1, 1e9, idle=True) == []
-    assert work.again + 1 == COPIES
+    assert work.reissued + 1 == COPIES
     work.done(0, b"first", 6.0)
     work.done(0, b"second", 7.0)
     assert work.results[0] == b"first"
 
 
-def test_where_nobody_answers_the_step_before_says_what_is_usual():
-    work = Work(2, usual=1.0)
+def test_where_nobody_answers_the_step_before_says_what_is_typical():
+    work = Work(2, typical=1.0)
     work.take(2, 0.0, idle=True)
-    assert work.usual() == 1.0
+    assert work.typical() == 1.0
     assert work.take(1, SLOW + 0.1, idle=True) == [0]
     work.done(1, b"", 3.0)
-    assert work.usual() == 3.0
+    assert work.typical() == 3.0
 
 
 def test_short_pauses_are_no_reason_to_issue_again():
@@ -105,64 +105,66 @@ def test_any_order_of_events_ends_with_every_result():
 
 
 @dataclass
-class Hand:
+class Taker:
     calls: dict = field(default_factory=dict)
     leaving: bool = False
 
 
-def handed(work, hands, share=1, now=0.0):
-    """Hand out, and put the calls into the hands as the evaluator does: which hand got which units."""
+def issued(work, workers, size=1, now=0.0):
+    """Issue calls, and add them to the workers' as the evaluator does: which worker got which units."""
     got = []
-    for hand, call in hand_out(work, hands, lambda: share, lambda: now):
-        hand.calls[len(hand.calls)] = call
-        got.append((hands.index(hand), call.units))
+    for worker, call in issue(work, workers, lambda: size, lambda: now):
+        worker.calls[len(worker.calls)] = call
+        got.append((workers.index(worker), call.units))
     return got
 
 
 def test_everybody_gets_a_first_call_before_anybody_gets_a_second():
-    hands = [Hand({7: "call"}), Hand(), Hand(leaving=True), Hand()]
-    assert handed(Work(9), hands, share=2) == [(1, [0, 1]), (3, [2, 3]), (0, [4, 5]), (1, [6, 7]), (3, [8])]
-    assert IN_HAND == 2
+    workers = [Taker({7: "call"}), Taker(), Taker(leaving=True), Taker()]
+    assert issued(Work(9), workers, size=2) == [(1, [0, 1]), (3, [2, 3]), (0, [4, 5]), (1, [6, 7]), (3, [8])]
+    assert CALLS_PER_WORKER == 2
 
 
 def test_only_the_idle_are_asked_for_what_is_late_and_only_as_many_as_it_takes():
-    work, hands = Work(3, step=5), [Hand(), Hand(), Hand()]
-    assert handed(work, hands) == [(0, [0]), (1, [1]), (2, [2])]
-    assert hands[0].calls[0].step == 5
+    work, workers = Work(3, step=5), [Taker(), Taker(), Taker()]
+    assert issued(work, workers) == [(0, [0]), (1, [1]), (2, [2])]
+    assert workers[0].calls[0].step == 5
     for unit in (1, 2):
         work.done(unit, b"", 1.0)
-        hands[unit].calls.clear()
-    assert handed(work, hands, now=100.0) == [(1, [0])]
-    assert work.again == 1
+        workers[unit].calls.clear()
+    assert issued(work, workers, now=100.0) == [(1, [0])]
+    assert work.reissued == 1
 
 
 def test_quick_units_go_several_to_a_call_and_everybody_gets_a_share():
     work = Work(100)
-    assert portion(work, 4, None) == 1
-    assert portion(work, 4, pace=1.0) == 1
-    assert portion(work, 4, pace=QUICK / 1e6) == 25
-    assert portion(work, 0, pace=QUICK / 1e6) == 100
-    assert portion(work, 4, pace=1.0, devices=3) == 3
+    assert units_per_call(work, 4, None) == 1
+    assert units_per_call(work, 4, pace=1.0) == 1
+    assert units_per_call(work, 4, pace=QUICK / 1e6) == 25
+    assert units_per_call(work, 0, pace=QUICK / 1e6) == 100
+    assert units_per_call(work, 4, pace=1.0, devices=3) == 3
 
 
 def test_calls_are_long_while_much_is_left_and_short_towards_the_end():
     work = Work(100)
-    assert portion(work, 4, pace=LONG / 3.5) == 3  # as much as may be lost with a worker
-    assert portion(work, 4, pace=LONG / 50.5) == 7  # a part of what is left
-    assert portion(work, 4, pace=QUICK / 10.5) == 10  # worth a message
+    assert units_per_call(work, 4, pace=LONG / 3.5) == 3  # as much as may be lost with a worker
+    assert units_per_call(work, 4, pace=LONG / 50.5) == 7  # a part of what is left
+    assert units_per_call(work, 4, pace=QUICK / 10.5) == 10  # worth a message
     work.take(92, 0.0, idle=True)
-    assert portion(work, 4, pace=LONG / 50.5) == 1
-    assert portion(work, 4, pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
-    assert SHARES > IN_HAND
+    assert units_per_call(work, 4, pace=LONG / 50.5) == 1
+    assert units_per_call(work, 4, pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
+    assert SHARES > CALLS_PER_WORKER
 
 
 def test_with_many_workers_calls_last_until_the_coordinator_has_served_everybody():
     work, workers = Work(16_000), 1_000
-    assert portion(work, workers, pace=SERVED * workers / 5.5) == 5
-    assert portion(work, workers, pace=SERVED * workers / 100) == 16  # everybody's share
+    assert units_per_call(work, workers, pace=SERVED * workers / 5.5) == 5
+    assert units_per_call(work, workers, pace=SERVED * workers / 100) == 16  # everybody's share
     work.take(15_900, 0.0, idle=True)
-    assert portion(work, workers, pace=SERVED * workers / 5.5) == 5  # smaller ones would not be handed out any sooner
-    assert portion(work, 2, pace=2 * SERVED) == -(-100 // (SHARES * 2))  # two never wait for it
+    assert (
+        units_per_call(work, workers, pace=SERVED * workers / 5.5) == 5
+    )  # smaller ones would not be handed out any sooner
+    assert units_per_call(work, 2, pace=2 * SERVED) == -(-100 // (SHARES * 2))  # two never wait for it
 
 
 def test_the_usual_time_is_the_median():
@@ -170,4 +172,4 @@ def test_the_usual_time_is_the_median():
     for unit, seconds in enumerate((5.0, 1.0, 4.0, 2.0, 3.0)):
         work.take(1, 0.0, idle=False)
         work.done(unit, b"", seconds)
-    assert work.usual() == 3.0
+    assert work.typical() == 3.0

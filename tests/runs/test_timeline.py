@@ -9,7 +9,7 @@ ORIGIN = 1000.0  # of the seconds of training, on the workers' clock
 
 
 def worker(number: int, units: int = 0, busy: float = 0.0, joined: float = 0.0, **more: object) -> WorkerStatus:
-    fields = {"in_hand": 2, "since": None, "late": 0, "gone": None, "lost": False} | more
+    fields = {"under_way": 2, "since": None, "late": 0, "gone": None, "lost": False} | more
     return WorkerStatus(number, f"node{number}", 100 + number, "cpu", ORIGIN + joined, units=units, busy=busy, **fields)
 
 
@@ -59,8 +59,8 @@ def test_who_joins_leaves_or_is_lost_is_recorded_once_with_its_times(tmp_path: P
     crew = Crew([worker(0), worker(1), worker(2)])
     timeline = opened(tmp_path, crew)
     crew[:] = [
-        worker(1, 3, 1.5, gone=ORIGIN + 1.75, lost=True, in_hand=4, late=1),
-        worker(2, 5, 1.0, gone=ORIGIN + 1.25, in_hand=0),
+        worker(1, 3, 1.5, gone=ORIGIN + 1.75, lost=True, under_way=4, late=1),
+        worker(2, 5, 1.0, gone=ORIGIN + 1.25, under_way=0),
         worker(0, 8, 1.9),
         worker(3, 2, 0.2, joined=1.5),
     ]

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from es_randomized.cli.main import cli
-from es_randomized.scaling.calibrate import Alone
+from es_randomized.scaling.calibrate import Calibration
 from es_randomized.scaling.instrument import Generation
 from es_randomized.scaling.measure import doubling, efficiency, interleaved, row_of, spread
 from es_randomized.scaling.simulation.costs import Cluster, Costs, Linear
@@ -71,13 +71,13 @@ EVOLUTION = SimpleNamespace(
 )
 
 
-def observed(*populations: int) -> Alone:
+def observed(*populations: int) -> Calibration:
     """What calibration knows after a look at that machine."""
-    alone = Alone()
+    calibration = Calibration()
     for population in populations:
         for here in (True, False):
-            alone.add(population, here, [account(population, here)] * 3, TRUTH.message)
-    return alone
+            calibration.add(population, here, [account(population, here)] * 3, TRUTH.message)
+    return calibration
 
 
 @pytest.mark.parametrize("large", [1_024, 40_960])  # members of one block of rows, and of five

@@ -33,7 +33,7 @@ class Linear(NamedTuple):
         return Linear(fixed, slope) if fixed >= 0 else Linear(0.0, low / few)
 
 
-NOTHING = Linear(0.0)
+FREE = Linear(0.0)
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Costs:
         members_per_row: members made of one row of noise.
         parts: pieces of an update by one block of rows.
         part: one of them, on a worker, by the members of its block.
-        before: the coordinator's, before chunks are handed out: the draw and its message.
+        before: the coordinator's, before chunks are issued: the ask and its message.
         here: the coordinator's, from the last loss to the next state if it computes the update alone.
         told: the same without the parts, if workers compute them.
-        turn: one look of the coordinator at what has come, and as much again for every worker.
-        issue: handing out one call.
+        turn: the coordinator issues calls and waits for answers once, and as much again for every worker.
+        issue: of one call.
         collect: taking one call's results.
         receive: the worker's own, for every call.
         background: other threads of the coordinator's process, for every call; they only use a core.
-        latency: from the end of handing out to the beginning of computing, and back: both ways together.
+        latency: from the end of issuing to the beginning of computing, and back: both ways together.
         message: bytes of the distribution, once to every machine and generation.
         sums: bytes of one part's result.
     """
@@ -67,11 +67,11 @@ class Costs:
     parameters: int = 1
     members_per_row: int = 1
     parts: int = 1
-    part: Linear = NOTHING
+    part: Linear = FREE
     before: float = 0.0
-    here: Linear = NOTHING
-    told: Linear = NOTHING
-    turn: Linear = NOTHING
+    here: Linear = FREE
+    told: Linear = FREE
+    turn: Linear = FREE
     issue: float = 0.0
     collect: float = 0.0
     receive: float = 0.0

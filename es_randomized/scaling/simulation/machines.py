@@ -25,7 +25,7 @@ class Machine:
 
 @dataclass(eq=False)
 class SimulatedWorker:
-    """A worker as `work.hand_out` sees it, and what it has received and not begun."""
+    """A worker as `work.issue` sees it, and what it has received and not begun."""
 
     machine: Machine
     cores: Cores

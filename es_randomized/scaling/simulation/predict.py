@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Prices
-from es_randomized.scaling.simulation.simulate import simulate
+from es_randomized.scaling.simulation.simulate import SimulationResult, simulate
 
 CALLS = 20_000  # to simulate for a row, about; a second or two
 GENERATIONS = (1, 100)  # at least and at most
@@ -32,7 +32,7 @@ def predict(
         calls: to simulate for a row, about.
     """
 
-    def run(count: int, hazards: Hazards) -> Any:
+    def run(count: int, hazards: Hazards) -> SimulationResult:
         chunks = chunks_of(count)
         least, most = GENERATIONS
         generations = max(least, min(most, calls // chunks))
@@ -41,20 +41,20 @@ def predict(
     alone = run(1, NO_HAZARDS).members_per_second
     rows = []
     for count in workers:
-        found = run(count, hazards)
-        rate, generations = found.members_per_second, len(found.seconds)
+        result = run(count, hazards)
+        rate, generations = result.members_per_second, len(result.seconds)
         row = {
             "workers": count,
-            "population": found.members,
+            "population": result.members,
             "members per second": rate,
-            "generations per second": found.generations_per_second,
+            "generations per second": result.generations_per_second,
             "efficiency": rate / alone / count,
-            "coordinator busy": found.busy,
-            "workers idle": found.idle,
-            "calls per generation": found.calls / generations,
-            "bytes per generation": (found.down + found.up) / generations,
-            "chunks issued again": found.again / generations,
-            "chunks lost": found.lost / generations,
+            "coordinator busy": result.busy,
+            "workers idle": result.idle,
+            "calls per generation": result.calls / generations,
+            "bytes per generation": (result.down + result.up) / generations,
+            "chunks issued again": result.reissued / generations,
+            "chunks lost": result.lost / generations,
         }
         rows.append(row | ({"dollars per 1e9 evaluations": prices.of(count, rate)} if prices else {}))
     return rows

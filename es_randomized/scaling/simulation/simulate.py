@@ -1,6 +1,6 @@
 """A run, simulated: the evaluator's own bookkeeping and rules, with simulated workers, messages, failures and time.
 
-What is handed to whom, and what is issued again, is decided by `distributed.work`, the very code that runs on a cluster.
+Who gets which units, and what is issued again, is decided by `distributed.work`, the very code that runs on a cluster.
 Here are only the times: the coordinator does one thing after the other, workers compute what they have in order, messages
 take their time. The coordinator is a generator that yields the seconds it computes for, or `WAIT`.
 """
@@ -13,12 +13,12 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from es_randomized.distributed.work import TICK, Call, Work, hand_out, portion
+from es_randomized.distributed.work import TICK, Call, Work, issue, units_per_call
 from es_randomized.scaling.simulation.clock import Clock, Cores
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards
 from es_randomized.scaling.simulation.machines import Machine, SimulatedWorker
 
-LOOK = 1.0  # as the pool's
+SECONDS_BETWEEN_CHECKS = 1.0  # as the pool's
 BYTES_PER_LOSS = 4
 WAIT = math.inf  # yielded by the coordinator: until something comes
 
@@ -35,7 +35,7 @@ class SimulationResult:
         calls: of all generations.
         down: bytes from the coordinator, in all.
         up: bytes to the coordinator, in all.
-        again: units issued though they were under way.
+        reissued: units issued though they were under way.
         lost: units that a lost worker had.
     """
 
@@ -46,7 +46,7 @@ class SimulationResult:
     calls: int = 0
     down: int = 0
     up: int = 0
-    again: int = 0
+    reissued: int = 0
     lost: int = 0
 
     @property
@@ -82,14 +82,14 @@ class _Run:
     def __init__(self, costs: Costs, cluster: Cluster, chunks: int, here: bool, hazards: Hazards, seed: int) -> None:
         self.costs, self.cluster, self.chunks, self.here, self.hazards = costs, cluster, chunks, here, hazards
         self.population = chunks * costs.members
-        self.clock, self.chance, self.outcome = Clock(), Random(seed), SimulationResult(members=self.population)
+        self.clock, self.chance, self.result = Clock(), Random(seed), SimulationResult(members=self.population)
         self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
         self.ready: list[SimulatedWorker] = []
         self._steps, self._numbers = count(1), count()
         self._inbox: list[tuple[str, Any, Any]] = []
         self._waiting, self._waits = False, 0
         self._noticed: list[Machine] = []
-        self._looked = 0.0
+        self._checked = 0.0
         self._pace: dict[str, float] = {}
         self._sending, self._receiving = 0.0, 0.0  # until when the coordinator's network is in use, each way
         self._over, self._busy, self._computed = False, 0.0, 0.0
@@ -100,7 +100,7 @@ class _Run:
         self._resume()
         while not self._over:
             self.clock.step()
-        return self.outcome
+        return self.result
 
     # The coordinator
 
@@ -115,26 +115,26 @@ class _Run:
                 yield from self._step("parts", costs.parts * costs.blocks(self.population))
                 yield costs.told.at(self.population)
             if generation:
-                self.outcome.seconds.append(self.clock.now - began)
+                self.result.seconds.append(self.clock.now - began)
             else:
                 self._begin_counting()
             began = self.clock.now
-        elapsed = sum(self.outcome.seconds)
-        self.outcome.busy = self._busy / elapsed
-        self.outcome.idle = 1 - self._computed / (elapsed * self.cluster.workers)
+        elapsed = sum(self.result.seconds)
+        self.result.busy = self._busy / elapsed
+        self.result.idle = 1 - self._computed / (elapsed * self.cluster.workers)
         self._over = True
 
     def _begin_counting(self) -> None:
-        self.outcome = SimulationResult(members=self.population)
+        self.result = SimulationResult(members=self.population)
         self._busy = self._computed = 0.0
 
     def _step(self, method: str, units: int) -> Iterator[float]:
-        """As the evaluator's `_all`."""
+        """As the evaluator's `_run`."""
         work = Work(units, next(self._steps))
         while not work.complete:
             yield self.costs.turn.at(len(self.ready))
-            self._look()
-            for worker, call in hand_out(work, self.ready, lambda: self._portion(work, method), lambda: self.clock.now):
+            self._check_machines()
+            for worker, call in issue(work, self.ready, lambda: self._units(work, method), lambda: self.clock.now):
                 number = next(self._numbers)
                 worker.calls[number] = call
                 yield self.costs.issue
@@ -146,13 +146,13 @@ class _Run:
                     yield self.costs.collect
                     self._collect(work, whom, more, method)
                 elif what == "lost":
-                    self._bury(work, whom)
+                    self._remove_lost(work, whom)
                 else:
                     self.ready += whom.workers
-        self.outcome.again += work.again
+        self.result.reissued += work.reissued
 
-    def _portion(self, work: Work, method: str) -> int:
-        return portion(work, len(self.ready), self._pace.get(method))
+    def _units(self, work: Work, method: str) -> int:
+        return units_per_call(work, len(self.ready), self._pace.get(method))
 
     def _collect(self, work: Work, worker: SimulatedWorker, more: tuple[int, float], method: str) -> None:
         number, seconds = more
@@ -164,14 +164,14 @@ class _Run:
             work.done(unit, b"", self.clock.now)
 
     def _resume(self) -> None:
-        for asked in self._coordinator:
-            if asked == WAIT:
+        for seconds in self._coordinator:
+            if seconds == WAIT:
                 if not self._inbox:
                     self._wait()
                     return
-            elif asked > 0:
-                self._busy += asked
-                self.cores.run(asked, self._resume)
+            elif seconds > 0:
+                self._busy += seconds
+                self.cores.run(seconds, self._resume)
                 return
 
     def _wait(self) -> None:
@@ -197,7 +197,7 @@ class _Run:
         costs, population, evaluating = self.costs, self.population, method == "evaluate"
         if costs.background:
             self.cores.occupy(costs.background)
-        self.outcome.calls += 1
+        self.result.calls += 1
         size = costs.message if evaluating else BYTES_PER_LOSS * population
         there = self._at_machine(worker.machine, call.step, size) + (costs.latency + self.cluster.latency) / 2
         if evaluating:
@@ -211,14 +211,14 @@ class _Run:
     def _at_machine(self, machine: Machine, step: int, size: int) -> float:
         """When the message of a step is at a machine; it is sent once."""
         if step not in machine.received:
-            self.outcome.down += size
+            self.result.down += size
             self._sending = max(self._sending, self.clock.now) + size / self.cluster.bandwidth
             machine.received = {step: self._sending}
         return max(self.clock.now, machine.received[step])
 
     def _back(self, worker: SimulatedWorker, number: int, seconds: float, size: int, elapsed: float) -> None:
         self._computed += seconds
-        self.outcome.up += size
+        self.result.up += size
         self._receiving = max(self._receiving, self.clock.now) + size / self.cluster.bandwidth
         there = self._receiving + (self.costs.latency + self.cluster.latency) / 2
         self.clock.at(there, lambda: self._tell("done", worker, (number, max(0.0, elapsed - self.costs.receive))))
@@ -260,11 +260,11 @@ class _Run:
         machine.alive = False
         self._tell("lost", machine)
 
-    def _look(self) -> None:
-        """As the pool's: workers of machines that are to go get nothing more and leave when they have nothing in hand."""
-        if self.clock.now - self._looked < LOOK:
+    def _check_machines(self) -> None:
+        """As the pool's: workers of machines that are to go get nothing more and leave when no call is under way."""
+        if self.clock.now - self._checked < SECONDS_BETWEEN_CHECKS:
             return
-        self._looked = self.clock.now
+        self._checked = self.clock.now
         for machine in self._noticed:
             for worker in machine.workers:
                 worker.leaving = True
@@ -276,13 +276,13 @@ class _Run:
     def _replace(self, machine: Machine) -> None:
         self.clock.after(self.hazards.replacement, lambda: self._join(len(machine.workers)))
 
-    def _bury(self, work: Work, machine: Machine) -> None:
+    def _remove_lost(self, work: Work, machine: Machine) -> None:
         """As the evaluator's: what lost workers had waits again, and others are started in their place."""
         if not any(worker.leaving for worker in machine.workers):
             self._replace(machine)
         for worker in machine.workers:
             units = [unit for call in worker.calls.values() if call.step == work.step for unit in call.units]
-            self.outcome.lost += len(units)
+            self.result.lost += len(units)
             work.lost(units)
             worker.calls.clear()
         gone = set(map(id, machine.workers))

@@ -13,7 +13,7 @@ from es_randomized.tasks.task import Outcome, Reference, Task
 
 
 @settings
-class Nothing(Task):
+class ZeroCost(Task):
     """One token in, one number out, which is the loss."""
 
     version: ClassVar[int] = 1

@@ -1,0 +1,84 @@
+"""What an evaluator tells whoever listens: how a step goes on, and who comes and goes. No bit of a run depends on it.
+
+A listener is called in the coordinator's own thread, so what it takes the run takes too. The simulator's costs, the benchmarks
+and the log of a run are made from these events; nobody has to change the evaluator to measure it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from es_randomized.distributed.work import Call
+from es_randomized.drivers.workers import WorkerStatus
+
+
+class StepBegan(NamedTuple):
+    """Workers are about to compute one step of a generation.
+
+    Attributes:
+        step: its number in the run.
+        method: of the worker: `evaluate` or `parts`.
+        arguments: bytes of what every call needs beside its units.
+    """
+
+    step: int
+    method: str
+    generation: int
+    units: int
+    arguments: tuple[int, ...]
+
+
+class TurnBegan(NamedTuple):
+    """The coordinator looks for workers that can take a call, while so many units wait."""
+
+    waiting: int
+
+
+class CallsIssued(NamedTuple):
+    """All workers have what they can get in this turn: so many new calls."""
+
+    calls: int
+
+
+class AnswersArrived(NamedTuple):
+    """Something came while the coordinator waited; it takes one answer after the other now."""
+
+    answers: int
+
+
+class CallCollected(NamedTuple):
+    """The results of a call are in their places.
+
+    Attributes:
+        worker: its number, see `WorkerStatus`.
+        seconds: of computing, as the worker says.
+        bytes: of the results.
+    """
+
+    worker: int
+    call: Call
+    seconds: float
+    bytes: int
+
+
+class StepEnded(NamedTuple):
+    """Every unit has its result; so many were issued again because they were late."""
+
+    reissued: int
+
+
+class WorkerJoined(NamedTuple):
+    """A worker is ready."""
+
+    worker: WorkerStatus
+
+
+class WorkerGone(NamedTuple):
+    """A worker left, or was lost with what it had under way: its status says which."""
+
+    worker: WorkerStatus
+
+
+Event: TypeAlias = (
+    StepBegan | TurnBegan | CallsIssued | AnswersArrived | CallCollected | StepEnded | WorkerJoined | WorkerGone
+)
+Listener: TypeAlias = Callable[[Event], None]
