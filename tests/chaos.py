@@ -12,6 +12,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,20 +25,22 @@ from typing import Any
 
 import psutil
 
+from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started
 
 NODES = 2
 GENERATIONS = 40
 RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
 EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
-PREEMPTION = 2  # Ray's number of the reason; an idle machine's 1 is refused for busy ones
+PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"  # Ray refuses to drain busy machines for being idle
+NOTICE = 4.0  # seconds from a node's notice to its end
 LIMIT = 240.0  # seconds after which a run counts as hanging
 # Loopback only, no token, workers not niced, and dead machines are noticed within seconds.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
+    **LOOPBACK_ONLY,
+    NICENESS: "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
@@ -62,7 +66,8 @@ class Nodes:
             self.add()
 
     def kill(self, chance: random.Random) -> None:
-        node = self.alive.pop(chance.randrange(len(self.alive)))
+        node = chance.choice(self.alive)
+        self.alive.remove(node)
         for process in node.all_processes["raylet"]:
             process.process.kill()
         with suppress(Exception):
@@ -70,38 +75,32 @@ class Nodes:
 
     def drain(self, chance: random.Random) -> Any:
         """Tell Ray that a node is about to go; returns the node."""
-        from ray._raylet import GcsClient
-
         node = chance.choice(self.alive)
-        GcsClient(address=self.cluster.address).drain_node(
-            node.node_id, PREEMPTION, "a spot machine's notice", int(1e3 * time.time()) + 30_000
-        )
+        command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.cluster.address]
+        command += ["--node-id", node.node_id, "--reason", PREEMPTION, "--reason-message", "a spot machine's notice"]
+        subprocess.run([*command, "--deadline-remaining-seconds", "30"], check=True, capture_output=True)
         return node
+
+    def workers(self) -> list[psutil.Process]:
+        """Processes that evaluate, those of the oldest node first."""
+        found = []
+        for node in self.alive:
+            with suppress(psutil.Error):
+                raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+                found += [child for child in raylet.children(recursive=True) if "ray::Worker" in child.cmdline()[0]]
+        return found
 
 
 @contextmanager
 def cluster() -> Iterator[Nodes]:
     """A cluster on this machine, gone when the block ends."""
     os.environ.update(ENVIRONMENT)
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 * 2**20})
-    nodes = Nodes(made)
+    nodes = Nodes(several_nodes({"num_cpus": 0, "object_store_memory": 80 * 2**20}))
     try:
         nodes.mend()
         yield nodes
     finally:
-        made.shutdown()
-
-
-def workers() -> list[psutil.Process]:
-    """Processes that evaluate, on any node of this cluster: raylets are children of this process, and workers theirs."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if "ray::Worker" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+        nodes.cluster.shutdown()
 
 
 def schedule(number: int) -> list[tuple[int, str]]:
@@ -114,9 +113,8 @@ def schedule(number: int) -> list[tuple[int, str]]:
 def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[psutil.Process]:
     """Make one event happen; returns processes it paused."""
     if kind in ("kill worker", "pause worker"):
-        found = workers()
-        if found:
-            victim = chance.choice(found)
+        if workers := nodes.workers():
+            victim = chance.choice(workers)
             with suppress(psutil.Error):
                 victim.send_signal(signal.SIGKILL if kind == "kill worker" else signal.SIGSTOP)
             return [victim] if kind == "pause worker" else []
@@ -128,7 +126,7 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
     elif kind == "drain node":
         node = nodes.drain(chance)
         nodes.add()
-        time.sleep(2.0)
+        time.sleep(NOTICE)
         nodes.alive.remove(node)
         nodes.cluster.remove_node(node, allow_graceful=False)
     elif kind == "kill coordinator":
@@ -169,7 +167,7 @@ def reference(folder: Path) -> Path:
 
 def same(folder: Path, other: Path) -> bool:
     """Whether two runs have the same losses and the same final state, bit for bit."""
-    journals = [(each / "journal.bin").read_bytes() for each in (folder, other)]
+    journals = [(run_folder / "journal.bin").read_bytes() for run_folder in (folder, other)]
     return journals[0] == journals[1] and final_snapshot(folder) == final_snapshot(other)
 
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import chaos
 
 # In a process of its own: starting Ray's processes forks, which one that has computed with JAX must not.
@@ -11,12 +13,17 @@ SCRIPT = """
 import random, sys
 from pathlib import Path
 from tests import chaos
+class OldestFirst(random.Random):
+    # The oldest node surely has a worker. A newer one's may still be starting, and a log says nothing of losing that.
+    def choice(self, items):
+        return items[0]
 events = [(3, "pause worker"), (8, "add node"), (14, "kill node"), (20, "drain node")]
 with chaos.cluster() as nodes:
-    sys.exit(chaos.survive(events, random.Random(0), nodes, Path(sys.argv[1])))
+    sys.exit(chaos.survive(events, OldestFirst(), nodes, Path(sys.argv[1])))
 """
 
 
+@pytest.mark.cluster
 def test_a_run_among_coming_and_going_machines_has_the_undisturbed_bits(tmp_path: Path) -> None:
     expected = chaos.reference(tmp_path / "reference")
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "run")]
