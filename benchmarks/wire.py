@@ -3,8 +3,8 @@
     python -m benchmarks.wire          (Linux, root: it makes two network namespaces and removes them)
 
 Coordinator and Ray's head are on one side, one worker node on the other. Everything that passes is counted, Ray's own
-messages too; what passes while nothing is evaluated is measured first and reported beside it. Noise is signs, to be quick: it
-does not travel. Updates are computed by the worker, which sends more than if the coordinator computed them.
+messages too. What passes while nothing is evaluated is measured first and reported beside it. Noise is Rademacher, to be
+quick; it does not travel. Updates are computed by the worker, which sends more than if the coordinator computed them.
 """
 
 import json
@@ -78,7 +78,7 @@ def measure(kind: str, size: str) -> dict[str, Any]:
         "task": {"kind": "benchmarks.zero_cost"},
         "model": {"width": width, "blocks": 1, "hidden": hidden},
         "batch": {"instances": 1, "seeds": 1},
-        "driver": {"kind": kind, "population": POPULATION, "noise": "signs"},
+        "driver": {"kind": kind, "population": POPULATION, "noise": "rademacher"},
         "budget": {"generations": 1_000},
     }
     evolution = Evolution.of(build(tree))

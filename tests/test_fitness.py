@@ -18,7 +18,7 @@ from es_randomized.errors import ConfigError, MemoryBudgetError
 from es_randomized.fitness import Fitness, Members, pair, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
@@ -128,7 +128,7 @@ def test_a_fixed_seed_needs_one_seed():
 @pytest.fixture(scope="module")
 def evolution():
     experiment = Experiment(
-        task=TASK, model=MODEL, batch=BATCH, driver=EvolutionSettings(population=8), plan=Plan(chunk=2), seed=9
+        task=TASK, model=MODEL, batch=BATCH, driver=Open_ES.Settings(population=8), plan=Plan(chunk=2), seed=9
     )
     return Evolution.of(experiment)
 

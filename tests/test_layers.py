@@ -22,7 +22,6 @@ LEVELS = {
     "precision": 0,
     "schedules": 0,
     "compilation": 0,
-    "config.kinds": 0,
     "tasks": 1,
     "models": 1,
     "objectives": 1,

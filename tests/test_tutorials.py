@@ -106,7 +106,7 @@ def clone(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.setenv("COLUMNS", "200")
     yield tmp_path
-    for module in ("boxes", "cross_entropy"):
+    for module in ("boxes", "cross_entropy", "natural"):
         sys.modules.pop(module, None)
 
 

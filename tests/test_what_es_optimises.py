@@ -17,14 +17,14 @@ from es_randomized.policy import Interface
 from es_randomized.references import games
 from es_randomized.schedules import Schedule
 from es_randomized.settings import settings
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.optimizers import Optimizer
+from es_randomized.strategies.strategy import SearchSpace
 from es_randomized.tasks.task import Outcome, Task
 
 LOSSES = np.array([[0.6, 0.0], [0.0, 1.0]], np.float32)  # [action, instance]
-TRAINING = EvolutionSettings(
-    kind="Open_ES",
+TRAINING = Open_ES.Settings(
     population=32,
     std=Schedule(start=0.2, end=0.02),
     optimizer=Optimizer(learning_rate=Schedule(start=0.1, end=0.002)),
@@ -110,7 +110,7 @@ def test_the_worst_case_is_minimised_by_the_mixture_that_solves_the_game(objecti
 
 def test_a_quadratic_is_minimised_at_its_optimum():
     optimum, curvature = np.linspace(-1, 1, 10), np.linspace(1, 5, 10)
-    strategy = EvosaxStrategy(TRAINING, parameters=10, seed=0, generations=200)
+    strategy = EvosaxStrategy(TRAINING, SearchSpace(shapes=((10,),), seed=0, generations=200))
     state = strategy.init(jax.random.key(1), jnp.full(10, 0.5))
     for generation in range(200):
         ask = strategy.ask(state, generation)

@@ -15,7 +15,7 @@ from es_randomized.drivers.kinds import driver_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
 from es_randomized.runs.metrics import read_metrics
-from es_randomized.strategies.catalogue import CATALOGUE, Entry
+from es_randomized.strategies.catalogue import REFUSED, named, names
 
 
 @click.command("show", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
@@ -75,27 +75,18 @@ def _progress(folder: RunFolder) -> str:
 @click.command("strategies")
 def strategies_command() -> None:
     """List every strategy: what it is, whether its population is streamed, what it needs, or why it is refused."""
-    table = Table(title="strategies (evosax; a population is held as a matrix unless streamed)", title_justify="left")
+    table = Table(title="strategies (a streamed population is never held as a matrix)", title_justify="left")
     table.caption = (
         "driver.kind can be `gradient` as well: gradient descent on the same objective and data; or the name of a module with a "
         "strategy of your own, in the current folder or on PYTHONPATH"
     )
     for column in ("driver.kind", "what", "streamed", "needs"):
         table.add_column(column)
-    for kind, entry in CATALOGUE.items():
-        if entry.refused:
-            table.add_row(kind, f"refused: {entry.refused}", "", "", style="dim")
-        else:
-            table.add_row(kind, entry.summary, "no", ", ".join(_needs(entry)))
+    for kind in names():
+        strategy = named(kind)
+        assert strategy is not None
+        summary, streamed = (strategy.__doc__ or "").partition("\n")[0], "no" if strategy.holds_matrix else "yes"
+        table.add_row(kind, summary.rstrip("."), streamed, ", ".join(strategy.needs()))
+    for kind, reason in REFUSED.items():
+        table.add_row(kind, f"refused: {reason}", "", "", style="dim")
     Console().print(table)
-
-
-def _needs(entry: Entry) -> list[str]:
-    needs = []
-    if entry.antithetic:
-        needs.append("even population")
-    if entry.optimizer:
-        needs.append("driver.optimizer")
-    if entry.quadratic:
-        needs.append("memory ~ parameters²")
-    return needs

@@ -11,6 +11,7 @@ from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.settings import settings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.tasks.task import Task
 
@@ -23,7 +24,7 @@ class Experiment:
     model: InstanceOf[Model] = Field(default_factory=Transformer)
     objective: InstanceOf[Objective] = Field(default_factory=QNorm)
     batch: InstanceOf[Batch] = Field(default_factory=Batch)
-    driver: InstanceOf[EvolutionSettings] | InstanceOf[GradientSettings] = Field(default_factory=EvolutionSettings)
+    driver: InstanceOf[EvolutionSettings] | InstanceOf[GradientSettings] = Field(default_factory=Open_ES.Settings)
     budget: InstanceOf[Budget] = Field(default_factory=Budget)
     evaluation: InstanceOf[Evaluation] = Field(default_factory=Evaluation)
     plan: InstanceOf[Plan] = Field(default_factory=Plan)

@@ -1,6 +1,7 @@
 """Extensions: a kind that is no name of this package names a module of yours, and the one class in it is meant."""
 
 import inspect
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,8 @@ from types import ModuleType
 from typing import TypeVar
 
 from es_randomized.errors import ConfigError
+from es_randomized.strategies.catalogue import named, names
+from es_randomized.strategies.strategy import Strategy
 
 T = TypeVar("T")
 
@@ -23,6 +26,21 @@ def is_module(kind: str) -> bool:
         return kind.isidentifier() and find_spec(kind) is not None
     except ValueError:  # a module without a specification, such as __main__
         return False
+
+
+def class_of(section: str, kind: str) -> type[Strategy]:
+    """The strategy that a kind means: one of the package, or the one in a module of the user's.
+
+    Raises:
+        ConfigError: nothing is called so, it is refused, or the module does not define one whole strategy.
+    """
+    if strategy := named(kind):
+        return strategy
+    if is_module(kind):
+        return only_class(kind, Strategy, f"{section}.kind")  # type: ignore[type-abstract]
+    near = get_close_matches(kind, ["gradient", *names()], 1)
+    hint = f"did you mean {near[0]}?" if near else f"`es-randomized strategies` lists them; or {WHERE}"
+    raise ConfigError(f"{section}.kind: no driver is called {kind!r}; {hint}")
 
 
 def only_class(module: str, base: type[T], setting: str) -> type[T]:

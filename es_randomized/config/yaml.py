@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 import es_randomized.tasks
 from es_randomized.config.experiment import Experiment
-from es_randomized.config.kinds import WHERE, is_module, only_class
+from es_randomized.config.kinds import WHERE, class_of, is_module, only_class
 from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
 from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.errors import ConfigError
@@ -26,8 +26,8 @@ from es_randomized.objectives.log_sum_exp import LogSumExp
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.objectives.worst_case import WorstCase
-from es_randomized.strategies.catalogue import CATALOGUE
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.options import current
 from es_randomized.tasks.task import Task
 
 GIVE_A_PATH = "; give the path of a YAML file"
@@ -170,12 +170,14 @@ def _task(tree: Any) -> Any:
 
 
 def _driver(tree: Any) -> Any:
-    kind = str(tree.get("kind")) if isinstance(tree, dict) else ""
-    if kind == "gradient":
+    if isinstance(tree, dict) and tree.get("kind") == "gradient":
         return settings_of("driver", GradientSettings, tree)
-    if get_close_matches(kind, ["gradient", *CATALOGUE], 1) == ["gradient"] and not is_module(kind):
-        raise ConfigError(f"driver.kind: no driver is called {kind!r}; did you mean gradient?")
-    return settings_of("driver", EvolutionSettings, tree)
+    if not isinstance(tree, dict):
+        return settings_of("driver", EvolutionSettings, tree)
+    strategy = class_of("driver", tree.get("kind", "Open_ES"))
+    settings = settings_of("driver", strategy.Settings, current(strategy, tree))
+    strategy.check(settings)
+    return settings
 
 
 def _one_of(section: str, tree: Any, kinds: list[str], class_of: Any, otherwise: str = "") -> Any:

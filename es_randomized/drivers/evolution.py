@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,20 +11,17 @@ from jaxtyping import Array, Float
 
 from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.kinds import class_of
 from es_randomized.drivers import plan
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
-from es_randomized.fitness import Fitness, GenerationInputs, Members, parameters, weight_shapes
+from es_randomized.fitness import Fitness, GenerationInputs, Members, weight_shapes
 from es_randomized.objectives.split_batch import SplitBatch
-from es_randomized.strategies.catalogue import CATALOGUE, own_strategy
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.strategies.evosax_adapter import EvosaxStrategy
-from es_randomized.strategies.past_directions import PastDirections
 from es_randomized.strategies.shaping import rank_worst
-from es_randomized.strategies.strategy import Ask, PartsOf, State, Strategy
-from es_randomized.strategies.streamed import Streamed
+from es_randomized.strategies.strategy import Ask, PartsOf, SearchSpace, State, Strategy
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Evolution(Driver):
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
         strategy = _strategy(settings, tiled)
-        if like and isinstance(strategy, Streamed) and isinstance(like.strategy, Streamed):
+        if like:
             strategy = strategy.sharing(like.strategy)
         fitness = fitness_of(tiled, block=int(tiled.plan.block))
         if strategy.split_batch:
@@ -119,8 +116,8 @@ class Evolution(Driver):
                 f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
                 + ("" if len(broken) == len(of_members) else ", or set driver.non_finite: rank_worst")
             )
-        views = losses.reshape(-1, self.strategy.population)
-        return self.strategy.tell(ask, np.concatenate([rank_worst(view) for view in views]), parts_of)
+        views = [rank_worst(view) for view in losses.reshape(-1, self.strategy.population)]
+        return self.strategy.tell(ask, np.stack(views) if self.strategy.split_batch else views[0], parts_of)
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return self.strategy.centre(state)
@@ -193,15 +190,12 @@ class Evolution(Driver):
 
 
 def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
-    size, generations = parameters(experiment.model, experiment.task), experiment.budget.generations
-    if settings.entry.streamed:
-        shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
-        return Streamed(settings, size, experiment.seed, generations, shapes, side_by_side)
-    _check_population_memory(settings.population, size, experiment.plan.memory_mib)
-    kind: Any = EvosaxStrategy
-    if settings.entry.own:
-        kind = PastDirections if settings.kind in CATALOGUE else own_strategy(settings.kind)
-    return cast(Strategy, kind(settings, size, experiment.seed, generations))
+    shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
+    space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side)
+    cls = class_of("driver", settings.kind)
+    if cls.holds_matrix:
+        _check_population_memory(settings.population, space.parameters, experiment.plan.memory_mib)
+    return cls(settings, space)
 
 
 def _with_block(experiment: Experiment) -> Experiment:

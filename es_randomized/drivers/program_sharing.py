@@ -15,13 +15,13 @@ from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule
-from es_randomized.strategies.catalogue import CATALOGUE
+from es_randomized.strategies.catalogue import names
 
 
 def programs_of(experiment: Experiment) -> str:
     """All that is compiled into an experiment's programs: equal texts, equal programs."""
     settings, objective = experiment.driver, experiment.objective
-    if not isinstance(settings, GradientSettings) and settings.kind not in CATALOGUE:
+    if not isinstance(settings, GradientSettings) and settings.kind not in names():
         return repr(experiment)
     settings = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1.0))
     if not isinstance(settings, GradientSettings):

@@ -1,122 +1,175 @@
-"""Every algorithm: what it needs, or why it is refused. All but Past_ES are evosax's (0.3.2, read in its source and measured)."""
+"""Every strategy of the package by its kind: those of algorithms/, evosax's (0.3.2, read in its source), and those refused."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from es_randomized.config.kinds import is_module, only_class
+from es_randomized.errors import ConfigError
+from es_randomized.settings import settings
+from es_randomized.strategies import algorithms
+from es_randomized.strategies.evolution_settings import ShapedSettings
+from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.strategy import Strategy
 
+Number = float | int | None
 
-class Entry(NamedTuple):
-    """What is known of one algorithm.
+
+class Evosax(NamedTuple):
+    """An algorithm of evosax that is offered as it is.
 
     Attributes:
         summary: one line for `es-randomized strategies`.
-        antithetic: members come as antithetic pairs, so the population must be even.
+        numbers: its options under evosax's names with evosax's defaults; None where that follows from population and parameters.
         optimizer: takes an optimizer for its centre.
+        scheduled: takes a schedule of its step size.
         quadratic: memory grows with the square of the number of parameters.
-        population_based: keeps a population instead of a distribution; its centre is the best member it holds.
-        streamed: its population never exists as a matrix; see streamed.py.
-        own: not evosax's: past_directions.py, or a strategy of the user's.
-        scheduled: takes a schedule of its step size; the others adapt it from a start or do without.
-        refused: why it is not offered.
     """
 
     summary: str
-    antithetic: bool = False
+    numbers: Mapping[str, Number] = MappingProxyType({})
     optimizer: bool = False
-    quadratic: bool = False
-    population_based: bool = False
     scheduled: bool = False
-    streamed: bool = False
-    own: bool = False
-    refused: str | None = None
+    quadratic: bool = False
 
 
-def _refused(reason: str) -> Entry:
-    return Entry("", refused=reason)
-
-
-CATALOGUE: dict[str, Entry] = {
-    "Open_ES": Entry(
-        "OpenAI-ES: isotropic, antithetic, any optimizer (Salimans 2017)",
-        antithetic=True,
-        optimizer=True,
+COVARIANCE: dict[str, Number] = {
+    "std_min": 0.0,
+    "std_max": 1e8,
+    "mu_eff": None,
+    "c_mean": 1.0,
+    "c_std": None,
+    "d_std": None,
+    "c_c": None,
+    "c_1": None,
+    "c_mu": None,
+    "chi_n": None,
+}
+BOUNDED: dict[str, Number] = {"std_min": 0.0, "std_max": 10.0, "std_meta": 2.0}
+EVOSAX = {
+    "ESMC": Evosax("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
+    "CMA_ES": Evosax("full covariance (Hansen 2016); up to about 2,000 parameters", COVARIANCE, quadratic=True),
+    "CR_FM_NES": Evosax(
+        "separable plus rank one, cost-reduced natural gradient (Nomura 2022)",
+        dict.fromkeys(("mu_eff", "c_std", "c_c", "c1", "chi_n", "h_inv", "alpha_dist"))
+        | {"lr_mean": 1.0, "lr_move_std": 1.0}
+        | dict.fromkeys(("lr_stag_std", "lr_conv_std", "lr_B")),
+    ),
+    "Rm_ES": Evosax(
+        "covariance from a few evolution paths (Li & Zhang 2017)",
+        COVARIANCE | {"std_min": 1e-3, "c_std": 0.3, "d_std": 1.0, "T": 20, "q_star": 0.3},
+    ),
+    "SimpleES": Evosax("Gaussian with recombination of the best (Rechenberg 1978)", {"c_std": 0.1}, optimizer=True),
+    "DiscoveredES": Evosax(
+        "recombination weights found by meta-evolution (Lange 2023)", {"lr_std": 0.1}, optimizer=True
+    ),
+    "LearnedES": Evosax("recombination by attention, meta-evolved (Lange 2023)"),
+    "GradientlessDescent": Evosax(
+        "best of several radii around the incumbent, which std does not set (Golovin 2019)",
+        {"radius_min": 0.001, "radius_max": 0.2, "radius_decay": 5.0},
+    ),
+    "HillClimbing": Evosax("the best member replaces the incumbent if it improves", scheduled=True),
+    "SimulatedAnnealing": Evosax(
+        "hill climbing that sometimes accepts worse (Rasdi 2016)",
+        {
+            "temperature_init": 1.0,
+            "temperature_limit": 0.1,
+            "temperature_decay": 0.999,
+            "boltzmann_constant": 5.0,
+        },
         scheduled=True,
-        streamed=True,
     ),
-    "PGPE": Entry(
-        "one step size per parameter, antithetic (Sehnke 2010); the paper's",
-        antithetic=True,
-        optimizer=True,
-        streamed=True,
+    "SimpleGA": Evosax("elites, crossover, Gaussian mutation (Such 2017)", {"crossover_rate": 0.0}, scheduled=True),
+    "MR15_GA": Evosax(
+        "genetic algorithm, 1/5 success rule (Rechenberg 1978)",
+        {"std_min": 0.0, "std_max": float("inf"), "std_ratio": 0.2},
     ),
-    "SNES": Entry("separable natural evolution strategy (Wierstra 2014)", optimizer=True, streamed=True),
-    "ARS": Entry(
-        "augmented random search: only the best directions count (Mania 2018)",
-        antithetic=True,
-        optimizer=True,
-        scheduled=True,
-        streamed=True,
+    "SAMR_GA": Evosax(
+        "genetic algorithm, self-adapted mutation rates (Clune 2008)", BOUNDED | {"std_best_limit": 1e-4}
     ),
-    "Past_ES": Entry(
-        "orthogonal pairs, one along the last gradient estimate (Meier 2019); not from evosax",
-        antithetic=True,
-        optimizer=True,
-        scheduled=True,
-        own=True,
+    "GESMR_GA": Evosax("genetic algorithm, mutation rates in groups (Kumar 2022)", BOUNDED),
+    "DifferentialEvolution": Evosax(
+        "differences of members (Storn & Price 1997)",
+        {
+            "elitism": True,
+            "crossover_rate": 0.9,
+            "differential_weight": 0.8,
+            "differential_weight_min": 0.8,
+            "differential_weight_max": 0.8,
+        },
     ),
-    "ESMC": Entry("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
-    "Sep_CMA_ES": Entry("CMA-ES with a diagonal covariance (Ros & Hansen 2008)", streamed=True),
-    "CMA_ES": Entry("full covariance (Hansen 2016); up to about 2,000 parameters", quadratic=True),
-    "CR_FM_NES": Entry("separable plus rank one, cost-reduced natural gradient (Nomura 2022)"),
-    "Rm_ES": Entry("covariance from a few evolution paths (Li & Zhang 2017)"),
-    "SimpleES": Entry("Gaussian with recombination of the best (Rechenberg 1978)", optimizer=True),
-    "DiscoveredES": Entry("recombination weights found by meta-evolution (Lange 2023)", optimizer=True),
-    "LearnedES": Entry("recombination by attention, meta-evolved (Lange 2023)"),
-    "GradientlessDescent": Entry(
-        "best of several radii around the incumbent, set in params, not by std (Golovin 2019)"
+    "PSO": Evosax(
+        "particle swarm (Kennedy & Eberhart 1995)", {"inertia_coeff": 0.75, "cognitive_coeff": 1.5, "social_coeff": 2.0}
     ),
-    "HillClimbing": Entry("the best member replaces the incumbent if it improves", scheduled=True),
-    "SimulatedAnnealing": Entry("hill climbing that sometimes accepts worse (Rasdi 2016)", scheduled=True),
-    "SimpleGA": Entry("elites, crossover, Gaussian mutation (Such 2017)", population_based=True, scheduled=True),
-    "MR15_GA": Entry("genetic algorithm, 1/5 success rule (Rechenberg 1978)", population_based=True),
-    "SAMR_GA": Entry("genetic algorithm, self-adapted mutation rates (Clune 2008)", population_based=True),
-    "GESMR_GA": Entry("genetic algorithm, mutation rates in groups (Kumar 2022)", population_based=True),
-    "DifferentialEvolution": Entry("differences of members (Storn & Price 1997)", population_based=True),
-    "PSO": Entry("particle swarm (Kennedy & Eberhart 1995)", population_based=True),
-    "xNES": _refused(
-        "evosax takes an elementwise exponential of the matrix, so its covariance stays diagonal; use SNES"
-    ),
-    "MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use CMA_ES"),
-    "LM_MA_ES": _refused("evosax applies rank-ordered weights to unsorted members; use Rm_ES"),
-    "iAMaLGaM_Univariate": _refused("evosax adds the step size to a spread that starts at 1 whatever is asked for"),
-    "iAMaLGaM_Full": _refused("evosax adds the step size to a spread that starts at 1 whatever is asked for"),
-    "GuidedES": _refused("it stretches coordinate 0 unless a gradient is put into its state before every generation"),
-    "ASEBO": _refused("it builds a parameters x parameters matrix from gradients it has not seen yet; use Open_ES"),
-    "PersistentES": _refused("it is for truncated unrolls that carry a task state between generations; use Open_ES"),
-    "NoiseReuseES": _refused("it is for truncated unrolls that carry a task state between generations; use Open_ES"),
-    "EvoTF_ES": _refused("its transformer reads the whole history of the run at every generation"),
-    "CMAAnchoredLES": _refused("its learned gates were trained for other dimensions and are not validated here"),
-    "LearnedGA": _refused("it standardises the losses of its first population, which has none yet: NaN from then on"),
-    "DiffusionEvolution": _refused("its schedule fixes the number of generations before the run"),
-    "RandomSearch": _refused("it never learns from losses; train with any strategy and learning rate near 0 instead"),
-    "SV_CMA_ES": _refused("it evolves several populations, which one run does not hold; run a sweep over seeds"),
-    "SV_Open_ES": _refused("it evolves several populations, which one run does not hold; run a sweep over seeds"),
+}
+_UNSORTED = "evosax applies rank-ordered weights to unsorted members; use "
+_SPREAD = "evosax adds the step size to a spread that starts at 1 whatever is asked for"
+_UNROLLS = "it is for truncated unrolls that carry a task state between generations; use Open_ES"
+_SEVERAL = "it evolves several populations, which one run does not hold; run a sweep over seeds"
+REFUSED = {
+    "xNES": "evosax takes an elementwise exponential of the matrix, so its covariance stays diagonal; use SNES",
+    "MA_ES": f"{_UNSORTED}CMA_ES",
+    "LM_MA_ES": f"{_UNSORTED}Rm_ES",
+    "iAMaLGaM_Univariate": _SPREAD,
+    "iAMaLGaM_Full": _SPREAD,
+    "GuidedES": "it stretches coordinate 0 unless a gradient is put into its state before every generation",
+    "ASEBO": "it builds a parameters x parameters matrix from gradients it has not seen yet; use Open_ES",
+    "PersistentES": _UNROLLS,
+    "NoiseReuseES": _UNROLLS,
+    "EvoTF_ES": "its transformer reads the whole history of the run at every generation",
+    "CMAAnchoredLES": "its learned gates were trained for other dimensions and are not validated here",
+    "LearnedGA": "it standardises the losses of its first population, which has none yet: NaN from then on",
+    "DiffusionEvolution": "its schedule fixes the number of generations before the run",
+    "RandomSearch": "it never learns from losses; train with any strategy and learning rate near 0 instead",
+    "SV_CMA_ES": _SEVERAL,
+    "SV_Open_ES": _SEVERAL,
 }
 
 
-def entry_of(kind: str) -> Entry | None:
-    """What is known of an algorithm, also of one in a module of the user's; None for what is neither.
+def names() -> list[str]:
+    """Every kind that is offered: the package's own, then evosax's."""
+    return [_class_in(file).__name__ for file in _files()] + list(EVOSAX)
+
+
+def named(kind: str) -> type[Strategy] | None:
+    """The strategy of the package that is called `kind`; None where there is none.
 
     Raises:
-        ConfigError: the module cannot be imported or does not define one whole strategy.
+        ConfigError: it is refused.
     """
-    if kind in CATALOGUE or not is_module(kind):
-        return CATALOGUE.get(kind)
-    antithetic = own_strategy(kind).antithetic
-    return Entry("a strategy of your own", antithetic=antithetic, optimizer=True, scheduled=True, own=True)
+    if kind in REFUSED:
+        raise ConfigError(f"driver.kind: {kind} is not offered: {REFUSED[kind]}")
+    if kind in EVOSAX:
+        return _of_evosax(kind)
+    cls = _class_in(kind.lower()) if kind.lower() in _files() else None
+    return cls if cls and cls.__name__ == kind else None
 
 
-def own_strategy(module: str) -> type[Strategy]:
-    """The strategy that a module of the user's defines; see `entry_of`."""
-    return only_class(module, Strategy, "driver.kind")  # type: ignore[type-abstract]
+def _files() -> list[str]:
+    return [module.name for module in iter_modules(algorithms.__path__)]
+
+
+def _class_in(file: str) -> type[Strategy]:
+    """The class of algorithms/<file>.py whose name in lower case is the file's."""
+    module = import_module(f"{algorithms.__name__}.{file}")
+    named = [value for name, value in vars(module).items() if name.lower() == file and isinstance(value, type)]
+    assert len(named) == 1
+    assert issubclass(named[0], Strategy)
+    return named[0]
+
+
+@cache
+def _of_evosax(kind: str) -> type[Strategy]:
+    entry = EVOSAX[kind]
+    types = {name: float | None if value is None else type(value) for name, value in entry.numbers.items()}
+    fields: dict[str, Any] = {"kind": kind, **entry.numbers, "__annotations__": {"kind": str, **types}}
+    body: dict[str, Any] = {
+        "__doc__": entry.summary,
+        "Settings": settings(type("Settings", (ShapedSettings,), fields | {"__qualname__": f"{kind}.Settings"})),
+        "scheduled": entry.scheduled,
+        "takes_optimizer": entry.optimizer,
+        "quadratic": entry.quadratic,
+    }
+    return type(kind, (EvosaxStrategy,), body)

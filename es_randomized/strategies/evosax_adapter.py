@@ -13,20 +13,25 @@ from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.compilation import jit
-from es_randomized.strategies.catalogue import CATALOGUE, Entry
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.evolution_settings import ShapedSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Ask, Member, PartsOf, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, PartsOf, SearchSpace, State, Strategy
 
 
 class EvosaxStrategy(Strategy):
-    """One evosax algorithm, with the population of a generation held as a matrix [member, param]."""
+    """One evosax algorithm, the one its settings' kind names. Rows of its noise are members."""
 
-    def __init__(self, settings: EvolutionSettings, parameters: int, seed: int, generations: int) -> None:
-        self.population, self.parameters, self.seed = settings.population, parameters, seed
-        self.entry: Entry = CATALOGUE[settings.kind]
-        self.algorithm, self.params, self.std = configured(settings, parameters, generations)
+    Settings = ShapedSettings
+    holds_matrix = True
+
+    def __init__(self, settings: ShapedSettings, space: SearchSpace) -> None:
+        from evosax.algorithms.population_based.base import PopulationBasedAlgorithm
+
+        super().__init__(settings, space)
+        self.algorithm, self.params, self.std = configured(settings.kind, settings, space)
+        # Such an algorithm has no distribution with a mean: its centre is the best member it holds.
+        self._keeps_population = isinstance(self.algorithm, PopulationBasedAlgorithm)
         self._init, self._ask, self._tell = jit(self._init_raw), jit(self._ask_raw), jit(self._tell_raw)
 
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
@@ -55,7 +60,7 @@ class EvosaxStrategy(Strategy):
             return self._tell(asked, population, losses, np.uint32(ask.generation))
 
     def centre(self, state: State) -> Float[Array, " param"]:
-        if self.entry.population_based:
+        if self._keeps_population:
             return jnp.asarray(state.population)[jnp.argmin(state.fitness)]
         return jnp.asarray(state.mean)
 
@@ -80,7 +85,7 @@ class EvosaxStrategy(Strategy):
             return jax.tree.structure(jax.eval_shape(self._init_raw, jax.random.key(0), centre))
 
     def _init_raw(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
-        if not self.entry.population_based:
+        if not self._keeps_population:
             state = self.algorithm.init(key, centre, self.params)
             if hasattr(self.algorithm, "std_schedule"):
                 state = state.replace(std=jnp.broadcast_to(self.std(0), jnp.shape(state.std)))

@@ -4,20 +4,25 @@ evosax 0.3.2's step-size schedule lags one generation, its rank weights break ti
 under strict rank and dtype promotion, which is therefore relaxed around its formulas and nowhere else.
 """
 
+import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from es_randomized.errors import ConfigError
 from es_randomized.schedules import build
-from es_randomized.strategies.catalogue import CATALOGUE
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.evolution_settings import ShapedSettings
 from es_randomized.strategies.shaping import by_name
+from es_randomized.strategies.strategy import SearchSpace
+
+SHAPING_FUNCTIONS = {
+    "weights_fitness_shaping_fn": "weights",
+    "centered_rank_fitness_shaping_fn": "centred_rank",
+    "identity_fitness_shaping_fn": "identity",
+}
 
 
 class Configured(NamedTuple):
@@ -34,16 +39,12 @@ class Configured(NamedTuple):
     std: Callable[[Any], Any]
 
 
-def configured(settings: EvolutionSettings, parameters: int, generations: int) -> Configured:
-    """The algorithm of `settings` for so many parameters.
-
-    Raises:
-        ConfigError: `settings.params` names a number it does not have.
-    """
-    std = build(settings.std, generations)
+def configured(name: str, settings: ShapedSettings, space: SearchSpace) -> Configured:
+    """The evosax algorithm of this name with these settings; those of its numbers that they have keep evosax's names."""
+    std = build(settings.std, space.generations)
     with relaxed():
-        algorithm = _algorithm(settings, parameters, generations, std)
-        return Configured(algorithm, _params(settings, algorithm, std(0)), std)
+        algorithm = _algorithm(name, settings, space, std)
+        return Configured(algorithm, _params(settings, algorithm.default_params, std(0)), std)
 
 
 def relaxed() -> ExitStack:
@@ -54,43 +55,36 @@ def relaxed() -> ExitStack:
     return stack
 
 
-def _algorithm(settings: EvolutionSettings, parameters: int, generations: int, std: Callable[[Any], Any]) -> Any:
+def _algorithm(name: str, settings: ShapedSettings, space: SearchSpace, std: Callable[[Any], Any]) -> Any:
     # Imported here because evosax starts the JAX backend, which must not happen before Ray forks.
     from evosax import algorithms
 
-    cls = getattr(algorithms, settings.kind)
-    options: dict[str, Any] = {"metrics_fn": lambda *_: {}}
-    accepted = cls.__init__.__annotations__
-    if CATALOGUE[settings.kind].optimizer:
-        options["optimizer"] = settings.optimizer.build(generations)
+    cls = getattr(algorithms, name)
+    accepted = inspect.signature(cls.__init__).parameters
+    default = SHAPING_FUNCTIONS[accepted["fitness_shaping_fn"].default.__name__]
+    shape = by_name(default if settings.shaping == "default" else settings.shaping)
+    options: dict[str, Any] = {
+        "metrics_fn": lambda *_: {},
+        "fitness_shaping_fn": lambda _, losses, __, params: shape(losses, getattr(params, "weights", None)),
+    }
+    if "optimizer" in accepted:
+        options["optimizer"] = settings.optimizer.build(space.generations)
     if "std_schedule" in accepted:
         options["std_schedule"] = lambda generation: std(generation + 1)
-    shaping = _default_shaping(cls) if settings.shaping == "default" else settings.shaping
-    options["fitness_shaping_fn"] = by_name(shaping)
-    return cls(population_size=settings.population, solution=jnp.zeros(parameters), **options)
+    return cls(population_size=settings.population, solution=jnp.zeros(space.parameters), **options)
 
 
-def _default_shaping(cls: Any) -> str:
-    import inspect
-
-    name = inspect.signature(cls.__init__).parameters["fitness_shaping_fn"].default.__name__
-    return {
-        "weights_fitness_shaping_fn": "weights",
-        "centered_rank_fitness_shaping_fn": "centred_rank",
-        "identity_fitness_shaping_fn": "identity",
-    }[name]
-
-
-def _params(settings: EvolutionSettings, algorithm: Any, std: Any) -> Any:
-    """evosax's numeric parameters: its defaults, the step size, and the user's overrides by name."""
-    params = algorithm.default_params
+def _params(settings: ShapedSettings, params: Any, std: Any) -> Any:
+    """evosax's numbers: its defaults, the step size, and those of the settings that differ from theirs."""
     names = {field.name for field in fields(params)}
     if "std_init" in names:
         params = params.replace(std_init=jnp.full_like(jnp.asarray(params.std_init, jnp.float32), std))
-    for name, value in settings.params.items():
-        if name not in names:
-            near = get_close_matches(name, sorted(names), 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names)) or 'none'}"
-            raise ConfigError(f"driver.params.{name}: {settings.kind} has no such parameter; {hint}")
-        params = params.replace(**{name: jnp.asarray(value, jnp.float32)})
-    return params
+    given = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name in names}
+    defaults = {field.name: field.default for field in fields(settings)}
+    changed = {name: value for name, value in given.items() if value != defaults[name]}
+    return params.replace(
+        **{
+            name: jnp.asarray(value, jnp.float32) if isinstance(value, float) else value
+            for name, value in changed.items()
+        }
+    )

@@ -86,20 +86,20 @@ class LowRank(Noise):
         """
         if width != self.columns:
             raise ValueError(f"low-rank sums are of all {self.columns} columns at once, not of {width}")
-        rows = len(weights.first)
+        rows = len(weights.noise)
         blocks = -(-rows // ROWS_AT_ONCE)
         padded = jax.tree.map(lambda w: jnp.pad(w, (0, blocks * ROWS_AT_ONCE - rows)).reshape(blocks, -1), weights)
 
         def add(block: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
             numbers = top + block * ROWS_AT_ONCE + jnp.arange(ROWS_AT_ONCE)
             leaves = jax.vmap(lambda row: self.factors(key, row))(numbers)
-            terms = [jnp.concatenate([weighted(padded.first[block], leaf).reshape(-1) for leaf in leaves])]
-            if weights.second is not None:
-                squares = [weighted(padded.second[block], squared(leaf)).reshape(-1) for leaf in leaves]
+            terms = [jnp.concatenate([weighted(padded.noise[block], leaf).reshape(-1) for leaf in leaves])]
+            if weights.squares is not None:
+                squares = [weighted(padded.squares[block], squared(leaf)).reshape(-1) for leaf in leaves]
                 terms.append(jnp.concatenate(squares))
             return sums + jnp.stack(terms)
 
-        return jax.lax.fori_loop(0, blocks, add, jnp.zeros((1 if weights.second is None else 2, width)))
+        return jax.lax.fori_loop(0, blocks, add, jnp.zeros((1 if weights.squares is None else 2, width)))
 
     def _leaf(self, draw: Float[Array, " draw"], shape: tuple[int, ...]) -> Leaf:
         if len(shape) < 2:

@@ -1,7 +1,7 @@
 """Standard noise [row, param] that exists only where it is asked for: any rows, any columns, the same bits every time.
 
 `Normal` is evosax's own noise. With JAX's partitionable threefry, entry k of a draw depends on the key and the counter k
-alone, so a block of rows, or of columns, is drawn without the rest. `Signs` and `Table` are cheaper and have other
+alone, so a block of rows, or of columns, is drawn without the rest. `Rademacher` and `Table` are cheaper and have other
 distributions; a run says which it used.
 """
 
@@ -23,10 +23,15 @@ HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
 
 
 class RowWeights(NamedTuple):
-    """What multiplies the rows of noise in the two sums an update reads; `second` is None where it needs only the first."""
+    """What multiplies the rows of noise z in the sums an update reads.
 
-    first: Float[Array, " row"]
-    second: Float[Array, " row"] | None
+    Attributes:
+        noise: a of the sum over rows Σ a z.
+        squares: b of the sum over rows Σ b z²; None where the update does not read it.
+    """
+
+    noise: Float[Array, " row"]
+    squares: Float[Array, " row"] | None = None
 
 
 class Noise(ABC):
@@ -75,13 +80,13 @@ class Noise(ABC):
 
         def add(row: Int[Array, ""], sums: Float[Array, "sum width"]) -> Float[Array, "sum width"]:
             z = self.block(kept, key, (top + row)[None], first, width)[0]
-            terms = [weights.first[row] * z]
-            if weights.second is not None:
-                terms.append(weights.second[row] * (z * z))
+            terms = [weights.noise[row] * z]
+            if weights.squares is not None:
+                terms.append(weights.squares[row] * (z * z))
             return sums + jnp.stack(terms)
 
-        nothing = jnp.zeros((1 if weights.second is None else 2, width))
-        return jax.lax.fori_loop(0, len(weights.first), add, nothing)
+        nothing = jnp.zeros((1 if weights.squares is None else 2, width))
+        return jax.lax.fori_loop(0, len(weights.noise), add, nothing)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ class Normal(Noise):
 
 
 @dataclass(frozen=True)
-class Signs(Noise):
-    """Rademacher noise, +1 or -1: a bit an entry, so 32 entries for the price of one normal."""
+class Rademacher(Noise):
+    """+1 or -1: a bit an entry, so 32 entries for the price of one normal."""
 
     columns: int
     align: int = WORD
@@ -142,7 +147,7 @@ class Table(Noise):
         return jax.lax.map(window, starts)
 
 
-NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "signs": Signs, "table": Table}
+NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "rademacher": Rademacher, "table": Table}
 
 
 def _halves(draw: Callable[[Any, int], Array], first: Any, width: int) -> Shaped[Array, "row width"]:

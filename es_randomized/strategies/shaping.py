@@ -1,46 +1,50 @@
 """Fitness shaping: what a strategy sees instead of raw losses.
 
-All are functions (population, losses, state, params) -> weights, evosax's signature. Ties share one value, because with
-0/1 losses an order among equal members would be an order by position, and the centre would drift on no information.
+Ties share one value, because with 0/1 losses an order among equal members would be an order by position, and the centre
+would drift on no information.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import get_args
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-SHAPINGS = ("default", "centred_rank", "standardise", "normalise", "weights", "identity")
+from es_randomized.strategies.evolution_settings import Shaping
+
+SHAPINGS = get_args(Shaping)
+Losses = Float[Array, " member"]
 
 
-def by_name(name: str) -> Callable[..., Any]:
-    """The shaping function called `name`, one of `SHAPINGS` other than default."""
+def by_name(name: str) -> Callable[[Losses, Losses | None], Losses]:
+    """The shaping called `name`, one of `SHAPINGS` other than default: (losses, weights by rank, best first) -> shaped losses."""
     from evosax.core import fitness_shaping as evosax_shaping
 
-    return {
+    if name == "weights":
+        return tied_weights
+    function: Callable[..., Losses] = {
         "centred_rank": evosax_shaping.centered_rank_fitness_shaping_fn,
         "standardise": evosax_shaping.standardize_fitness_shaping_fn,
         "normalise": evosax_shaping.normalize_fitness_shaping_fn,
         "identity": evosax_shaping.identity_fitness_shaping_fn,
-        "weights": tied_weights,
     }[name]
+    return lambda losses, weights: function(None, losses, None, None)
 
 
-def tied_weights(
-    _population: Any, losses: Float[Array, " member"], _state: Any, params: Any
-) -> Float[Array, " member"]:
+def tied_weights(losses: Losses, weights: Losses | None) -> Losses:
     """Recombination weights by rank, where tied members share the mean weight of their ranks.
 
     evosax 0.3.2 truncates average ranks to an index instead, so that tied losses move SNES and CMA-ES.
     """
+    assert weights is not None
     ranked = jnp.sort(losses)
     first, last = (jnp.searchsorted(ranked, losses, side=side) for side in ("left", "right"))
-    sums = jnp.concatenate([jnp.zeros(1), jnp.cumsum(params.weights)])
+    sums = jnp.concatenate([jnp.zeros(1), jnp.cumsum(weights)])
     shared = (sums[last] - sums[first]) / (last - first).astype(losses.dtype)
     # Weights that sum to 0 share 1e-9 by rounding, which an optimizer like adam would blow up to a full step.
-    shared = jnp.where(jnp.abs(shared) < 1e-5 * jnp.max(jnp.abs(params.weights)), 0.0, shared)
-    return jnp.where(last - first == 1, params.weights[first], shared)
+    shared = jnp.where(jnp.abs(shared) < 1e-5 * jnp.max(jnp.abs(weights)), 0.0, shared)
+    return jnp.where(last - first == 1, weights[first], shared)
 
 
 def ranks(losses: Float[np.ndarray, " member"]) -> Float[np.ndarray, " member"]:

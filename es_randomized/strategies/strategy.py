@@ -1,17 +1,21 @@
 """What a strategy is: a search distribution over flat parameters. Losses in, weights out; it knows no task."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from es_randomized.errors import ConfigError
 from es_randomized.perturbed import Perturbed
+from es_randomized.schedules import Schedule
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 
 State = Any  # a pytree of arrays: all a generation needs of the past
 
@@ -80,25 +84,93 @@ class Parts:
 PartsOf = Callable[[Parts, Ask, Float[np.ndarray, " member"]], list[np.ndarray]]
 
 
-class Strategy(ABC):
-    """A search distribution, bound to a population size, a number of parameters and a seed.
-
-    Made with (settings: EvolutionSettings, parameters: int, seed: int, generations: int).
+@dataclass(frozen=True)
+class SearchSpace:
+    """What a strategy searches, and for how long.
 
     Attributes:
-        population: members per generation.
-        antithetic: members come as pairs, mean + scale * noise and mean - scale * noise of one row of noise: row r makes the
-            members r and r + rows. Otherwise row r makes member r.
-        parts: the pieces of an update; None where it is made in one place.
-        split_batch: also wants what every member loses on the first and on the second half of its batch: `tell` gets all losses,
-            then all on the first half, then all on the second.
+        shapes: of the weights, in their flat order.
+        seed: of the run: all noise comes from it.
+        generations: of the whole run, which schedules span.
+        side_by_side: members are evaluated several at a time, so low-rank ones can share their matrix products.
     """
 
-    population: int
-    parameters: int
-    antithetic: bool = False
-    parts: Parts | None = None
+    shapes: tuple[tuple[int, ...], ...]
+    seed: int
+    generations: int
+    side_by_side: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(map(math.prod, self.shapes))
+
+
+class Strategy(ABC):
+    """A search distribution, bound to its settings and to what it searches.
+
+    Attributes:
+        Settings: its section `driver:` of an experiment, derived from `EvolutionSettings`.
+        scheduled: its step size may follow a schedule. Others adapt it, from a start, or do without.
+        takes_optimizer: the optimizer of its settings moves its centre. Others move it themselves.
+        holds_matrix: a generation's population, or half of it, is a matrix [row, param] in every process.
+        quadratic: its memory grows with the square of the number of parameters.
+        antithetic: members come as pairs, mean + scale * noise and mean - scale * noise of one row of noise: row r makes the
+            members r and r + rows. Otherwise row r makes member r.
+        split_batch: also wants the losses on both halves of every batch: `tell` gets three views of it.
+        parts: the pieces of an update; None where it is made in one place.
+        population: members per generation.
+        parameters: number of weights.
+        seed: of the run.
+
+    Raises:
+        ConfigError: the settings do not fit the strategy.
+    """
+
+    Settings: ClassVar[type[EvolutionSettings]] = EvolutionSettings
+    scheduled: ClassVar[bool] = True
+    takes_optimizer: ClassVar[bool] = True
+    holds_matrix: ClassVar[bool] = False
+    quadratic: ClassVar[bool] = False
+    antithetic: ClassVar[bool] = False
     split_batch: bool = False
+    parts: Parts | None = None
+
+    def __init__(self, settings: EvolutionSettings, space: SearchSpace) -> None:
+        self.check(settings)
+        self.options, self.space = settings, space
+        self.population, self.parameters, self.seed = settings.population, space.parameters, space.seed
+
+    @classmethod
+    def check(cls, settings: EvolutionSettings) -> None:
+        """Refuse settings that this strategy cannot follow.
+
+        Raises:
+            ConfigError: they are another strategy's, an antithetic population is odd, or an adapted step size has a schedule.
+        """
+        kind, population = settings.kind, settings.population
+        if not isinstance(settings, cls.Settings):
+            wanted = cls.Settings.__qualname__
+            raise ConfigError(f"driver: {cls.__name__} takes {wanted}, not {type(settings).__qualname__}")
+        if cls.antithetic and population % 2:
+            raise ConfigError(
+                f"driver.population: {kind} has antithetic pairs, so it must be even, but it is {population}; "
+                f"use {population + 1}"
+            )
+        if isinstance(settings.std, Schedule) and not cls.scheduled:
+            raise ConfigError(
+                f"driver.std: {kind} adapts its step size itself; give one number, its start, no schedule"
+            )
+
+    @classmethod
+    def needs(cls) -> list[str]:
+        """What it wants of an experiment or a machine, for people."""
+        wants = {
+            "even population": cls.antithetic,
+            "driver.optimizer": cls.takes_optimizer,
+            "memory ~ parameters²": cls.quadratic,
+        }
+        return [text for text, wanted in wants.items() if wanted]
 
     @property
     def members_per_row(self) -> int:
@@ -154,12 +226,20 @@ class Strategy(ABC):
         return jnp.swapaxes(members, 0, 1).reshape(self.population, self.parameters)
 
     @abstractmethod
-    def tell(self, ask: Ask, losses: Float[np.ndarray, " loss"], parts_of: PartsOf | None = None) -> State:
-        """The state after the generation, given one finite loss per member in id order; three of them with `split_batch`.
+    def tell(self, ask: Ask, losses: Float[np.ndarray, "*view member"], parts_of: PartsOf | None = None) -> State:
+        """The state after the generation, given one finite loss per member in id order.
 
         Args:
+            losses: with `split_batch`, rows for the whole batch, its first half and its second half.
             parts_of: where to compute the parts of the update; here by default.
         """
+
+    def sharing(self, other: "Strategy") -> "Strategy":
+        """This strategy with compiled programs of `other`, which differs in seed, step size and learning rate alone.
+
+        By default it shares none.
+        """
+        return self
 
     @abstractmethod
     def centre(self, state: State) -> Float[Array, " param"]:

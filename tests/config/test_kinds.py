@@ -17,9 +17,9 @@ class Mine(CycleColouring):
     extra: int = 3
 """
 SEARCH = """
-from es_randomized.strategies.past_directions import PastDirections
+from es_randomized.strategies.algorithms.past_es import Past_ES
 
-class Mine(PastDirections):
+class Mine(Past_ES):
     pass
 """
 
@@ -65,8 +65,8 @@ def test_a_task_in_a_module_reads_back_as_it_was(module, name):
 
 def test_a_strategy_in_a_module_says_itself_whether_it_comes_in_pairs(module):
     kind = module(SEARCH)
-    assert parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}}}").driver.entry.antithetic
-    with pytest.raises(ConfigError, match="my_part draws antithetic pairs, so population must be even"):
+    assert parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}}}").driver.kind == kind
+    with pytest.raises(ConfigError, match=r"driver\.population: my_part has antithetic pairs, so it must be even"):
         parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {kind}, population: 7}}")
 
 
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_a_module_is_one_message(module, name):
         (
             "zzz",
             "driver",
-            "no strategy is called 'zzz'; `es-randomized strategies` lists them; or a module of your own",
+            "no driver is called 'zzz'; `es-randomized strategies` lists them; or a module of your own",
         ),
         ("own.zzz", "driver", "driver.kind: there is no module own;"),
         ("json", "driver", "should define one class derived from Strategy, not none"),

@@ -43,7 +43,7 @@ MISTAKES = {
     ),
     "unknown strategy": (
         "driver: {kind: OpenES}",
-        "driver.kind: no strategy is called 'OpenES'; did you mean Open_ES?",
+        "driver.kind: no driver is called 'OpenES'; did you mean Open_ES?",
     ),
     "nearly gradient": (
         "driver: {kind: gradiant}",

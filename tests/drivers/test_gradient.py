@@ -16,7 +16,7 @@ from es_randomized.fitness import Members, pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.optimizers import Optimizer
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -118,7 +118,7 @@ def test_one_program_serves_every_generation(driver):
 
 
 def test_both_drivers_start_from_the_same_weights(driver):
-    evolution = driver_of(replace(EXPERIMENT, driver=EvolutionSettings()))
+    evolution = driver_of(replace(EXPERIMENT, driver=Open_ES.Settings()))
     assert isinstance(evolution, Evolution)
     np.testing.assert_array_equal(evolution.centre(evolution.init()), driver.centre(driver.init()))
     assert evolution.parameters == driver.parameters

@@ -16,7 +16,7 @@ from es_randomized.drivers.gradient_settings import GradientSettings
 from es_randomized.models.transformer import Transformer
 from es_randomized.precision import Rounded, multiply
 from es_randomized.runs.provenance import provenance
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt
@@ -41,7 +41,7 @@ def experiment(task, model, driver, precision="bfloat16", **plan):
 
 
 def evolution(task, model, rank, precision="bfloat16"):
-    driver = EvolutionSettings(population=4, std=0.1, rank=rank)
+    driver = Open_ES.Settings(population=4, std=0.1, rank=rank)
     return Evolution.of(experiment(task, model, driver, precision, block=2 if rank else 1))
 
 

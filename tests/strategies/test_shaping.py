@@ -15,7 +15,7 @@ from es_randomized.config.sections import Plan
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.errors import NonFiniteLossError
 from es_randomized.models.transformer import Transformer
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.shaping import SHAPINGS, by_name, centred, rank_worst, ranks, tied_weights
 from es_randomized.tasks.cycle_colouring import CycleColouring
 
@@ -35,7 +35,7 @@ def array(values):
 
 
 def shaped(name, losses):
-    return np.asarray(by_name(name)(None, array(losses), None, SimpleNamespace(weights=array(WEIGHTS))))
+    return np.asarray(by_name(name)(array(losses), array(WEIGHTS)))
 
 
 def mean_weight_of_the_ranks(losses):
@@ -52,7 +52,7 @@ def test_tied_members_share_the_mean_weight_of_their_ranks():
 
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=6))
 def test_rank_weights_equal_the_plain_rule(losses):
-    found = tied_weights(None, array(losses), None, SimpleNamespace(weights=array(WEIGHTS)))
+    found = tied_weights(array(losses), array(WEIGHTS))
     assert np.asarray(found).tolist() == pytest.approx(mean_weight_of_the_ranks(losses), abs=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_rank_weights_without_ties_are_those_of_evosax():
 @pytest.mark.parametrize("values", [3, 10**9])
 def test_centred_ranks_have_the_bits_of_evosax(members, values):
     losses = np.random.default_rng(members).integers(0, values, members).astype(np.float32)
-    expected = jit(lambda each: by_name("centred_rank")(None, each, None, None))(losses)
+    expected = jit(lambda raw: by_name("centred_rank")(raw, None))(losses)
     found = jit(centred)(ranks(losses))
     np.testing.assert_array_equal(found, expected)
 
@@ -111,7 +111,7 @@ def evolution(**strategy):
     experiment = Experiment(
         task=CycleColouring(n=3),
         model=Transformer(width=2, blocks=1, hidden=2),
-        driver=EvolutionSettings(population=6, **strategy),
+        driver=Open_ES.Settings(population=6, **strategy),
         plan=Plan(chunk=6),
     )
     return Evolution.of(experiment)

@@ -6,27 +6,44 @@ import numpy as np
 import pytest
 
 from es_randomized import rng
+from es_randomized.errors import ConfigError
 from es_randomized.schedules import Schedule
 from es_randomized.strategies import division
-from es_randomized.strategies.catalogue import CATALOGUE
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.open_es import Open_ES
+from es_randomized.strategies.catalogue import named, names
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
-from es_randomized.strategies.noise import Normal, Signs, Table
+from es_randomized.strategies.noise import NOISES, Normal, Rademacher, Table
 from es_randomized.strategies.optimizers import Optimizer
-from es_randomized.strategies.streamed import Streamed
+from es_randomized.strategies.options import current
+from es_randomized.strategies.rule import Rule
+from es_randomized.strategies.strategy import SearchSpace
 
-SIZE, POPULATION, GENERATIONS = 5_003, 24, 50  # neither a multiple of a part's width nor of 32
-STREAMED = [kind for kind, entry in CATALOGUE.items() if entry.streamed]
+SIZE, POPULATION, GENERATIONS = 203, 24, 50  # neither a multiple of a part's width nor of 32
+STREAMED = [kind for kind in names() if issubclass(named(kind), Rule)]
 START = jnp.linspace(-1.0, 1.0, SIZE)
 TARGET = jnp.cos(jnp.arange(SIZE, dtype=jnp.float32))
 
 
 def settings(kind, **more):
     optimizer = Optimizer(kind="adam", learning_rate=Schedule(start=0.05, end=0.01), weight_decay=0.01)
-    std = Schedule(start=0.2, end=0.05) if CATALOGUE[kind].scheduled else 0.2
+    std = Schedule(start=0.2, end=0.05) if named(kind).scheduled else 0.2
     if kind == "SNES":
         optimizer = Optimizer(kind="sgd", learning_rate=0.9, momentum=0.0)
-    return EvolutionSettings(kind=kind, population=POPULATION, std=std, optimizer=optimizer, **more)
+    return named(kind).Settings(population=POPULATION, std=std, optimizer=optimizer, **more)
+
+
+def streamed(kind, generations=10, **more):
+    return named(kind)(settings(kind, **more), space(generations))
+
+
+def space(generations=10, size=SIZE, seed=3):
+    return SearchSpace(((size,),), seed, generations)
+
+
+@pytest.fixture(autouse=True)
+def narrow_parts(monkeypatch):
+    """Small weights have several blocks of columns, as large ones do."""
+    monkeypatch.setattr(division, "NARROWEST", 64)
 
 
 def losses(members):
@@ -35,11 +52,11 @@ def losses(members):
 
 @pytest.mark.parametrize("kind", STREAMED)
 def test_fifty_generations_equal_evosax(kind, monkeypatch):
-    ours = Streamed(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    ours = streamed(kind, GENERATIONS)
     monkeypatch.setattr(division, "TALLEST", 5)
-    divided = Streamed(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    divided = streamed(kind, GENERATIONS)
     assert (ours.parts.down, divided.parts.down) == (1, 3 if ours.antithetic else 5)
-    theirs = EvosaxStrategy(settings(kind), SIZE, seed=3, generations=GENERATIONS)
+    theirs = EvosaxStrategy(settings(kind), space(GENERATIONS))
     key = jax.random.key(0)
     mine, by_rows, evosaxs = ours.init(key, START), divided.init(key, START), theirs.init(key, START)
     everyone, reference_everyone, losses_of = jax.jit(ours.everyone), jax.jit(theirs.everyone), jax.jit(losses)
@@ -53,12 +70,12 @@ def test_fifty_generations_equal_evosax(kind, monkeypatch):
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
     np.testing.assert_allclose(divided.centre(by_rows), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
-    assert {program._cache_size() for program in (ours._proposal, ours.parts.compute, ours._update)} == {1}
+    assert {program._cache_size() for program in (ours._propose, ours.parts.compute, ours._update)} == {1}
 
 
 @pytest.mark.parametrize("kind", ["Open_ES", "SNES"])
 def test_members_and_parts_are_the_same_in_any_portion(kind):
-    strategy = Streamed(settings(kind), SIZE, seed=0, generations=10)
+    strategy = streamed(kind)
     ask = strategy.ask(strategy.init(jax.random.key(0), START), 4)
     together = jax.jit(strategy.members)(ask.proposal, jnp.arange(strategy.rows))
     for row in (0, strategy.rows - 1):
@@ -67,7 +84,7 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
     received = strategy.receive(strategy.message(ask), 4)
     shaped = np.linspace(-1, 1, POPULATION, dtype=np.float32)
     compute = strategy.parts.compute
-    assert strategy.parts.count == 3
+    assert strategy.parts.count == 4
     for index in (0, strategy.parts.count - 1):
         np.testing.assert_array_equal(
             compute(received, shaped, np.int32(index)), compute(ask.proposal, shaped, np.int32(index))
@@ -77,12 +94,12 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(workers, monkeypatch):
     monkeypatch.setattr(division, "TALLEST", 5)
-    strategy, found = Streamed(settings("SNES"), SIZE, 0, 10), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
+    strategy, found = streamed("SNES"), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
     ask = strategy.ask(strategy.init(jax.random.key(0), START), 4)
     received = [strategy.receive(strategy.message(ask), 4) for _ in range(workers)]
 
     def by_workers(parts, _, counted):
-        assert (parts.down, parts.across) == (5, 3)
+        assert (parts.down, parts.across) == (5, 4)
         order = np.random.default_rng(workers).permutation(parts.count)
         pieces = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
         return [np.asarray(pieces[i]) for i in range(parts.count)]
@@ -91,20 +108,20 @@ def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(wor
     jax.tree.map(np.testing.assert_array_equal, strategy.tell(ask, found, by_workers), expected)
 
 
-def test_show_explains_how_an_update_is_divided():
-    made = EvolutionSettings(kind="Open_ES", population=65_536)
-    said = Streamed(made, 3_392, seed=0, generations=1).describe()["update"]
+def test_show_explains_how_an_update_is_divided(monkeypatch):
+    monkeypatch.undo()
+    said = Open_ES(Open_ES.Settings(population=65_536), space(1, 3_392)).describe()["update"]
     assert said.startswith("16 parts, 8 blocks of rows × 2 of columns, by the workers from 2 workers on")
 
 
 @pytest.mark.parametrize("tallest", [2**12, 5])
 def test_the_parts_are_the_sums_over_the_whole_matrix(tallest, monkeypatch):
     monkeypatch.setattr(division, "TALLEST", tallest)
-    strategy = Streamed(settings("PGPE"), SIZE, seed=0, generations=10)
+    strategy = streamed("PGPE")
     ask = strategy.ask(strategy.init(jax.random.key(0), START), 2)
     shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
     sums = strategy.parts.together(strategy.parts.here(ask.proposal, shaped))[:, :SIZE]
-    key = rng.address(0, rng.Purpose.NOISE, 2)
+    key = rng.address(3, rng.Purpose.NOISE, 2)
     z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
     plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)
     np.testing.assert_allclose(sums[0], (plus - minus) @ z, atol=1e-5)
@@ -135,7 +152,7 @@ def test_counters_past_32_bits_are_those_of_the_large_draw():
     assert int(_bits(key, jnp.array([row]), columns, column, 1)[0, 0]) == int(first) ^ int(second)
 
 
-@pytest.mark.parametrize("noise", [Signs(columns=1_001), Table(columns=1_001, size=2**16)])
+@pytest.mark.parametrize("noise", [Rademacher(columns=1_001), Table(columns=1_001, size=2**16)])
 def test_cheap_noise_has_zero_mean_unit_variance_and_independent_rows(noise):
     kept, key, rows = noise.prepare(0), rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(64)
     z = np.asarray(noise.block(kept, key, rows, 0, 1_001), np.float64)
@@ -155,17 +172,18 @@ def test_a_table_holds_the_normals_of_jax():
 
 def test_signs_are_signs_and_tables_overlap():
     key, rows = rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(40)
-    assert set(np.unique(Signs(70).block(None, key, rows, 0, 70))) == {-1.0, 1.0}
+    assert set(np.unique(Rademacher(70).block(None, key, rows, 0, 70))) == {-1.0, 1.0}
     table = Table(70, size=8)
     z = np.asarray(table.block(table.prepare(0), key, rows, 0, 70))
     assert len(np.unique(z, axis=0)) <= 8
 
 
-@pytest.mark.parametrize("noise", ["signs", "table"])
-def test_cheap_noise_finds_the_optimum_of_the_sphere(noise):
+@pytest.mark.parametrize("noise", ["rademacher", "table"])
+def test_cheap_noise_finds_the_optimum_of_the_sphere(noise, monkeypatch):
+    monkeypatch.setitem(NOISES, "table", lambda columns: Table(columns, size=2**12))
     optimizer = Optimizer(kind="adam", learning_rate=0.1)
-    made = EvolutionSettings(kind="Open_ES", population=64, std=0.1, optimizer=optimizer, noise=noise)
-    strategy, size = Streamed(made, 20, seed=0, generations=100), 20
+    settings, size = Open_ES.Settings(population=64, std=0.1, optimizer=optimizer, noise=noise), 20
+    strategy = Open_ES(settings, space(100, size, seed=0))
     state = strategy.init(jax.random.key(0), START[:size])
     everyone = jax.jit(strategy.everyone)
     for generation in range(100):
@@ -176,7 +194,9 @@ def test_cheap_noise_finds_the_optimum_of_the_sphere(noise):
 
 
 def test_cheap_noise_is_refused_where_a_matrix_is_drawn():
-    with pytest.raises(ValueError, match=r"driver\.noise needs a streamed algorithm, which CMA_ES is not"):
-        EvolutionSettings(kind="CMA_ES", noise="signs")
-    with pytest.raises(ValueError, match=r"driver\.rank draws normal factors, so driver\.noise cannot be table"):
-        EvolutionSettings(kind="Open_ES", noise="table", rank=1)
+    with pytest.raises(
+        ConfigError, match=r"driver\.noise: CMA_ES has no such option; .* has it: ARS, Open_ES, PGPE, Sep_CMA_ES, SNES$"
+    ):
+        current(named("CMA_ES"), {"kind": "CMA_ES", "noise": "signs"})
+    with pytest.raises(ValueError, match=r"rank draws normal factors, so noise cannot be table"):
+        Open_ES.Settings(noise="table", rank=1)

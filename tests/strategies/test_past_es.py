@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from es_randomized.errors import ConfigError
-from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.algorithms.past_es import Past_ES
 from es_randomized.strategies.optimizers import Optimizer
-from es_randomized.strategies.past_directions import PastDirections
+from es_randomized.strategies.options import current
+from es_randomized.strategies.strategy import SearchSpace
 
 SIZE, PAIRS = 24, 3
 KAPPA = (PAIRS - 1) / (SIZE - 1)
@@ -18,8 +19,8 @@ KAPPA = (PAIRS - 1) / (SIZE - 1)
 
 def strategy(size=SIZE, pairs=PAIRS, rate=0.1, **more):
     optimizer = Optimizer(kind="sgd", learning_rate=rate, momentum=0.0)
-    settings = EvolutionSettings(kind="Past_ES", population=2 * pairs, std=0.01, optimizer=optimizer, **more)
-    return PastDirections(settings, size, seed=0, generations=10)
+    settings = Past_ES.Settings(population=2 * pairs, std=0.01, optimizer=optimizer, **more)
+    return Past_ES(settings, SearchSpace(shapes=((size,),), seed=0, generations=10))
 
 
 def told(made, state, generation, loss):
@@ -81,14 +82,16 @@ def test_sixty_generations_come_nearer_to_the_minimum_of_a_quadratic_than_withou
             state = told(made, state, generation, lambda members: 0.5 * members**2 @ curvature)
             if forget:
                 state = state | {"past": jnp.zeros(60)}
-        assert made._proposal._cache_size() == made._update._cache_size() == 1  # one program for all generations
+        assert made._propose._cache_size() == made._project._cache_size() == 1  # one program for all generations
         return float(np.linalg.norm(state["mean"]))
 
     assert distance(forget=False) < 0.7 * distance(forget=True)
 
 
 def test_what_would_bend_the_projection_is_refused():
-    with pytest.raises(ConfigError, match="losses must stay as they are"):
-        strategy(shaping="centred_rank")
+    with pytest.raises(
+        ConfigError, match=r"driver.shaping: Past_ES has no such option; .* that has it: ARS, Open_ES, PGPE"
+    ):
+        current(Past_ES, {"kind": "Past_ES", "shaping": "centred_rank"})
     with pytest.raises(ConfigError, match="at most one pair per parameter: 4 members, not 6"):
         strategy(size=2)
