@@ -49,17 +49,18 @@ def train(base: str, folder: Path, names: list[str]) -> None:
     """Train trials in this process, as the process of a sweep does."""
     from es_randomized import compilation
     from es_randomized.config.yaml import dump, write_yaml
+    from es_randomized.trials.attempt import Assignment
     from es_randomized.trials.trial import Record, TrialsFolder
-    from es_randomized.trials.turns import Assignment, take_turns
+    from es_randomized.trials.turns import take_turns
 
     compilation.configure(devices=1, platform="cpu")
     sweep, experiments = TrialsFolder(folder), trials(base)
     for name in names:
         sweep.write(name, Record({}, 0))
     assignments = [Assignment(name, str(sweep.run(name).path), write_yaml(dump(experiments[name]))) for name in names]
-    for turn in take_turns(assignments, "p95"):
-        if turn.report.message:
-            raise SystemExit(f"{turn.name}: {turn.report.message}")
+    for report in take_turns(assignments):
+        if report.message:
+            raise SystemExit(f"{report.name}: {report.message}")
 
 
 def seconds(base: str, groups: list[list[str]], folder: Path) -> float:

@@ -1,15 +1,12 @@
 """A trial being trained and scored in this process: an ordinary run folder, and a report every now and then."""
 
-import logging
-import math
 import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import parse
 from es_randomized.drivers.local_evaluator import local_evaluator
-from es_randomized.errors import UserError
 from es_randomized.evaluation.evaluate import runner_of
 from es_randomized.evaluation.of_runs import evaluate_runs, file_of, newest, write_score
 from es_randomized.evaluation.outcomes import Outcomes
@@ -23,79 +20,71 @@ from es_randomized.trials.sweep import Metric
 
 SECONDS_BETWEEN_REPORTS = 5.0  # at most, unless a generation takes longer
 
-log = logging.getLogger(__name__)
-
 
 class Report(NamedTuple):
     """How far a trial is.
 
     Attributes:
+        name: of the trial.
         generation: how many are done.
-        score: by the sweep's metric, lower is better; None where there is no new one.
+        score: by the metric that trials are compared by, lower is better; None where there is no new one.
         done: whether there is nothing left to do.
         message: why it failed.
     """
 
-    generation: int
+    name: str
+    generation: int = 0
     score: float | None = None
     done: bool = False
     message: str = ""
 
 
-def attempt(
-    folder: RunFolder,
-    experiment: Experiment,
-    metric: Metric,
-    sources: tuple[Randomness | None, ...],
-    shared: SharedPrograms,
-) -> Generator[Report, None, None]:
+class Assignment(NamedTuple):
+    """A trial as its process is told of it.
+
+    Attributes:
+        folder: its run folder.
+        experiment: as text.
+        sources: of randomness under which it is scored, see `Trial`.
+        metric: that trials are compared by.
+    """
+
+    name: str
+    folder: str
+    experiment: str
+    sources: tuple[Randomness | None, ...] = (None,)
+    metric: Metric = "p95"
+
+
+def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report, None, None]:
     """Train a trial from wherever its folder says it is, and score it at its end.
 
-    Reports after every held-out check; the last report is final. Close it early and what was trained is kept. Whatever
-    the experiment's code raises ends in a final report with a message and an infinite score.
+    Reports after every held-out check; the last report is final. Close it early and what was trained is kept.
 
     Args:
-        sources: of randomness under which it is scored, see `Trial`.
         shared: by the trials of this process.
     """
-    try:
-        yield from _attempt(folder, experiment, metric, sources, shared)
-    except Exception as error:
-        log.exception("the trial failed")
-        yield failed(error)
-
-
-def failed(error: Exception) -> Report:
-    """The last report of a trial that raised an error."""
-    return Report(0, math.inf, True, str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
-
-
-def _attempt(
-    folder: RunFolder,
-    experiment: Experiment,
-    metric: Metric,
-    sources: tuple[Randomness | None, ...],
-    shared: SharedPrograms,
-) -> Generator[Report, None, None]:
+    name, metric, folder = assignment.name, assignment.metric, RunFolder(Path(assignment.folder))
     began = folder.experiment_file.exists()
-    driver = shared.driver(folder.experiment() if began else experiment)
+    driver = shared.driver(folder.experiment() if began else parse(assignment.experiment))
     if not began:
         folder.create(driver.experiment)
-    generations, reported = driver.experiment.budget.generations, time.monotonic()
-    checks = shared.runner(Outcomes, driver.experiment)
-    with local_evaluator(driver) as evaluator, TrainingSession(folder, driver, evaluator, checks) as training:
+    experiment, reported = driver.experiment, time.monotonic()
+    generations, headline = experiment.budget.generations, experiment.task.headline
+    outcomes = shared.runner(Outcomes, experiment)
+    with local_evaluator(driver) as evaluator, TrainingSession(folder, driver, evaluator, outcomes) as training:
         for row in training.rows():
             last = training.generation == generations  # what is said of it follows below
-            score = None if last else score_of_row(row, experiment.task.headline, metric)
+            score = None if last else score_of_row(row, headline, metric)
             if score is not None or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
-                yield Report(training.generation, score)
+                yield Report(name, training.generation, score)
                 reported = time.monotonic()
-    missing = [source for source in sources if not file_of(folder, driver.experiment, source).exists()]
+    missing = [source for source in assignment.sources if not file_of(folder, experiment, source).exists()]
     if missing:
-        trained, runner = newest(folder, driver), shared.runner(runner_of(driver.experiment), driver.experiment)
+        trained, runner = newest(folder, driver), shared.runner(runner_of(experiment), experiment)
         for source in missing:
-            write_score(folder, driver.experiment, evaluate_runs([trained], source, runner))
-    yield Report(generations, final_score(folder, experiment.task.headline, metric), True)
+            write_score(folder, experiment, evaluate_runs([trained], source, runner))
+    yield Report(name, generations, final_score(folder, headline, metric), True)
 
 
 def score_of_row(row: dict[str, Any], headline: str, metric: Metric) -> float | None:
@@ -123,18 +112,3 @@ def final_score(folder: RunFolder, headline: str, metric: Metric) -> float:
 
 def _lower_is_better(value: float, headline: str) -> float:
     return float(value) if headline == "loss" else 1.0 - float(value)
-
-
-def at(path: str) -> RunFolder:
-    """The run folder at a path that another process prepared.
-
-    Raises:
-        UserError: this machine does not have it.
-    """
-    folder = RunFolder(Path(path))
-    if not (folder.path / "trial.json").exists():
-        raise UserError(
-            f"this machine does not see the folder {path} of the machine that runs the sweep; put the sweep on a shared "
-            "file system: --out /shared/sweeps"
-        )
-    return folder

@@ -11,8 +11,8 @@ def run_here(queue: Queue) -> None:
     """Run what is left. The first Ctrl-C lets the trials in hand save and stop, a second one ends them at once."""
     with stopping_gently() as stop:
         while not stop and (assignments := queue.group()):
-            with closing(take_turns(assignments, queue.metric)) as turns:
-                for turn in turns:
-                    queue.take(turn)
+            with closing(take_turns(assignments)) as reports:
+                for report in reports:
+                    queue.take(report)
                     if stop:
                         break

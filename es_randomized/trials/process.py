@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from es_randomized.trials.sweep import Metric, Resources
-from es_randomized.trials.turns import Assignment, Turn, take_turns
+from es_randomized.trials.attempt import Assignment, Report
+from es_randomized.trials.sweep import Resources
+from es_randomized.trials.turns import take_turns
 
 SHARED_GPU_MEMORY = 0.9  # of a GPU, for all processes on it together
 
@@ -16,7 +17,7 @@ class TrialProcess:
         claims: where processes of this machine claim cores.
     """
 
-    def __init__(self, assignments: list[Assignment], metric: Metric, resources: Resources, claims: Path) -> None:
+    def __init__(self, assignments: list[Assignment], resources: Resources, claims: Path) -> None:
         from es_randomized import compilation
         from es_randomized.distributed.cores import claim_cores
 
@@ -24,9 +25,9 @@ class TrialProcess:
         if 0 < resources.gpus < 1:
             os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{SHARED_GPU_MEMORY * resources.gpus:.3f}"
         compilation.configure(devices=resources.cores, platform=None if resources.gpus else "cpu")
-        self._turns = take_turns(assignments, metric)
+        self._turns = take_turns(assignments)
 
-    def next(self) -> Turn | None:
+    def next(self) -> Report | None:
         """The next report; None when all trials have ended."""
         return next(self._turns, None)
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.drivers.program_sharing import programs_of
 from es_randomized.errors import ConfigError
-from es_randomized.trials.attempt import scores_over_time
+from es_randomized.trials.attempt import Assignment, Report, scores_over_time
 from es_randomized.trials.halving import Halving
 from es_randomized.trials.progress import Progress
 from es_randomized.trials.sweep import Metric, Stop
 from es_randomized.trials.trial import Record, Records, Trial, TrialsFolder
-from es_randomized.trials.turns import Assignment, Turn
 
 
 def no_more(_: Records) -> list[Trial]:
@@ -56,11 +55,10 @@ class Queue:
 
     Attributes:
         progress: what has become of them so far.
-        metric: what they are compared by.
     """
 
     def __init__(self, study: Study, show: Callable[[Progress], None] = lambda _: None) -> None:
-        self.progress, self.metric = Progress(study.total, dict(study.records)), study.metric
+        self.progress = Progress(study.total, dict(study.records))
         self._study, self._show = study, show
         self._left = deque(study.trials)
         self._asked_for: Records = {}  # trials that nobody knew beforehand
@@ -96,9 +94,9 @@ class Queue:
         self._passed_over += waiting
         return [self._begin(trial) for trial in group]
 
-    def take(self, turn: Turn) -> None:
+    def take(self, report: Report) -> None:
         """A report of a trial. One that is not worth going on with is ended by its record, which its process reads."""
-        name, report = turn
+        name = report.name
         if name not in self.progress.running:  # said again after its process was lost
             return
         record = self.progress.records[name]
@@ -107,9 +105,9 @@ class Queue:
         if report.message:
             self._end(name, replace(record, status="failed", score=None, message=report.message))
         elif report.done:
-            self._goes_on(name, report.generation, report.score)
+            self._goes_on(report)
             self._end(name, replace(record, status="finished"))
-        elif not self._goes_on(name, report.generation, report.score):
+        elif not self._goes_on(report):
             self._end(name, replace(record, status="stopped"))
         else:
             self.progress.records[name] = record
@@ -139,10 +137,12 @@ class Queue:
         self.progress.running[trial.name] = trial.experiment.budget.generations
         self._write(trial.name, Record(trial.parameters, trial.seed))
         folder = str(self._study.folder.run(trial.name).path.resolve())
-        return Assignment(trial.name, folder, write_yaml(dump(trial.experiment)), trial.sources)
+        return Assignment(trial.name, folder, write_yaml(dump(trial.experiment)), trial.sources, self._study.metric)
 
-    def _goes_on(self, name: str, generation: int, score: float | None) -> bool:
-        return self._halving is None or score is None or self._halving.goes_on(name, generation, score)
+    def _goes_on(self, report: Report) -> bool:
+        if self._halving is None or report.score is None:
+            return True
+        return self._halving.goes_on(report.name, report.generation, report.score)
 
     def _end(self, name: str, record: Record) -> None:
         del self.progress.running[name]

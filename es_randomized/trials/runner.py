@@ -16,10 +16,10 @@ from ray.exceptions import RayError
 from es_randomized.distributed.cores import claims_folder
 from es_randomized.errors import ClusterError
 from es_randomized.session import stopping_gently
+from es_randomized.trials.attempt import Assignment
 from es_randomized.trials.process import TrialProcess
 from es_randomized.trials.queue import Queue
 from es_randomized.trials.sweep import Resources
-from es_randomized.trials.turns import Assignment
 
 LOST_PROCESSES = 2  # of the same trials: they begin again where their journals end
 SECONDS_BETWEEN_CHECKS = 1.0  # for Ctrl-C and for machines that joined
@@ -86,7 +86,7 @@ class Loop:
 
     def _start(self, assignments: list[Assignment], lost: int = 0) -> None:
         place: Any = ray.remote(num_cpus=self._resources.cores, num_gpus=self._resources.gpus)
-        actor = place(TrialProcess).remote(assignments, self._queue.metric, self._resources, self._claims)
+        actor = place(TrialProcess).remote(assignments, self._resources, self._claims)
         self._ask(Running(actor, assignments, lost))
 
     def _ask(self, running: Running) -> None:
@@ -97,15 +97,15 @@ class Loop:
         for call in ray.wait(list(self._calls), timeout=timeout)[0] if self._calls else ():
             running = self._calls.pop(call)
             try:
-                turn = ray.get(call)
+                report = ray.get(call)
             except RayError as error:
                 self._lost(running, error)
                 continue
             running.answered = True
-            if turn is None:
+            if report is None:
                 ray.kill(running.actor)
             else:
-                self._queue.take(turn)
+                self._queue.take(report)
                 self._ask(running)
 
     def _lost(self, running: Running, error: RayError) -> None:

@@ -1,4 +1,4 @@
-"""What trials in one process have in common: compiled programs, of training, of looks at held-out draws and of scores."""
+"""What trials in one process have in common: compiled programs, of training, of held-out checks and of scores."""
 
 from typing import Any, TypeVar
 
@@ -27,8 +27,8 @@ class SharedPrograms:
 
     def runner(self, kind: type[Runner], experiment: Experiment) -> Runner:
         """What runs policies of this task and model, made by `kind(task, model)`."""
-        place = kind, repr(experiment.task), repr(experiment.model)
+        key = kind, repr(experiment.task), repr(experiment.model)
         made: Any = kind
-        if place not in self._runners:
-            self._runners[place] = made(experiment.task, experiment.model)
-        return self._runners[place]
+        if key not in self._runners:
+            self._runners[key] = made(experiment.task, experiment.model)
+        return self._runners[key]

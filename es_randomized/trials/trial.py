@@ -19,6 +19,7 @@ from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 
 Dotted = dict[str, Any]  # settings, or whole sections, by their dotted names
+RECORD_FILE = "trial.json"  # in the folder of a trial
 Status = Literal["begun", "finished", "stopped", "failed"]
 
 
@@ -109,7 +110,7 @@ class TrialsFolder:
         Raises:
             RunFolderError: a record is damaged.
         """
-        return {path.parent.name: read_record(path) for path in sorted(self.path.glob("*/trial.json"))}
+        return {path.parent.name: read_record(path) for path in sorted(self.path.glob(f"*/{RECORD_FILE}"))}
 
     def write(self, name: str, record: Record) -> None:
         """Keep what became of a trial.
@@ -117,7 +118,7 @@ class TrialsFolder:
         Raises:
             StorageError: the disk did not take it.
         """
-        path = self.path / name / "trial.json"
+        path = self.path / name / RECORD_FILE
         with saying_what_failed(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json.dumps(dataclasses.asdict(record), indent=2) + "\n").encode())

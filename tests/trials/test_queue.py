@@ -17,7 +17,6 @@ from es_randomized.trials.runner import places, refuse_without_resources
 from es_randomized.trials.sweep import Resources, load_sweep
 from es_randomized.trials.sweep_trials import planned, study_of
 from es_randomized.trials.trial import Record, TrialsFolder
-from es_randomized.trials.turns import Turn
 
 SWEEP = load_sweep(Path(__file__).parents[1] / "tiny_sweep.yaml")
 
@@ -56,18 +55,18 @@ def test_of_trials_in_one_process_each_ends_on_its_own(tmp_path):
     assignments = queue.group()
     good, failing, bad = (assignment.name for assignment in assignments)
     assert queue.group() == []
-    queue.take(Turn(failing, Report(0, np.inf, True, "no number")))
-    queue.take(Turn(good, Report(21, 0.1)))
-    queue.take(Turn(good, Report(23)))
-    queue.take(Turn(bad, Report(21, 0.9)))
+    queue.take(Report(failing, 0, np.inf, True, "no number"))
+    queue.take(Report(good, 21, 0.1))
+    queue.take(Report(good, 23))
+    queue.take(Report(bad, 21, 0.9))
     states = {name: record.status for name, record in folder.records().items()}
     assert states == {good: "begun", failing: "failed", bad: "stopped"}, "the process sees in their folders who goes on"
     assert queue.left(assignments) == assignments[:1]
     assert queue.progress.completed == pytest.approx(2 + 23 / 300)
     assert queue.interrupted
-    queue.take(Turn(good, Report(300, 0.05, True)))
+    queue.take(Report(good, 300, 0.05, True))
     queue.lost(assignments, "killed")
-    queue.take(Turn(good, Report(300, 0.5, True)))
+    queue.take(Report(good, 300, 0.5, True))
     assert folder.records()[good] == Record({"driver.std": 0.1}, 1, "finished", 0.05, 300)
     assert folder.records()[failing].message == "no number"
     assert not queue.interrupted

@@ -11,11 +11,12 @@ from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.drivers.program_sharing import Drivers, programs_of
 from es_randomized.runs.journal import generations_in
+from es_randomized.trials.attempt import Assignment
 from es_randomized.trials.queue import Queue
 from es_randomized.trials.sweep import load_sweep
 from es_randomized.trials.sweep_trials import planned, study_of
 from es_randomized.trials.trial import Record, TrialsFolder
-from es_randomized.trials.turns import Assignment, take_turns
+from es_randomized.trials.turns import take_turns
 from tests.tools.command import TINY, TINY_GRADIENT
 
 RATE = "driver.optimizer.learning_rate"
@@ -36,7 +37,7 @@ def assignments(out, names):
     folder = TrialsFolder(out)
     for name in names:
         folder.write(name, Record({}, 0))
-    return [Assignment(name, str(folder.run(name).path), write_yaml(dump(TRIALS[name])), ()) for name in names]
+    return [Assignment(name, str(folder.run(name).path), write_yaml(dump(TRIALS[name])), (), "loss") for name in names]
 
 
 def result(out, name):
@@ -51,37 +52,37 @@ def alone(tmp_path_factory):
     """What every trial comes to in a process, or at least a group, of its own."""
     out = tmp_path_factory.mktemp("alone")
     for name in TRIALS:
-        assert list(take_turns(assignments(out, [name]), "loss"))[-1].report.message == ""
+        assert list(take_turns(assignments(out, [name])))[-1].message == ""
     return {name: result(out, name) for name in TRIALS}
 
 
 def test_trials_have_the_same_bytes_together_and_one_by_one(alone, tmp_path):
-    turns = list(take_turns(assignments(tmp_path, TRIALS), "loss"))
+    turns = list(take_turns(assignments(tmp_path, TRIALS)))
     for name, expected in alone.items():
         assert result(tmp_path, name) == expected, name
-    assert {turn.name for turn in turns if turn.report.done} == set(TRIALS)
-    assert [turn.name for turn in turns[: len(TRIALS)]] == list(TRIALS), "they take turns"
+    assert {report.name for report in turns if report.done} == set(TRIALS)
+    assert [report.name for report in turns[: len(TRIALS)]] == list(TRIALS), "they take turns"
 
 
 def test_who_leaves_early_does_not_change_the_others(alone, tmp_path):
-    for turn in take_turns(assignments(tmp_path, TRIALS), "loss"):
-        if turn.name == "first":
+    for report in take_turns(assignments(tmp_path, TRIALS)):
+        if report.name == "first":
             TrialsFolder(tmp_path).write("first", Record({}, 0, "stopped"))
     assert result(tmp_path, "second") == alone["second"]
     left = TrialsFolder(tmp_path).run("first")
-    assert generations_in(left.journal_file) == 1, "it was ended after its first turn"
+    assert generations_in(left.journal_file) == 1, "it was ended after its first report"
     assert alone["first"]["journal.bin"].startswith(left.journal_file.read_bytes())
     assert list(left.snapshots.iterdir()), "what was trained is kept"
 
 
 def test_what_a_killed_process_left_goes_on_to_the_same_bytes_and_who_fails_is_alone(alone, tmp_path):
-    turns = take_turns(assignments(tmp_path / "before", TRIALS), "loss")
-    assert [next(turns).report.generation for _ in range(3)] == [1, 1, 2], "the first one is a generation ahead"
+    turns = take_turns(assignments(tmp_path / "before", TRIALS))
+    assert [next(turns).generation for _ in range(3)] == [1, 1, 2], "the first one is a generation ahead"
     shutil.copytree(tmp_path / "before", tmp_path / "after")  # as a crash leaves it: nothing was closed
     turns.close()
     first, second = assignments(tmp_path / "after", TRIALS)
     broken = first._replace(name="broken", folder=str(tmp_path / "nowhere"))
-    reports = {turn.name: turn.report for turn in take_turns([broken, second, first], "loss")}
+    reports = {report.name: report for report in take_turns([broken, second, first])}
     assert "does not see the folder" in reports["broken"].message
     for name, expected in alone.items():
         assert result(tmp_path / "after", name)["journal.bin"] == expected["journal.bin"]
