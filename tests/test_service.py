@@ -1,15 +1,18 @@
 """The service: what one call does for a run, the same as the command, and the example that the package shows."""
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
 import es_randomized
 from es_randomized import Evolution, Listener, LocalEvaluator, RunFolder, dump, evaluate, load, resume, train, train_run
-from es_randomized.distributed.session import connect
 from es_randomized.errors import ConfigError, RunFolderError
-from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in
+from tests.tools.command import PATIENCE, TINY, TINY_GRADIENT, final_snapshot, generations_in
 
 
 class Log(Listener):
@@ -100,15 +103,45 @@ def test_options_that_do_not_go_together(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_example_of_the_package(tmp_path, monkeypatch, capsys):
-    """On a smaller experiment, stopped after its first generation; one Ray session serves both calls."""
-    monkeypatch.chdir(tmp_path)
-    lines = [line[4:] for line in es_randomized.__doc__.splitlines() if line.startswith("    ")]
-    text = "\n".join(lines).replace("configs/demo.yaml", str(TINY)).replace('{"driver.population": 512}', "None")
-    assert "seconds=600" in text
-    with connect(2):
-        exec(compile(text.replace("seconds=600", "seconds=1e-9"), "example", "exec"), {})
-    assert generations_in(tmp_path / "runs" / "mine") == 12
+EXAMPLE = "\n".join(line[4:] for line in es_randomized.__doc__.splitlines() if line.startswith("    "))
+ON_RAY = """
+from es_randomized.distributed.session import connect
+from es_randomized.errors import WorkerError
+
+with connect(2):
+    {example}
+    try:
+        train_run("raising.yaml", "runs/raising", workers=1, evaluate=False)
+    except WorkerError as error:
+        print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def on_ray(tmp_path_factory):
+    """Folder and output of a process that runs the example, stopped after a generation, and a task that raises."""
+    folder = tmp_path_factory.mktemp("on_ray")
+    raising = TINY.read_text().replace("cycle_colouring", "tests.tools.raising_task").replace("12}", "100000}")
+    (folder / "raising.yaml").write_text(raising)
+    example = EXAMPLE.replace("configs/demo.yaml", str(TINY)).replace('{"driver.population": 512}', "None")
+    assert "seconds=600" in example
+    script = ON_RAY.format(example=textwrap.indent(example.replace("seconds=600", "seconds=1e-9"), "    ").strip())
+    command, environment = [sys.executable, "-c", script], os.environ | {"PYTHONPATH": str(TINY.parents[1])}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
+    return folder, result.stdout
+
+
+def test_the_example_of_the_package(on_ray, tmp_path):
+    folder, printed = on_ray
     whole = train_run(TINY, tmp_path / "whole", local=True, evaluate=False)
-    assert final_snapshot(tmp_path / "runs" / "mine") == final_snapshot(whole.folder.path)
-    assert "12 Estimate(value=" in capsys.readouterr().out
+    assert final_snapshot(folder / "runs" / "mine") == final_snapshot(whole.folder.path)
+    assert "12 Estimate(value=" in printed
+    assert "one frozen seed: Estimate(value=" in printed
+
+
+def test_user_code_that_raises_on_a_worker_stops_the_run_with_its_exception(on_ray):
+    folder, printed = on_ray
+    assert "the user's own mistake" in printed
+    assert "of generation" in printed
+    assert generations_in(folder / "runs" / "raising") > 0

@@ -7,20 +7,18 @@ import pytest
 from click.testing import CliRunner
 
 from es_randomized.cli.main import cli
-from tests.tools.command import TINY_GRADIENT, final_snapshot
+from tests.tools.command import TINY_GRADIENT, final_snapshot, run_here
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Run a command on a machine that has seen no run yet, in this process, which is set up already."""
-    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)
+def command(tmp_path: Path):
+    """Run a command on a machine that has seen no run yet."""
     machines = iter(range(100))
 
     def run(*arguments: object) -> str:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"machine{next(machines)}"))
-        result = CliRunner().invoke(cli, list(map(str, arguments)))
-        assert result.exit_code == 0, (result.output, result.exception)
-        return result.output
+        result = run_here(*arguments, XDG_CACHE_HOME=str(tmp_path / f"machine{next(machines)}"))
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     return run
 

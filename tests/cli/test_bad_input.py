@@ -5,13 +5,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from es_randomized.cli.main import main
-from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run, run_here
 
 BAD_SETTINGS = {
     "unknown key": (["--driver.populatoin", "8"], "driver.populatoin: unknown key; did you mean population?"),
@@ -36,47 +34,36 @@ BAD_SIZES = {
 }
 
 
-Refusal = Callable[..., str]
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refusal:
-    """Call the command in this process, which is set up already, with arguments it must refuse: what it says then."""
-    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)
-
-    def call(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["es-randomized", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert stopped.value.code == 1
-        return capsys.readouterr().err
-
-    return call
+def refused(*arguments: object) -> str:
+    """Call the command with arguments it must refuse: what it says then."""
+    result = run_here(*arguments)
+    assert result.returncode == 1
+    return result.stderr
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run; copy it before changing it."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    assert run("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0
+    assert run_here("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0
     return folder
 
 
 @pytest.mark.parametrize("mistake", BAD_SETTINGS)
-def test_mistakes_in_settings(mistake: str, tmp_path: Path, refused: Refusal) -> None:
+def test_mistakes_in_settings(mistake: str, tmp_path: Path) -> None:
     overrides, message = BAD_SETTINGS[mistake]
     assert message in refused("train", TINY, "--run", tmp_path / "run", *overrides)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("mistake", BAD_SIZES)
-def test_mistakes_of_size(mistake: str, tmp_path: Path, refused: Refusal) -> None:
+def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
     overrides, message = BAD_SIZES[mistake]
     assert message in refused("train", TINY, "--local", "--no-evaluate", "--run", tmp_path / "run", *overrides)
 
 
 @pytest.mark.parametrize("option", [("--workers", "2"), ("--address", "auto"), ("--dashboard-port", "8265")])
-def test_a_cluster_for_the_gradient(option: tuple[str, str], tmp_path: Path, refused: Refusal) -> None:
+def test_a_cluster_for_the_gradient(option: tuple[str, str], tmp_path: Path) -> None:
     errors = refused("train", TINY_GRADIENT, "--run", tmp_path / "run", *option)
     assert "driver.kind gradient runs in this process on one device; leave out --workers" in errors
     assert not (tmp_path / "run").exists()
@@ -92,18 +79,18 @@ def test_missing_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["resume", "evaluate"])
-def test_missing_run_folder(command: str, tmp_path: Path, refused: Refusal) -> None:
+def test_missing_run_folder(command: str, tmp_path: Path) -> None:
     assert "is not a run folder" in refused(command, tmp_path / "none")
 
 
-def test_a_run_is_not_overwritten(trained: Path, refused: Refusal) -> None:
+def test_a_run_is_not_overwritten(trained: Path) -> None:
     before = final_snapshot(trained)
     errors = refused("train", TINY, "--local", "--run", trained)
     assert "already holds a run; continue it with `es-randomized resume" in errors
     assert final_snapshot(trained) == before
 
 
-def test_a_damaged_run_folder(trained: Path, tmp_path: Path, refused: Refusal) -> None:
+def test_a_damaged_run_folder(trained: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(trained, tmp_path / "run"))
     (folder / "journal.bin").write_bytes(b"\0" * 40)
     assert "damaged at its very beginning" in refused("resume", folder, "--local")
@@ -111,7 +98,7 @@ def test_a_damaged_run_folder(trained: Path, tmp_path: Path, refused: Refusal) -
     assert "the experiment of this run is damaged" in refused("resume", folder, "--local")
 
 
-def test_port_in_use(tmp_path: Path, refused: Refusal) -> None:
+def test_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         errors = refused("train", TINY, "--dashboard-port", port, "--run", tmp_path / "run")
@@ -119,35 +106,12 @@ def test_port_in_use(tmp_path: Path, refused: Refusal) -> None:
     assert "--dashboard-port" in errors
 
 
-def test_dead_cluster(tmp_path: Path, refused: Refusal) -> None:
+def test_dead_cluster(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     errors = refused("train", TINY, "--address", address, "--run", tmp_path / "run")
     assert f"cannot reach the Ray cluster at {address}: Connection refused" in errors
     assert "`ray status`" in errors
-
-
-def test_user_code_that_raises_stops_the_run_with_its_exception(tmp_path: Path) -> None:
-    config = tmp_path / "raising.yaml"
-    config.write_text(TINY.read_text().replace("cycle_colouring", "tests.tools.raising_task"))
-    root = Path(__file__).parents[2]
-    folder = tmp_path / "run"
-    result = run(
-        "train",
-        config,
-        "--workers",
-        1,
-        "--no-evaluate",
-        "--run",
-        folder,
-        "--budget.generations",
-        100000,
-        PYTHONPATH=str(root),
-    )
-    assert result.returncode == 1
-    assert "the user's own mistake" in result.stderr
-    assert "of generation" in result.stderr
-    assert generations_in(folder) > 0
 
 
 FULL_DISK = """
@@ -173,6 +137,6 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert "es-randomized resume" in result.stderr
     reached = generations_in(kept)
     assert reached > 10
-    resumed = run("resume", kept, "--local", "--no-evaluate", "--seconds", 1)
+    resumed = run_here("resume", kept, "--local", "--no-evaluate", "--seconds", 1)
     assert resumed.returncode == 0, resumed.stderr
     assert generations_in(kept) > reached

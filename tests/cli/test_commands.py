@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from es_randomized.runs.metrics import read_metrics
-from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run, run_here
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs" / "demo.yaml"
 
 
 def test_the_demo_runs_two_generations(tmp_path: Path) -> None:
-    result = run("train", DEMO, "--local", "--no-evaluate", "--run", tmp_path / "run", "--budget.generations", 2)
+    result = run_here("train", DEMO, "--local", "--no-evaluate", "--run", tmp_path / "run", "--budget.generations", 2)
     assert result.returncode == 0, result.stderr
     assert generations_in(tmp_path / "run") == 2
 
@@ -36,7 +36,7 @@ def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["packages"]["jax"]
 
-    shown = run("show", folder)
+    shown = run_here("show", folder)
     assert shown.returncode == 0, shown.stderr
     assert "parameters" in shown.stdout
     assert "12 generations, 1,152 rollouts, 5,760 tokens" in shown.stdout
@@ -44,7 +44,7 @@ def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
 
 def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    result = run("train", TINY_GRADIENT, "--no-evaluate", "--run", folder)
+    result = run_here("train", TINY_GRADIENT, "--no-evaluate", "--run", folder)
     assert result.returncode == 0, result.stderr
     assert "gradient descent by backpropagation, in this process on one device" in result.stdout
     assert "Ray" not in result.stdout
@@ -58,7 +58,7 @@ def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> No
     for snapshot in (folder / "snapshots").iterdir():
         snapshot.unlink()
     (folder / "journal.bin").write_bytes(losses[: len(losses) * 2 // 3])  # as if killed, in the middle of a record
-    result = run("resume", folder, "--no-evaluate")
+    result = run_here("resume", folder, "--no-evaluate")
     assert result.returncode == 0, result.stderr
     assert final_snapshot(folder) == finished
     assert (folder / "journal.bin").read_bytes() == losses
@@ -66,7 +66,7 @@ def test_gradient_descent_needs_no_ray_and_resumes_exactly(tmp_path: Path) -> No
 
 
 def test_show_says_what_a_change_would_cost() -> None:
-    result = run("show", TINY, "--driver.population", 24, "--model.precision", "bfloat16")
+    result = run_here("show", TINY, "--driver.population", 24, "--model.precision", "bfloat16")
     assert result.returncode == 0, result.stderr
     assert "4 members, 6 chunks" in result.stdout
     assert "4 bundles of 1 × 2 seeds = 8" in result.stdout
@@ -75,7 +75,7 @@ def test_show_says_what_a_change_would_cost() -> None:
 
 
 def test_strategies_lists_offered_and_refused() -> None:
-    result = run("strategies")
+    result = run_here("strategies")
     assert result.returncode == 0
     assert "Sep_CMA_ES" in result.stdout
     assert "refused: evosax takes an elementwise exponential" in " ".join(result.stdout.split())
@@ -84,7 +84,7 @@ def test_strategies_lists_offered_and_refused() -> None:
 def test_seconds_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ["--local", "--no-evaluate", "--budget.generations", 1_000_000, "--budget.seconds", 1.0]
-    result = run("train", TINY, "--run", folder, *options)
+    result = run_here("train", TINY, "--run", folder, *options)
     assert result.returncode == 0, result.stderr
     assert "out of time" in result.stdout
     assert f"es-randomized resume {folder}" in result.stdout
@@ -92,15 +92,15 @@ def test_seconds_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
 
 def test_a_run_branches_and_its_past_can_be_replayed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert run("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0
-    branched = run("branch", folder, "--at", 5, "--driver.optimizer.learning_rate", 0.5)
+    assert run_here("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0
+    branched = run_here("branch", folder, "--at", 5, "--driver.optimizer.learning_rate", 0.5)
     assert branched.returncode == 0, branched.stderr
     assert f"branched before generation 5: es-randomized resume {folder}-at-5" in branched.stdout
-    assert run("resume", f"{folder}-at-5", "--local", "--no-evaluate").returncode == 0
+    assert run_here("resume", f"{folder}-at-5", "--local", "--no-evaluate").returncode == 0
     assert final_snapshot(tmp_path / "run-at-5") != final_snapshot(folder)
-    replayed = run("replay", folder)
+    replayed = run_here("replay", folder)
     assert replayed.returncode == 0, replayed.stderr
     assert "12 generations replayed; snapshots compared: " in replayed.stdout
-    too_far = run("branch", folder, "--at", 99)
+    too_far = run_here("branch", folder, "--at", 99)
     assert too_far.returncode == 1
     assert "has 12 generations, so there is no state before 99" in too_far.stderr

@@ -2,31 +2,20 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
-from es_randomized.cli.main import main
+from tests.tools.command import run_here
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Call the command in this process, which is set up already: its status, what it printed, and its errors."""
-    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["es-randomized", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code, " ".join(printed.out.split()), printed.err
-
-    return called
+def call(*arguments):
+    """Call the command: its status, what it printed, and its errors."""
+    result = run_here(*arguments)
+    return result.returncode, " ".join(result.stdout.split()), result.stderr
 
 
 @pytest.fixture
@@ -45,7 +34,7 @@ def groups(tmp_path):
     return [tmp_path / name for name in worst]
 
 
-def test_groups_of_training_seeds_are_compared_by_their_evaluations(call, groups):
+def test_groups_of_training_seeds_are_compared_by_their_evaluations(groups):
     status, out, _ = call("compare", *groups)
     assert status == 0
     assert "2 and 2 training seeds" in out
@@ -58,7 +47,7 @@ def test_groups_of_training_seeds_are_compared_by_their_evaluations(call, groups
     )
 
 
-def test_what_cannot_be_compared(call, groups):
+def test_what_cannot_be_compared(groups):
     assert "two runs are needed" in call("compare", groups[0])[2]
     assert "but these are 1: robust (2)" in call("compare", *groups[:2], groups[0])[2]
     assert "expected-0 has one run, but how much training varies takes two or more" in call("compare", *groups[:3])[2]
@@ -69,7 +58,7 @@ def test_what_cannot_be_compared(call, groups):
     assert "have different tasks" in call("compare", groups[0], CHECKPOINTS / "recall-gradient-0")[2]
 
 
-def test_report_says_where_the_page_is(call, groups, tmp_path):
+def test_report_says_where_the_page_is(groups, tmp_path):
     (groups[0] / "evaluation.json").unlink()
     status, out, _ = call("report", groups[0], "--out", tmp_path / "page")
     assert status == 0
@@ -77,7 +66,7 @@ def test_report_says_where_the_page_is(call, groups, tmp_path):
     assert (tmp_path / "page" / "learning-worst.png").exists()
 
 
-def test_report_of_no_run(call, tmp_path):
+def test_report_of_no_run(tmp_path):
     status, _, errors = call("report", tmp_path)
     assert status == 1
     assert f"{tmp_path} is not a run folder" in errors
