@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from benchmarks.record import record
+from es_randomized.evaluation.stored import measure_of
 
 FOLDER = Path(__file__).parents[1] / "checkpoints"
 LEVELS = ("average", "p95", "worst")
@@ -32,14 +33,15 @@ def _group(folders: list[Path]) -> dict[str, Any]:
     trees = [json.loads((folder / "evaluation.json").read_text()) for folder in folders]
     last = [pq.read_table(folder / "metrics.parquet").to_pylist()[-1] for folder in folders]
     rows = {"one run": [[tree[level]["value"] for level in LEVELS] for tree in trees]}
-    if trees[0]["headline"] == "success":
+    measure = measure_of(trees[0])
+    if measure.counts_successes:
         for k in trees[0]["majority"]:
             rows[f"majority of {k}"] = [[tree["majority"][k][level]["value"] for level in LEVELS] for tree in trees]
     if "twin" in trees[0]:
         rows["seed frozen"] = [[tree["twin"][level]["value"] for level in LEVELS] for tree in trees]
     return {
-        "headline": trees[0]["headline"],
-        "unit": trees[0]["unit"],
+        "measure": measure.name,
+        "unit": measure.unit,
         "seeds": [int(folder.name.rsplit("-", 1)[1]) for folder in folders],
         "device_seconds": [round(row["device_seconds"], 1) for row in last],
         "rollouts": [row["rollouts"] for row in last],
@@ -67,7 +69,7 @@ def main() -> None:
     """Print a Markdown table and write the record."""
     results = summary()
     for name, group in results.items():
-        percent = group["headline"] == "success"
+        percent = group["unit"] == "%"
         seconds = np.mean(group["device_seconds"])
         print(
             f"\n{name}: {len(group['seeds'])} training seeds, {seconds:.0f} device-seconds each, "

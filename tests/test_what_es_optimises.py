@@ -36,7 +36,6 @@ class Game(Task):
     """One action, chosen from the seed alone: the policy does not see which of the two instances it meets."""
 
     version: ClassVar[int] = 1
-    headline: ClassVar[str] = "loss"
     differentiable: ClassVar[bool] = False
 
     @property

@@ -11,6 +11,7 @@ from rich.table import Table
 from es_randomized.cli.trials import Cluster, print_end, run_trials, state, with_cluster_options
 
 if TYPE_CHECKING:
+    from es_randomized.tasks.measure import Measure
     from es_randomized.trials.sweep import Sweep
     from es_randomized.trials.table import TrialRow
     from es_randomized.trials.trial import TrialsFolder
@@ -53,31 +54,27 @@ def _print_table(sweep: "Sweep", folder: "TrialsFolder", console: Console) -> No
     rows = rows_of(sweep, folder)
     write(sweep, folder, rows)
     if best := best_first(rows)[:BEST]:
-        headline = folder.run(best[0]["trial"]).experiment().task.headline
-        console.print(_table(sweep, best, headline))
+        console.print(_table(sweep, best, folder.run(best[0]["trial"]).experiment().task.measure))
 
 
-def _table(sweep: "Sweep", best: list["TrialRow"], headline: str) -> Table:
-    """Rows of the table of trials; success in %, losses in the task's unit."""
-    from es_randomized.evaluation.statistics import Estimate
-    from es_randomized.report.table import cell, number, percent
+def _table(sweep: "Sweep", best: list["TrialRow"], measure: "Measure") -> Table:
+    """Rows of the table of trials."""
+    from es_randomized.evaluation.statistics import LEVELS
     from es_randomized.trials.trial import short_names
 
     def shown(row: "TrialRow", name: str) -> str:
         """The evaluation with its interval, or else the last held-out check."""
         held_out = row.get(f"held_out_{name}")
         if row.get(name) is not None:
-            return cell(Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"]), show)
-        return f"about {show(held_out)}" if held_out is not None else ""
+            return measure.interval((row[name], row.get(f"{name}_low"), row.get(f"{name}_high")))
+        return f"about {measure.text(held_out)}" if held_out is not None else ""
 
-    show = percent if headline == "success" else number
     shorts = short_names(list(sweep.search.parameters))
-    what = "success in %" if headline == "success" else "loss"
-    table = Table(title=f"{what}, the best first by {sweep.metric}", title_justify="left")
-    for name in (*shorts.values(), "seed", "", "generations", "training loss", "average", "95th percentile", "worst"):
+    table = Table(title=f"{measure.label}, the best first by {sweep.metric}", title_justify="left")
+    for name in (*shorts.values(), "seed", "", "generations", "training loss", *LEVELS.values()):
         table.add_column(name, justify="right")
     for row in best:
         loss = f"{row['loss']:.4f}" if "loss" in row else ""  # a process that was killed may not have written it
         trial = [*(row[name] for name in shorts), row["seed"], row["status"], row["generations"], loss]
-        table.add_row(*map(str, trial), *(shown(row, name) for name in ("average", "p95", "worst")))
+        table.add_row(*map(str, trial), *(shown(row, name) for name in LEVELS))
     return table

@@ -145,7 +145,7 @@ def read_yaml(text: str, source: str) -> Any:
 
 def tasks() -> list[str]:
     """Every task: the modules of es_randomized/tasks, by file name."""
-    return sorted(m.name for m in iter_modules(es_randomized.tasks.__path__) if m.name != "task")
+    return sorted(m.name for m in iter_modules(es_randomized.tasks.__path__) if m.name not in ("task", "measure"))
 
 
 def task_class(kind: str) -> type[Task]:

@@ -9,26 +9,26 @@ values is too narrow. Runs are not paired by their seeds: two experiments make d
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.evaluation.evaluate import evaluation_bundles, headline, outcomes, own_randomness
+from es_randomized.evaluation.evaluate import evaluation_bundles, outcomes, own_randomness
 from es_randomized.evaluation.groups import Group
 from es_randomized.evaluation.of_runs import Trained
-from es_randomized.evaluation.statistics import RESAMPLES, Estimate
-from es_randomized.evaluation.stored import Tree, command, stored
+from es_randomized.evaluation.statistics import LEVELS, Estimate, mean_of, resampled_weights, standard_error, within
+from es_randomized.evaluation.stored import Tree, command, measure_of, stored
 from es_randomized.runs.folder import RunFolder
+from es_randomized.tasks.measure import Bounds, Measure
+from es_randomized.tasks.task import Bundles, Outcome
 
 Matrix = Shaped[np.ndarray, "instance #run"]  # a model with one frozen seed has one run
 
-MEASURES = {"average": "average", "p95": "95th percentile", "worst": "worst"}
-
 
 class Difference(NamedTuple):
-    """One measure of A and of B.
+    """One level of A and of B.
 
     Attributes:
         a, b: the two values.
@@ -42,7 +42,7 @@ class Difference(NamedTuple):
     p: float | None
 
     @property
-    def found(self) -> bool:
+    def excludes_zero(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.difference.low > 0 or self.difference.high < 0
 
@@ -52,27 +52,25 @@ class Comparison:
     """A against B.
 
     Attributes:
-        headline: success (higher is better) or loss.
-        unit: of the loss.
-        differences: by measure: average, p95, worst.
+        measure: what is compared.
+        differences: by level: average, p95, worst.
         sample: what the intervals are over, for people.
         confidence: of every interval by itself.
         per_instance: A - B of every instance, averaged over runs; None for groups.
     """
 
-    headline: str
-    unit: str
+    measure: Measure
     differences: dict[str, Difference]
     sample: str
     confidence: float
     per_instance: Float[np.ndarray, " instance"] | None = None
 
-    def better(self, measure: str) -> str | None:
+    def better(self, level: str) -> str | None:
         """A, B, or None where no difference was found."""
-        difference = self.differences[measure]
-        if not difference.found:
+        difference = self.differences[level]
+        if not difference.excludes_zero:
             return None
-        return "A" if (difference.difference.value > 0) == (self.headline == "success") else "B"
+        return "A" if (difference.difference.value > 0) == self.measure.higher_is_better else "B"
 
 
 def compare_runs(a: Trained, b: Trained) -> Comparison:
@@ -85,15 +83,12 @@ def compare_runs(a: Trained, b: Trained) -> Comparison:
     if b.experiment.task != task:
         raise ConfigError("the two runs have different tasks, so their numbers mean different things; name runs of one")
     bundles, enumerated = evaluation_bundles(a.experiment)
-    first, second = (headline(task, _outcome(a, run, bundles)) for run in (a, b))
+    first, second = (task.measure.values(_outcome(a, run, bundles)) for run in (a, b))
     seeds = max(first.shape[1], second.shape[1])
     instances = f"{len(first):,} instances{' (all)' if enumerated else ''}"
     return Comparison(
-        headline=task.headline,
-        unit=task.unit,
-        differences=paired(
-            first, second, 0 if enumerated else task.bundle, settings.confidence, task.headline == "success"
-        ),
+        measure=task.measure,
+        differences=paired(first, second, 0 if enumerated else task.bundle, settings.confidence, task.measure),
         sample=f"{instances} × {seeds} fresh seeds, the same for both" if seeds > 1 else f"{instances}, frozen seeds",
         confidence=settings.confidence,
         per_instance=first.mean(axis=1) - second.mean(axis=1),
@@ -114,28 +109,29 @@ def compare_groups(a: Group, b: Group) -> Comparison:
                 "for two single runs name only these"
             )
     first, second = ([_summary(run) for run in group.runs.values()] for group in (a, b))
-    confidence = first[0]["sample"]["confidence"]
+    measure, confidence = measure_of(first[0]), first[0]["sample"]["confidence"]
     return Comparison(
-        headline=first[0]["headline"],
-        unit=first[0]["unit"],
-        differences={name: welch(_values(first, name), _values(second, name), confidence) for name in MEASURES},
+        measure=measure,
+        differences={
+            level: welch(_values(first, level), _values(second, level), confidence, measure.bounds) for level in LEVELS
+        },
         sample=f"{len(first)} and {len(second)} training seeds",
         confidence=confidence,
     )
 
 
 def _summary(run: RunFolder) -> Tree:
-    found = stored(run)
-    if found is None:
+    evaluation = stored(run)
+    if evaluation is None:
         raise RunFolderError(f"{run.path} was not evaluated; first {command(run)}")
-    return found.summary
+    return evaluation.summary
 
 
-def _values(summaries: list[Tree], measure: str) -> list[float]:
-    return [tree[measure]["value"] for tree in summaries]
+def _values(summaries: list[Tree], level: str) -> Float[np.ndarray, " run"]:
+    return np.array([tree[level]["value"] for tree in summaries], float)
 
 
-def _outcome(a: Trained, run: Trained, bundles: Any) -> Any:
+def _outcome(a: Trained, run: Trained, bundles: Bundles) -> Outcome:
     """A run's outcomes under A's fresh seeds; a model trained on one seed keeps that seed."""
     source = own_randomness(run.experiment)
     experiment = replace(run.experiment, evaluation=a.experiment.evaluation)
@@ -144,85 +140,97 @@ def _outcome(a: Trained, run: Trained, bundles: Any) -> Any:
     return outcomes(experiment, bundles, run.weights, randomness=source)
 
 
-def paired(a: Matrix, b: Matrix, sampled_by: int, confidence: float, higher_is_better: bool) -> dict[str, Difference]:
-    """Differences of outcomes on the same instances; where both have several runs, their runs share their seeds.
+def paired(a: Matrix, b: Matrix, sampled_by: int, confidence: float, measure: Measure) -> dict[str, Difference]:
+    """Differences of values on the same instances; where both have several runs, their runs share their seeds.
 
     Args:
         sampled_by: instances per independently drawn bundle; 0 where the instances are all there are.
     """
-    level = 0.05 if higher_is_better else 0.95
     return {
-        "average": _average(a, b, sampled_by, confidence),
-        "p95": _quantile(a, b, level, confidence),
-        "worst": _worst(a, b, confidence, -1 if higher_is_better else 1),
+        "average": _average(a, b, sampled_by, confidence, measure.bounds),
+        "p95": _quantile(a, b, confidence, measure),
+        "worst": _worst(a, b, confidence, measure),
     }
 
 
-def welch(a: list[float], b: list[float], confidence: float) -> Difference:
+def welch(
+    a: Float[np.ndarray, " first"], b: Float[np.ndarray, " second"], confidence: float, bounds: Bounds
+) -> Difference:
     """Welch's test and interval for the means of two groups of training runs, two or more in each."""
-    first, second = np.array(a), np.array(b)
-    parts = [values.var(ddof=1) / len(values) for values in (first, second)]
-    error = sum(parts) ** 0.5
-    weights = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    freedom = sum(parts) ** 2 / weights if weights else np.inf
-    return _student(float(first.mean()), float(second.mean()), float(error), float(freedom), confidence)
+    from scipy import stats  # a second that `import es_randomized` should not cost
+
+    if not np.ptp(a) and not np.ptp(b):
+        return _difference(mean_of(a), mean_of(b), 0.0, np.inf, confidence, bounds)
+    test = stats.ttest_ind(a, b, equal_var=False)
+    low, high = test.confidence_interval(confidence)
+    first, second = mean_of(a), mean_of(b)
+    return Difference(first, second, _within(first - second, low, high, bounds), float(test.pvalue))
 
 
-def _average(a: Matrix, b: Matrix, sampled_by: int, confidence: float) -> Difference:
-    error, freedom = _error(a.mean(axis=0) - b.mean(axis=0))
+def _average(a: Matrix, b: Matrix, sampled_by: int, confidence: float, bounds: Bounds) -> Difference:
+    first, second = (x.mean(axis=0, dtype=float) for x in (a, b))
+    error, freedom = _error(first - second)
     if sampled_by:
         # What seeds and instances do together is in both terms, so the interval is rather too wide than too narrow.
-        more, others = _error((a.mean(axis=1) - b.mean(axis=1)).reshape(-1, sampled_by).mean(axis=1))
+        by_instance = a.mean(axis=1, dtype=float) - b.mean(axis=1, dtype=float)
+        more, others = _error(by_instance.reshape(-1, sampled_by).mean(axis=1))
         error, freedom = float(np.hypot(error, more)), min(freedom, others)
-    return _student(float(a.mean()), float(b.mean()), error, freedom, confidence)
+    return _difference(mean_of(first), mean_of(second), error, freedom, confidence, bounds)
 
 
-def _quantile(a: Matrix, b: Matrix, level: float, confidence: float) -> Difference:
+def _quantile(a: Matrix, b: Matrix, confidence: float, measure: Measure) -> Difference:
     """Of instances by their means, with a bootstrap over the seeds; those of A and B are drawn together."""
-    first, second = (float(np.quantile(x.mean(axis=1), level)) for x in (a, b))
-    seeds = max(a.shape[1], b.shape[1])
-    picks = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
-    resampled = [np.quantile(_resampled(x, picks), level, axis=0) for x in (a, b)]
-    ends = np.quantile(resampled[0] - resampled[1], [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = first - second
-    interval = Estimate(value, min(value, float(ends[0])), max(value, float(ends[1])))
-    return Difference(first, second, interval, None)
+    level = measure.worst_level
+    first, second = (float(np.quantile(x.mean(axis=1, dtype=float), level)) for x in (a, b))
+    weights = resampled_weights(max(a.shape[1], b.shape[1]))
+    resampled = [np.quantile(_resampled(x, weights), level, axis=0) for x in (a, b)]
+    low, high = np.quantile(resampled[0] - resampled[1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Difference(first, second, _within(first - second, float(low), float(high), measure.bounds), None)
 
 
-def _resampled(x: Matrix, picks: Float[np.ndarray, "resample run"]) -> Float[np.ndarray, "instance resample"]:
+def _resampled(x: Matrix, weights: Float[np.ndarray, "resample run"]) -> Float[np.ndarray, "instance resample"]:
     """Means over resampled runs; a single run is the same in all of them."""
     if x.shape[1] == 1:
-        return np.repeat(x.astype(np.float32), len(picks), axis=1)
-    return x.astype(np.float32) @ picks.T.astype(np.float32)
+        return np.repeat(x.astype(np.float32), len(weights), axis=1)
+    return x.astype(np.float32) @ weights.T.astype(np.float32)
 
 
-def _worst(a: Matrix, b: Matrix, confidence: float, sign: int) -> Difference:
+def _worst(a: Matrix, b: Matrix, confidence: float, measure: Measure) -> Difference:
     """The worst instance of either, chosen on the first half of the seeds and compared on the second."""
-    rows = [_of_worst(x, sign) for x in (a, b)]
-    return _student(float(rows[0].mean()), float(rows[1].mean()), *_error(rows[0] - rows[1]), confidence)
+    first, second = (_of_worst(x, measure) for x in (a, b))
+    return _difference(mean_of(first), mean_of(second), *_error(first - second), confidence, measure.bounds)
 
 
-def _of_worst(x: Matrix, sign: int) -> Float[np.ndarray, " held_out"]:
-    if x.shape[1] == 1:
-        return x[np.argmax(sign * x[:, 0])].astype(float)
+def _of_worst(x: Matrix, measure: Measure) -> Float[np.ndarray, " held_out"]:
     half = x.shape[1] // 2
-    return x[int(np.argmax(sign * x[:, :half].mean(axis=1))), half:].astype(float)
+    return x[measure.worst_first(x[:, : max(1, half)].mean(axis=1))[0], half:].astype(float)
 
 
 def _error(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
     """The standard error of a mean and its degrees of freedom; a single value is exact."""
-    if len(values) == 1:
-        return 0.0, np.inf
-    return float(values.std(ddof=1)) / len(values) ** 0.5, float(len(values) - 1)
+    return (standard_error(values), len(values) - 1.0) if len(values) > 1 else (0.0, np.inf)
 
 
-def _student(a: float, b: float, error: float, freedom: float, confidence: float) -> Difference:
-    """A difference with Student's interval and test; one without an error is exact."""
-    from scipy import stats  # a second that `import es_randomized` should not cost
+def _difference(
+    a: float,
+    b: float,
+    error: float,
+    freedom: float,
+    confidence: float,
+    bounds: Bounds,
+) -> Difference:
+    """The difference of two means with Student's interval and test; one without an error is exact."""
+    from scipy import stats
 
     value = a - b
     if not error:
         return Difference(a, b, Estimate(value, value, value), float(value == 0))
     reach = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(value) / error, freedom))
-    return Difference(a, b, Estimate(value, value - reach, value + reach), p)
+    return Difference(a, b, _within(value, value - reach, value + reach, bounds), p)
+
+
+def _within(value: float, low: float, high: float, bounds: Bounds) -> Estimate:
+    """A difference of two values that both lie in the bounds."""
+    reach = bounds.high - bounds.low
+    return within(value, low, high, Bounds(-reach, reach))

@@ -36,17 +36,15 @@ class HeldOut:
         return not generation % self.every or generation == self.last
 
     def __call__(self, weights: Float[Array, " param"]) -> dict[str, float]:
-        """The headline on average, at the worst 5 % of the instances, and at the worst of them."""
+        """The task's measure on average, at the worst 5 % of the instances, and at the worst of them."""
         outcome = self.outcomes(RepeatedRuns(self.seeds, jnp.asarray(weights)[None], None), self.bundles)
-        if self.task.headline == "loss":
-            values = np.asarray(outcome.loss).mean(axis=1)
-            return _columns(float(values.mean()), float(np.quantile(values, 0.95)), float(values.max()))
-        values = np.asarray(outcome.success).mean(axis=1)
-        return _columns(values.mean(), np.quantile(values, 0.05), values.min())
-
-
-def _columns(average: float, p95: float, worst: float) -> dict[str, float]:
-    return {"held_out_average": float(average), "held_out_p95": float(p95), "held_out_worst": float(worst)}
+        measure = self.task.measure
+        values = measure.values(outcome).mean(axis=1)
+        return {
+            "held_out_average": float(values.mean()),
+            "held_out_p95": float(np.quantile(values, measure.worst_level)),
+            "held_out_worst": measure.worst(values),
+        }
 
 
 def _all_bundles(experiment: Experiment) -> int:

@@ -1,9 +1,12 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
+import io
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
@@ -13,6 +16,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
 from es_randomized.evaluation.groups import comparable
 from es_randomized.evaluation.randomness import Randomness
+from es_randomized.evaluation.stored import summary_of, table_of
 from es_randomized.runs.checkpoint import is_checkpoint, weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import write_atomically
@@ -66,6 +70,8 @@ def write_score(folder: RunFolder, experiment: Experiment, score: Score) -> Path
     """Write a score into its run folder, with the table of instances where it is the experiment's own."""
     path = file_of(folder, experiment, score.randomness)
     if path == folder.evaluation_file:
-        write_atomically(folder.evaluation_table, score.to_parquet())
-    write_atomically(path, score.to_json().encode())
+        table = io.BytesIO()
+        pq.write_table(table_of(score), table)
+        write_atomically(folder.evaluation_table, table.getvalue())
+    write_atomically(path, json.dumps(summary_of(score), indent=2).encode())
     return path

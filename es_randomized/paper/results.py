@@ -8,14 +8,15 @@ import numpy as np
 
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.statistics import mean_estimate
+from es_randomized.evaluation.stored import measure_of
 from es_randomized.paper.figure import Curve, Panel, PaperFigure, Statistic
 from es_randomized.paper.points import finished, folder_of, positions, trials_by_cell
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.provenance import hardware, provenance
+from es_randomized.tasks.measure import UNBOUNDED, Bounds
 from es_randomized.trials.trial import Trial
 
 CONFIDENCE = 0.95
-UNBOUNDED = float("inf")
 
 Tree = dict[str, Any]
 
@@ -41,13 +42,13 @@ def results(figure: PaperFigure, out: Path) -> Tree:
     }
 
 
-def estimate(values: list[float], most: float = UNBOUNDED) -> Tree | None:
+def estimate(values: list[float], bounds: Bounds = UNBOUNDED) -> Tree | None:
     """The mean over training seeds, with Student's interval where there are two or more."""
     if not values:
         return None
     if len(values) == 1:
         return {"mean": values[0], "low": None, "high": None}
-    mean, low, high = mean_estimate(np.array(values), CONFIDENCE, 0.0, most)
+    mean, low, high = mean_estimate(np.array(values), CONFIDENCE, bounds)
     return {"mean": mean, "low": low, "high": high}
 
 
@@ -128,18 +129,18 @@ def _point(x: Any, curve: Curve, measure: Statistic, scored: dict[int, tuple[Tri
     if not known:
         return []
     tree = next(tree for _, tree in scored.values() if tree)
-    most = 100.0 if in_percent(tree, measure) else UNBOUNDED
+    bounds = Bounds(0.0, 100.0) if in_percent(tree, measure) else UNBOUNDED
     sample = {"training_seeds": len(known)} | (_part(tree, curve) or tree)["sample"]
     trials = [scored[seed][0].name for seed in known]
     return [
-        {"x": x, "by_seed": known, "trials": trials, "sample": sample} | (estimate(list(known.values()), most) or {})
+        {"x": x, "by_seed": known, "trials": trials, "sample": sample} | (estimate(list(known.values()), bounds) or {})
     ]
 
 
 def in_percent(tree: Tree, measure: Statistic) -> bool:
     """Whether a measure is a share, which is drawn in percent; losses stay in task units."""
     return measure in ("seed_share", "seed_decides") or (
-        tree["headline"] == "success" and not measure.startswith("loss")
+        measure_of(tree).unit == "%" and not measure.startswith("loss")
     )
 
 
@@ -175,10 +176,12 @@ def _lines(figure: PaperFigure, panel: Panel, points: Any, read: _Reader) -> lis
         for seed in figure.scale.seeds
     )
     tree = next((tree for tree in trees if tree), None)
-    found = []
-    for beginning, value in panel.lines.items() if tree else ():
-        for reference in tree["references"] if tree else ():
-            if reference["name"].startswith(beginning) and reference[value] is not None:
-                factor = 100 if tree and tree["headline"] == "success" else 1
-                found.append({"label": reference["name"], "measure": value, "value": factor * reference[value]})
-    return found
+    if not tree:
+        return []
+    scale = measure_of(tree).scale
+    return [
+        {"label": reference["name"], "measure": value, "value": scale * reference[value]}
+        for beginning, value in panel.lines.items()
+        for reference in tree["references"]
+        if reference["name"].startswith(beginning) and reference[value] is not None
+    ]

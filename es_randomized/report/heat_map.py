@@ -11,16 +11,22 @@ DARK = 0.5  # luminance below which a number must be white
 
 
 def heat_map(
-    axes: Any, values: Float[np.ndarray, "row column"], largest: float, digits: int | None, size: float = 9.0
+    axes: Any,
+    values: Float[np.ndarray, "row column"],
+    limits: tuple[float, float],
+    digits: int | None,
+    size: float = 9.0,
+    colours: str = "Blues",
 ) -> Any:
-    """Draw values between 0 and `largest`, dark where they are large; returns the image for a colour bar.
+    """Draw values between two limits; returns the image for a colour bar.
 
     Args:
         values: NaN leaves a cell grey.
         digits: after the point; None leaves the numbers out.
         size: of the numbers in points.
+        colours: Blues is dark where values are large, Blues_r where they are small.
     """
-    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=largest)
+    image = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
     axes.set_facecolor(PALE)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from es_randomized.evaluation.stored import Tree, score_of, stored
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.timeline import read_timeline
+from es_randomized.tasks.measure import Bounds, Measure
 
 CONFIDENCE = 0.95  # of intervals over training seeds
 
@@ -49,6 +49,11 @@ class RunGroup:
     name: str
     experiment: Experiment
     members: list[Run]
+
+    @property
+    def measure(self) -> Measure:
+        """What is measured of them."""
+        return self.experiment.task.measure
 
     @property
     def summaries(self) -> list[Tree]:
@@ -91,24 +96,8 @@ def _origin(folder: RunFolder) -> Tree:
         return {}
 
 
-def together(estimates: list[Estimate], largest: float) -> Estimate:
-    """One run's own interval, or the mean over training seeds with Student's."""
+def together(estimates: list[Estimate], bounds: Bounds) -> Estimate:
+    """One run's own interval, or the mean over training seeds with Student's, in the bounds of what is measured."""
     if len(estimates) == 1:
         return estimates[0]
-    return mean_estimate(np.array([estimate.value for estimate in estimates]), CONFIDENCE, 0.0, largest)
-
-
-def largest(experiment: Experiment) -> float:
-    """The largest value of the task's headline."""
-    return 1.0 if experiment.task.headline == "success" else experiment.task.largest_loss
-
-
-def scale(experiment: Experiment) -> int:
-    """Rates are drawn in percent, losses in task units."""
-    return 100 if experiment.task.headline == "success" else 1
-
-
-def axis(experiment: Experiment) -> str:
-    """What an axis of the headline is called."""
-    task: Any = experiment.task
-    return "success (%)" if task.headline == "success" else f"{task.unit} (lower is better)"
+    return mean_estimate(np.array([estimate.value for estimate in estimates]), CONFIDENCE, bounds)

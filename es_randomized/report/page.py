@@ -137,7 +137,7 @@ def _best(name: str, trials: Trials) -> list[Section]:
     groups = read(folders)
     settings = ", ".join(f"{each} {shown(rows[0][each])}" for each in trials.settings)
     text = [
-        f"{settings}: the best of {trials.among} by the {trials.measure.label}. The best of many looks better than it is, "
+        f"{settings}: the best of {trials.among} by the {trials.score.label}. The best of many looks better than it is, "
         "because what was best by chance is among them; train it again with other seeds before you report it.",
         f"A page about it: es-randomized report {' '.join(str(folder.path) for folder in folders)}",
         *(missing for group in groups for run in group.members if (missing := _missing(run))),

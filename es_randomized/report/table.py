@@ -1,11 +1,9 @@
 """The table that ends every evaluation: the learned policy, its twin, and what is known, side by side."""
 
-from collections.abc import Callable
-
 from rich.table import Table
 
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.evaluation.statistics import Estimate, Rates
+from es_randomized.evaluation.statistics import LEVELS
 
 RUNS = {
     "seed": "{} fresh seeds",
@@ -17,11 +15,12 @@ RUNS = {
 
 
 def score_table(score: Score) -> Table:
-    """The headline with intervals: on average, at the worst 5 % of the instances, and at the worst one."""
+    """What is measured, with intervals: on average, at the worst 5 % of the instances, and at the worst one."""
     instances = f"{len(score.per_instance):,} instances{' (all)' if score.enumerated else ''}"
-    what = "success in %" if score.headline == "success" else f"{score.unit} (lower is better)"
-    title = f"{what}, {instances} × {RUNS[score.randomness].format(score.runs)}, {score.confidence:.0%} intervals"
-    show = percent if score.headline == "success" else number
+    measure = score.measure
+    title = (
+        f"{measure.label}, {instances} × {RUNS[score.randomness].format(score.runs)}, {score.confidence:.0%} intervals"
+    )
     shares = score.by_run()
     caption = (
         f"Right in every run: {shares['always']:.1%} of the instances; in some: {shares['depends_on_seed']:.1%}; "
@@ -29,43 +28,21 @@ def score_table(score: Score) -> Table:
     )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("policy")
-    for column in ("average", "95th percentile", "worst"):
+    for column in LEVELS.values():
         table.add_column(column, justify="right")
-    table.add_row("learned, one run", *_cells(score.single, show))
-    if score.headline == "success":
-        for k, rates in score.majority.items():
-            table.add_row(f"learned, majority of {k}", *_cells(rates, show))
-        for k, rates in score.best_of.items():
-            table.add_row(f"learned, best of {k}", *_cells(rates, show))
+    ways = {"learned, one run": score.single}
+    if measure.counts_successes:
+        ways |= {f"learned, majority of {k}": levels for k, levels in score.majority.items()}
+        ways |= {f"learned, best of {k}": levels for k, levels in score.best_of.items()}
     if score.twin:
-        table.add_row("the same, seed frozen", *_cells(score.twin, show))
+        ways["the same, seed frozen"] = score.twin
+    for name, levels in ways.items():
+        table.add_row(name, *map(measure.interval, levels))
     table.add_section()
     for name, worst in score.groups.items():
-        table.add_row(f"worst {name}: number {worst.group}", "", "", cell(worst.rate, show))
+        table.add_row(f"worst {name}: number {worst.group}", "", "", measure.interval(worst.estimate))
     table.add_section()
     for reference in score.references:
         values = (reference.average, reference.p95, reference.worst)
-        table.add_row(reference.name, *("–" if v is None else show(v) for v in values), style="dim")
+        table.add_row(reference.name, *("–" if v is None else measure.text(v) for v in values), style="dim")
     return table
-
-
-def _cells(rates: Rates, show: Callable[[float], str]) -> list[str]:
-    return [cell(estimate, show) for estimate in rates]
-
-
-def cell(estimate: Estimate, show: Callable[[float], str]) -> str:
-    """A number with its interval, if it has one."""
-    if estimate.low == estimate.high:
-        return show(estimate.value)
-    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
-
-
-def number(value: float) -> str:
-    """A loss as people read it."""
-    return f"{value:.2f}"
-
-
-def percent(value: float) -> str:
-    """A rate in percent; 100.0 is said of certainty only."""
-    text = f"{100 * value:.1f}"
-    return "99.9" if text == "100.0" and value < 1 else text

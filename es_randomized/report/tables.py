@@ -1,15 +1,12 @@
 """Tables of a page as plain text: results, single runs, hardest instances, costs, settings."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from es_randomized.config.yaml import dump
-from es_randomized.evaluation.statistics import Rates
-from es_randomized.evaluation.stored import Tree, rates_of
-from es_randomized.report.material import Run, RunGroup, largest, together
-from es_randomized.report.table import cell, number, percent
+from es_randomized.evaluation.statistics import LEVELS, Levels
+from es_randomized.evaluation.stored import Tree, levels_of
+from es_randomized.report.material import Run, RunGroup, together
+from es_randomized.tasks.measure import Measure
 
 HARDEST = 5
 
@@ -30,51 +27,48 @@ class Table(NamedTuple):
     prose: bool = False
 
 
-MEASURES = ["average", "95th percentile", "worst"]
-
-
 def side_by_side(groups: list[RunGroup]) -> Table:
-    """The headline of one run on each instance, group by group, and what is known."""
+    """What is measured of one run on each instance, group by group, and what is known."""
     rows = []
     for group in groups:
         seeds = f"{len(group.summaries)} training seed{'s' if len(group.summaries) > 1 else ''}"
-        rows.append([f"{group.name}, {seeds}", *_together([rates_of(tree) for tree in group.summaries], group)])
-    tree = groups[0].summaries[0]
+        rows.append(
+            [f"{group.name}, {seeds}", *_together([levels_of(tree) for tree in group.summaries], group.measure)]
+        )
+    measure = groups[0].measure
     intervals = "mean over training seeds, 95% intervals over them (a single training seed has its own)"
-    caption = f"All groups: {_what(tree)}, one run on each instance, {intervals}"
-    return Table(caption, ["group", *MEASURES], rows + _references(tree))
+    caption = f"All groups: {measure.label}, one run on each instance, {intervals}"
+    return Table(caption, ["group", *LEVELS.values()], rows + _references(groups[0].summaries[0], measure))
 
 
 def results(group: RunGroup, references: bool) -> Table:
-    """The headline of every way to answer, every training run, and what is known if `references`.
+    """What is measured of every way to answer, every training run, and what is known if `references`.
 
     A single run has its own intervals; several have their mean with an interval over training seeds.
     """
-    trees = group.summaries
-    rows = [[name, *_together(found, group)] for name, found in _ways(trees).items()]
+    trees, measure = group.summaries, group.measure
+    rows = [[name, *_together(levels, measure)] for name, levels in _ways(trees, measure).items()]
     intervals = f"{trees[0]['sample']['confidence']:.0%} intervals"
     if len(trees) > 1:
         intervals = f"mean of {len(trees)} training seeds, 95% intervals over them, and each of them with its own"
         for run in group.members:
             if run.summary:
-                rows.append([f"one run, training seed {run.seed}", *_cells(rates_of(run.summary), run.summary)])
-    rows += _references(trees[0]) if references else []
-    return Table(f"{group.name}: {_what(trees[0])}, {_sample(trees[0])}, {intervals}", ["policy", *MEASURES], rows)
+                rows.append([f"one run, training seed {run.seed}", *_cells(levels_of(run.summary), measure)])
+    rows += _references(trees[0], measure) if references else []
+    return Table(f"{group.name}: {measure.label}, {_sample(trees[0])}, {intervals}", ["policy", *LEVELS.values()], rows)
 
 
 def hardest(run: Run) -> Table:
     """The instances that did worst."""
     score: Any = run.score
-    success = score.headline == "success"
-    show = percent if success else number
-    order = np.argsort(score.per_instance if success else -score.per_instance, kind="stable")[:HARDEST]
+    measure = score.measure
+    order = measure.worst_first(score.per_instance)[:HARDEST]
     rows = [
-        [f"{n:,}", *(str(label[n]) for label in score.labels.values()), show(float(score.per_instance[n]))]
+        [f"{n:,}", *(str(label[n]) for label in score.labels.values()), measure.text(float(score.per_instance[n]))]
         for n in order
     ]
-    what = "success in %" if success else score.unit
     caption = f"{run.name}: the {len(order)} hardest of {len(score.per_instance):,} instances"
-    return Table(caption, ["instance", *score.labels, what], rows)
+    return Table(caption, ["instance", *score.labels, measure.label], rows)
 
 
 def costs(groups: list[RunGroup]) -> Table:
@@ -108,29 +102,26 @@ def origins(groups: list[RunGroup]) -> Table:
     return Table("Where the runs come from", ["run", "begun (UTC)", "revision", "packages", "folder"], rows, prose=True)
 
 
-def _together(rates: list[Rates], group: RunGroup) -> list[str]:
-    most = largest(group.experiment)
-    return _cells(Rates(*(together(list(same), most) for same in zip(*rates, strict=True))), group.summaries[0])
+def _together(runs: list[Levels], measure: Measure) -> list[str]:
+    return _cells(Levels(*(together(list(same), measure.bounds) for same in zip(*runs, strict=True))), measure)
 
 
-def _references(tree: Tree) -> list[list[str]]:
-    show = _show(tree)
+def _references(tree: Tree, measure: Measure) -> list[list[str]]:
     return [
-        [r["name"], *("–" if r[name] is None else show(r[name]) for name in ("average", "p95", "worst"))]
-        for r in tree["references"]
+        [r["name"], *("–" if r[name] is None else measure.text(r[name]) for name in LEVELS)] for r in tree["references"]
     ]
 
 
-def _ways(trees: list[Tree]) -> dict[str, list[Rates]]:
+def _ways(trees: list[Tree], measure: Measure) -> dict[str, list[Levels]]:
     """Every way to answer that all runs have, by its name."""
-    ways: dict[str, list[Rates]] = {"learned, one run": [rates_of(tree) for tree in trees]}
+    ways: dict[str, list[Levels]] = {"learned, one run": [levels_of(tree) for tree in trees]}
     kinds = {"majority": "learned, majority of {}", "best_of": "learned, best of {}"}
-    for kind, name in kinds.items() if trees[0]["headline"] == "success" else ():
+    for kind, name in kinds.items() if measure.counts_successes else ():
         for k in trees[0][kind]:
             if all(k in tree[kind] for tree in trees):
-                ways[name.format(k)] = [rates_of(tree[kind][k]) for tree in trees]
+                ways[name.format(k)] = [levels_of(tree[kind][k]) for tree in trees]
     if all("twin" in tree for tree in trees):
-        ways["the same, seed frozen"] = [rates_of(tree["twin"]) for tree in trees]
+        ways["the same, seed frozen"] = [levels_of(tree["twin"]) for tree in trees]
     return ways
 
 
@@ -144,17 +135,9 @@ def _cost(run: Run) -> list[str]:
     return [generations, *counts, f"{last['flops'] / 1e9:,.1f}", *times, str(run.origin.get("device", "–"))]
 
 
-def _cells(rates: Rates, tree: Tree) -> list[str]:
+def _cells(levels: Levels, measure: Measure) -> list[str]:
     # On a phone an interval goes under its number, as a whole.
-    return [cell(estimate, _show(tree)).replace(", ", ",\N{NO-BREAK SPACE}") for estimate in rates]
-
-
-def _show(tree: Tree) -> Callable[[float], str]:
-    return percent if tree["headline"] == "success" else number
-
-
-def _what(tree: Tree) -> str:
-    return "success in %" if tree["headline"] == "success" else f"{tree['unit']} (lower is better)"
+    return [measure.interval(estimate).replace(", ", ",\N{NO-BREAK SPACE}") for estimate in levels]
 
 
 def _sample(tree: Tree) -> str:

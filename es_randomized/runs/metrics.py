@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         ("loss_best", pa.float64()),
         ("loss_std", pa.float64()),
         ("non_finite", pa.int64()),
-        ("held_out_average", pa.float64()),  # of the centre, the task's headline; null between checks
+        ("held_out_average", pa.float64()),  # of the centre, the task's measure; null between checks
         ("held_out_p95", pa.float64()),
         ("held_out_worst", pa.float64()),
     ]

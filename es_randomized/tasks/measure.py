@@ -67,6 +67,10 @@ class Measure:
         """Places of values from the worst to the best, equal ones in their order."""
         return np.argsort(values if self.higher_is_better else -values, kind="stable")
 
+    def best(self, values: Float[np.ndarray, " instance"]) -> int:
+        """The place of the best value, the first of equal ones."""
+        return int(np.argmax(values if self.higher_is_better else -values))
+
     def as_loss(self, values: Value) -> Value:
         """The lower-is-better form: what is missing to 1 of a share, else the value times -1. Undoes itself."""
         if not self.higher_is_better:
@@ -108,22 +112,27 @@ class Measure:
     @property
     def limits(self) -> tuple[float, float] | None:
         """Of an axis, with room for a line at 100 %; None where the values decide."""
-        return (0, 103) if self.unit == "%" else None
+        return (0.0, 103.0) if self.unit == "%" else None
 
     def text(self, value: float) -> str:
         """A value in the unit of the label, without it."""
-        if math.isinf(value):
-            return NO_BOUND
         return percent(value) if self.unit == "%" else number(value)
 
     def with_unit(self, value: float) -> str:
         """A value that stands alone."""
         return f"{self.text(value)} %" if self.unit == "%" else self.text(value)
 
-    def interval(self, estimate: tuple[float, float, float]) -> str:
-        """A value with the ends of its interval, low and high, if it has one."""
-        value, low, high = map(self.text, estimate)
-        return value if estimate[1] == estimate[2] else f"{value} [{low}, {high}]"
+    def change(self, value: float) -> str:
+        """A difference of two values, with its sign."""
+        return f"{100 * value:+.1f}" if self.unit == "%" else f"{'+' if value >= 0 else ''}{number(value)}"
+
+    def interval(self, estimate: tuple[float, float | None, float | None]) -> str:
+        """A value with the ends of its interval, low and high, if it has one; None or infinite where no end is known."""
+        value, *ends = estimate
+        if None not in ends and ends[0] == ends[1]:
+            return self.text(value)
+        low, high = (NO_BOUND if end is None or math.isinf(end) else self.text(end) for end in ends)
+        return f"{self.text(value)} [{low}, {high}]"
 
 
 SUCCESS = Measure("success", "%", Bounds(0.0, 1.0), higher_is_better=True)

@@ -5,13 +5,13 @@ A *case* is one bundle with one seed; what comes of it has the axes `[variant, c
 bundle. Where nothing is shared a bundle is one instance.
 """
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from es_randomized.errors import ConfigError
 from es_randomized.policy import Interface, Policy
 from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 
@@ -33,7 +33,7 @@ class Reference(NamedTuple):
 
     Attributes:
         name: what it is.
-        average, p95, worst: over instances, of the task's headline: success rates in [0, 1], or losses in task units.
+        average, p95, worst: over instances, of the task's measure: success rates in [0, 1], or losses in task units.
         kind: exact (a proof or an exact computation is in this package), or paper (read off a figure, +-0.02).
     """
 
@@ -48,10 +48,17 @@ class Task(ABC):
     """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their module's name."""
 
     version: ClassVar[int]  # raised only when behaviour changes
-    headline: ClassVar[Literal["success", "loss"]] = "success"  # what its tables and references are about
-    unit: ClassVar[str] = "loss"  # of the loss, for tables and plots
     differentiable: ClassVar[bool] = True  # whether the loss has a useful gradient in the weights
     chance: ClassVar[Literal["one_of", "bits"]] = "one_of"  # what its outputs are distributions over
+
+    def __init_subclass__(cls) -> None:
+        """Refuse what tasks said before they had a measure: it would be ignored."""
+        old = [name for name in ("headline", "largest_loss") if name in vars(cls)]
+        if old:
+            raise ConfigError(
+                f"{cls.__name__} has {', '.join(old)}, which tasks no longer have; give it the properties `measure`, such as "
+                'Measure("loss", "total steps", self.loss_bounds), and `loss_bounds`, such as Bounds(0.0, 10.0)'
+            )
 
     @property
     @abstractmethod
@@ -77,11 +84,6 @@ class Task(ABC):
     def measure(self) -> Measure:
         """What its tables, plots and references are about."""
         return SUCCESS
-
-    @property
-    def largest_loss(self) -> float:
-        """No loss is larger; needed where losses are the headline."""
-        return math.inf
 
     @abstractmethod
     def sample(self, key: Key[Array, ""], count: int) -> Bundles:

@@ -75,8 +75,6 @@ class TreasureHunt(Task):
     noise_on: Literal["first", "every"] = "first"
 
     version: ClassVar[int] = 1
-    headline: ClassVar[Literal["success", "loss"]] = "loss"
-    unit: ClassVar[str] = "total steps"
     differentiable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -114,10 +112,6 @@ class TreasureHunt(Task):
     @property
     def measure(self) -> Measure:
         return Measure("loss", "total steps", self.loss_bounds)
-
-    @property
-    def largest_loss(self) -> float:
-        return float(self.steps * self.episodes)
 
     @cached_property
     def grid(self) -> Grid:

@@ -15,6 +15,7 @@ from es_randomized.evaluation.stored import stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.session import TrainingSession
+from es_randomized.tasks.measure import Measure
 from es_randomized.trials.shared_programs import SharedPrograms
 from es_randomized.trials.sweep import Metric
 
@@ -70,12 +71,12 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
     if not began:
         folder.create(driver.experiment)
     experiment, reported = driver.experiment, time.monotonic()
-    generations, headline = experiment.budget.generations, experiment.task.headline
+    generations, measure = experiment.budget.generations, experiment.task.measure
     outcomes = shared.runner(Outcomes, experiment)
     with local_evaluator(driver) as evaluator, TrainingSession(folder, driver, evaluator, outcomes) as training:
         for row in training.rows():
             last = training.generation == generations  # what is said of it follows below
-            score = None if last else score_of_row(row, headline, metric)
+            score = None if last else score_of_row(row, measure, metric)
             if score is not None or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 yield Report(name, training.generation, score)
                 reported = time.monotonic()
@@ -84,31 +85,31 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
         trained, runner = newest(folder, driver), shared.runner(runner_of(experiment), experiment)
         for source in missing:
             write_score(folder, experiment, evaluate_runs([trained], source, runner))
-    yield Report(name, generations, final_score(folder, headline, metric), True)
+    yield Report(name, generations, final_score(folder, measure, metric), True)
 
 
-def score_of_row(row: dict[str, Any], headline: str, metric: Metric) -> float | None:
+def score_of_row(row: dict[str, Any], measure: Measure, metric: Metric) -> float | None:
     """The score in a row of metrics, at the generations of held-out checks."""
     value = row.get("held_out_average" if metric == "loss" else f"held_out_{metric}")
     if value is None:
         return None
-    return float(row["loss_mean"]) if metric == "loss" else _lower_is_better(value, headline)
+    return float(row["loss_mean"]) if metric == "loss" else float(measure.as_loss(value))
 
 
-def scores_over_time(folder: RunFolder, headline: str, metric: Metric) -> list[tuple[int, float]]:
+def scores_over_time(folder: RunFolder, measure: Measure, metric: Metric) -> list[tuple[int, float]]:
     """What a trial reported while it trained: generations done, and the score then."""
     rows = read_metrics(folder.metrics).to_pylist()
-    scored = ((row["generation"] + 1, score_of_row(row, headline, metric)) for row in rows)
+    scored = ((row["generation"] + 1, score_of_row(row, measure, metric)) for row in rows)
     return [(generation, score) for generation, score in scored if score is not None]
 
 
-def final_score(folder: RunFolder, headline: str, metric: Metric) -> float:
+def final_score(folder: RunFolder, measure: Measure, metric: Metric) -> float:
     """The score of a trial that is trained to its end: of its evaluation, or else of its last held-out check."""
     evaluation = stored(folder)
     if evaluation and metric != "loss":
-        return _lower_is_better(evaluation.summary[metric]["value"], headline)
-    return scores_over_time(folder, headline, metric)[-1][1]
+        return float(measure.as_loss(evaluation.summary[metric]["value"]))
+    return scores_over_time(folder, measure, metric)[-1][1]
 
 
-def _lower_is_better(value: float, headline: str) -> float:
+def _lower_is_better(value: float, measure: Measure) -> float:
     return float(value) if headline == "loss" else 1.0 - float(value)

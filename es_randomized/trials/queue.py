@@ -162,6 +162,6 @@ def halving_of(study: Study) -> Halving | None:
     for name, record in study.records.items():
         run = study.folder.run(name)
         if record.status != "failed" and run.experiment_file.exists():  # what failed reports again
-            for generation, score in scores_over_time(run, run.experiment().task.headline, study.metric):
+            for generation, score in scores_over_time(run, run.experiment().task.measure, study.metric):
                 halving.goes_on(name, generation, score)
     return halving

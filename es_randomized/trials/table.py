@@ -2,13 +2,15 @@
 
 import io
 import json
+import math
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from es_randomized.errors import UserError
-from es_randomized.evaluation.stored import rates_of, stored
+from es_randomized.evaluation.statistics import LEVELS
+from es_randomized.evaluation.stored import levels_of, stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.journal import generations_in
 from es_randomized.runs.metrics import read_metrics
@@ -20,7 +22,7 @@ from es_randomized.trials.trial import Record, TrialsFolder
 TrialRow = dict[str, Any]  # what is known of a trial, by the name of the column
 
 NUMBERS = ["score", "seconds", "loss", "held_out_average", "held_out_p95", "held_out_worst"]
-RATES = [f"{name}{end}" for name in ("average", "p95", "worst") for end in ("", "_low", "_high")]
+LEVEL_COLUMNS = [f"{name}{end}" for name in LEVELS for end in ("", "_low", "_high")]
 
 
 def rows_of(sweep: Sweep, folder: TrialsFolder) -> list[TrialRow]:
@@ -30,7 +32,7 @@ def rows_of(sweep: Sweep, folder: TrialsFolder) -> list[TrialRow]:
         The varied settings by their dotted names, then `trial`, `seed`, `status` (waiting, begun, finished, stopped,
         failed), `message`, `generations`, `score` (the sweep's metric, lower is better), `seconds` of training, `loss` of
         the last generation, the `held_out_*` numbers of the last check, the evaluation's `average`, `p95` and `worst` with
-        `_low` and `_high`, and `folder`. Numbers that are not there are None.
+        `_low` and `_high`, and `folder`. Numbers that are not there or not known are None.
     """
     records = folder.records()
     begun = [_row(sweep, folder, name, record) for name, record in records.items()]
@@ -53,7 +55,17 @@ def write(sweep: Sweep, folder: TrialsFolder, rows: list[TrialRow]) -> None:
     Raises:
         StorageError: the disk did not take it.
     """
-    names = [*sweep.search.parameters, "trial", "seed", "status", "message", "generations", *NUMBERS, *RATES, "folder"]
+    names = [
+        *sweep.search.parameters,
+        "trial",
+        "seed",
+        "status",
+        "message",
+        "generations",
+        *NUMBERS,
+        *LEVEL_COLUMNS,
+        "folder",
+    ]
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata({"metric": sweep.metric}), buffer)
@@ -92,13 +104,14 @@ def _evaluated(run: RunFolder) -> TrialRow:
         return {}
     if evaluation is None:
         return {}
-    rates = rates_of(evaluation.summary)._asdict()
+    levels = levels_of(evaluation.summary)._asdict()
     ends = (("", "value"), ("_low", "low"), ("_high", "high"))
-    return {f"{name}{end}": getattr(rate, part) for name, rate in rates.items() for end, part in ends}
+    numbers = {f"{name}{end}": getattr(level, part) for name, level in levels.items() for end, part in ends}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _column(name: str, values: list[Any]) -> pa.Array:
-    if name in (*NUMBERS, *RATES):
+    if name in (*NUMBERS, *LEVEL_COLUMNS):
         return pa.array(values, pa.float64())
     if name in ("seed", "generations"):
         return pa.array(values, pa.int64())

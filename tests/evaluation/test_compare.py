@@ -13,9 +13,11 @@ from es_randomized.drivers.layout import first_weights
 from es_randomized.evaluation.compare import compare_runs, paired, welch
 from es_randomized.evaluation.of_runs import Trained, newest
 from es_randomized.runs.folder import RunFolder
+from es_randomized.tasks.measure import UNBOUNDED, Measure
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 CONFIDENCE = 0.9
+STEPS, REWARD = Measure("loss", "steps"), Measure("reward", "points", higher_is_better=True)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def outcomes():
 
 def test_the_average_is_a_paired_t_test_over_seeds(outcomes):
     a, b = outcomes
-    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)["average"]
+    found = paired(a, b, 0, CONFIDENCE, STEPS)["average"]
     expected = stats.ttest_rel(a.mean(axis=0), b.mean(axis=0))
     assert found.p == pytest.approx(expected.pvalue)
     assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
@@ -38,7 +40,7 @@ def test_the_average_is_a_paired_t_test_over_seeds(outcomes):
 
 def test_sampled_instances_widen_the_interval_by_their_own_variance(outcomes):
     a, b = outcomes
-    found = paired(a, b, 5, CONFIDENCE, higher_is_better=False)["average"].difference
+    found = paired(a, b, 5, CONFIDENCE, STEPS)["average"].difference
     difference = a - b
     bundles = [difference[start : start + 5].mean() for start in range(0, 30, 5)]
     error = np.hypot(stats.sem(difference.mean(axis=0)), stats.sem(bundles))
@@ -50,26 +52,26 @@ def test_the_interval_of_sampled_instances_and_seeds_holds_as_often_as_it_says()
     for _ in range(200):
         effects = 0.3 * generator.normal(size=(20, 1)) + 0.3 * generator.normal(size=(1, 20))
         a = 1 + effects + generator.normal(size=(20, 20))
-        difference = paired(a, np.zeros((20, 1)), 1, CONFIDENCE, higher_is_better=False)["average"].difference
+        difference = paired(a, np.zeros((20, 1)), 1, CONFIDENCE, STEPS)["average"].difference
         held += difference.low <= 1 <= difference.high
     assert held >= 180
 
 
-@pytest.mark.parametrize("higher_is_better", [False, True])
-def test_worst_instances_are_chosen_on_one_half_and_compared_on_the_other(outcomes, higher_is_better):
-    chosen = min if higher_is_better else max
+@pytest.mark.parametrize("measure", [STEPS, REWARD])
+def test_worst_instances_are_chosen_on_one_half_and_compared_on_the_other(outcomes, measure):
+    chosen = min if measure is REWARD else max
     rows = [chosen(x.tolist(), key=lambda row: sum(row[:20]))[20:] for x in outcomes]
-    found = paired(*outcomes, 0, CONFIDENCE, higher_is_better)["worst"]
+    found = paired(*outcomes, 0, CONFIDENCE, measure)["worst"]
     expected = stats.ttest_rel(*rows)
     assert (found.a, found.b) == pytest.approx((np.mean(rows[0]), np.mean(rows[1])))
     assert found.p == pytest.approx(expected.pvalue)
     assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
 
 
-@pytest.mark.parametrize(("higher_is_better", "level"), [(False, 0.95), (True, 0.05)])
-def test_the_quantiles_interval_is_that_of_a_bootstrap_over_seeds(outcomes, higher_is_better, level):
+@pytest.mark.parametrize(("measure", "level"), [(STEPS, 0.95), (REWARD, 0.05)])
+def test_the_quantiles_interval_is_that_of_a_bootstrap_over_seeds(outcomes, measure, level):
     a, b = outcomes
-    found = paired(a, b, 0, CONFIDENCE, higher_is_better)["p95"]
+    found = paired(a, b, 0, CONFIDENCE, measure)["p95"]
     columns = np.random.default_rng(5).integers(0, 40, (2000, 40))
     resampled = [np.quantile(a[:, c].mean(1), level) - np.quantile(b[:, c].mean(1), level) for c in columns]
     assert found.difference.value == np.quantile(a.mean(1), level) - np.quantile(b.mean(1), level)
@@ -78,24 +80,24 @@ def test_the_quantiles_interval_is_that_of_a_bootstrap_over_seeds(outcomes, high
 
 def test_policies_without_seeds_differ_exactly():
     a, b = np.array([[3.0], [9.0]]), np.array([[5.0], [5.0]])
-    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)
+    found = paired(a, b, 0, CONFIDENCE, STEPS)
     assert found["average"].difference == (1.0, 1.0, 1.0)
     assert (found["worst"].a, found["worst"].b, found["worst"].p) == (9.0, 5.0, 0.0)
 
 
 def test_one_frozen_seed_meets_many_fresh_ones(outcomes):
     a, b = outcomes[0], np.full((30, 1), 9.0)
-    found = paired(a, b, 0, CONFIDENCE, higher_is_better=False)["average"]
+    found = paired(a, b, 0, CONFIDENCE, STEPS)["average"]
     assert found.p == pytest.approx(stats.ttest_1samp(a.mean(axis=0), 9.0).pvalue)
 
 
 def test_groups_are_compared_by_welch():
     a, b = [8.46, 12.0, 8.58], [20.0, 15.0, 20.0, 17.0]
-    found, expected = welch(a, b, CONFIDENCE), stats.ttest_ind(a, b, equal_var=False)
+    found, expected = welch(np.array(a), np.array(b), CONFIDENCE, UNBOUNDED), stats.ttest_ind(a, b, equal_var=False)
     assert found.p == pytest.approx(expected.pvalue)
     assert found.difference[1:] == pytest.approx(tuple(expected.confidence_interval(CONFIDENCE)))
-    assert welch([20.0, 20.0], [20.0, 20.0, 20.0], CONFIDENCE).p == 1.0
-    assert welch([8.0, 8.0], [20.0, 20.0], CONFIDENCE).difference == (-12.0, -12.0, -12.0)
+    assert welch(np.full(2, 20.0), np.full(3, 20.0), CONFIDENCE, UNBOUNDED).p == 1.0
+    assert welch(np.full(2, 8.0), np.full(2, 20.0), CONFIDENCE, UNBOUNDED).difference == (-12.0, -12.0, -12.0)
 
 
 def trained(name):

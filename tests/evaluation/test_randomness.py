@@ -156,7 +156,7 @@ def test_every_run_of_an_ensemble_is_that_member_with_the_frozen_seed(outcomes):
 
 def test_without_randomness_there_is_one_run_and_no_interval():
     score = evaluate(RANDOM, MEMBERS[0], randomness="none")
-    estimates = [*score.single, score.groups["query"].rate, score.groups["value"].rate]
+    estimates = [*score.single, score.groups["query"].estimate, score.groups["value"].estimate]
     assert score.runs == 1
     assert set(score.per_instance.tolist()) <= {0.0, 1.0}
     assert all(estimate.low == estimate.value == estimate.high for estimate in estimates)

@@ -1,4 +1,4 @@
-"""Scores of constructed outcomes: groups, frozen twins and headlines, against plain loops over the matrices."""
+"""Scores of constructed outcomes: groups, frozen twins and measures, against plain loops over the matrices."""
 
 import json
 from dataclasses import replace
@@ -10,6 +10,7 @@ from scipy import stats
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Evaluation
 from es_randomized.evaluation.evaluate import score
+from es_randomized.evaluation.stored import summary_of
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt
@@ -50,8 +51,8 @@ def test_the_worst_group_is_chosen_on_one_half_of_the_runs_and_estimated_on_the_
         second = [np.mean(outcome.success[ids, HALF:]) for ids in groups]
         worst = int(np.argmin(first))
         assert found.groups[name].group == worst
-        assert found.groups[name].rate.value == pytest.approx(second[worst])
-    low, high = found.groups["query"].rate[1:]
+        assert found.groups[name].estimate.value == pytest.approx(second[worst])
+    low, high = found.groups["query"].estimate[1:]
     assert found.groups["query"].group == 1
     assert low < 0.5 < high
 
@@ -71,19 +72,19 @@ def test_the_worst_group_of_a_single_run_is_exact():
     found = score(RECALL, outcome, "none", STORES, False).groups["query"]
     rates = outcome.success[:, 0].reshape(8, 3).mean(axis=0)
     assert found.group == np.argmin(rates)
-    assert found.rate == pytest.approx([rates.min()] * 3)
+    assert found.estimate == pytest.approx([rates.min()] * 3)
 
 
-def test_losses_are_the_headline_where_the_task_says_so():
+def test_losses_are_measured_where_the_task_says_so():
     outcome = hunt_outcome(slow=5)
     found = score(HUNT, outcome, "seed", HUNT.task.enumerate(), True)
     assert found.single.average.value == pytest.approx(outcome.loss.mean())
     assert found.single.worst.value == pytest.approx(outcome.loss[5, HALF:].mean())
-    assert found.single.worst.high <= HUNT.task.largest_loss == 18
+    assert found.single.worst.high <= HUNT.task.loss_bounds.high == 18
     np.testing.assert_allclose(found.per_instance, outcome.loss.mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(found.success, outcome.success.mean(axis=1), rtol=1e-6)
-    tree = json.loads(found.to_json())
-    assert (tree["headline"], tree["unit"]) == ("loss", "total steps")
+    measure = {"name": "loss", "unit": "total steps", "bounds": [0, 18], "higher_is_better": False}
+    assert json.loads(json.dumps(summary_of(found)))["measure"] == measure
 
 
 @pytest.mark.parametrize("experiment", [RECALL, HUNT], ids=["success", "loss"])

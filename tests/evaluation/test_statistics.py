@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from es_randomized.evaluation.statistics import clopper_pearson, exact, loss_rates, losses_of, rates, worst
+from es_randomized.evaluation.statistics import (
+    clopper_pearson,
+    exact,
+    levels,
+    losses_of,
+    worst_success,
+)
+from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 
 CHANCES = np.linspace(0.2, 0.9, 40)
 
@@ -43,7 +50,9 @@ def test_the_exact_interval_has_the_published_form():
 
 
 def coverage(name, truth, repeats, samples, shared, confidence=0.9):
-    estimates = [getattr(rates(simulated(CHANCES, samples, seed, shared), confidence), name) for seed in range(repeats)]
+    estimates = [
+        getattr(levels(simulated(CHANCES, samples, seed, shared), SUCCESS, confidence), name) for seed in range(repeats)
+    ]
     return np.mean([estimate.low <= truth <= estimate.high for estimate in estimates])
 
 
@@ -71,7 +80,7 @@ def test_the_interval_of_the_worst_five_percent_covers_it():
 
 def test_values_are_the_plain_fractions():
     success = simulated(CHANCES, 50, 3)
-    found = rates(success, 0.95)
+    found = levels(success, SUCCESS, 0.95)
     assert found.average.value == pytest.approx(success.mean())
     assert found.p95.value == pytest.approx(np.quantile(success.mean(axis=1), 0.05))
     for estimate in found:
@@ -79,8 +88,8 @@ def test_values_are_the_plain_fractions():
 
 
 def test_certain_outcomes_have_an_average_without_spread():
-    assert rates(np.ones((3, 8), bool), 0.95).average == (1, 1, 1)
-    assert rates(np.zeros((3, 8), bool), 0.95).average == (0, 0, 0)
+    assert levels(np.ones((3, 8), bool), SUCCESS, 0.95).average == (1, 1, 1)
+    assert levels(np.zeros((3, 8), bool), SUCCESS, 0.95).average == (0, 0, 0)
 
 
 # The worst instance
@@ -91,14 +100,14 @@ def test_the_minimum_is_biased_and_the_split_estimate_is_not():
     chances, repeats, samples = np.full(50, 0.5), 400, 40
     matrices = [simulated(chances, samples, seed) for seed in range(repeats)]
     naive = np.mean([success.mean(axis=1).min() for success in matrices])
-    split = np.mean([worst(success, 0.95).value for success in matrices])
+    split = np.mean([worst_success(success, SUCCESS, 0.95).value for success in matrices])
     assert naive < 0.4
     assert split == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / (samples // 2) / repeats))
 
 
 @pytest.mark.parametrize("chances", [np.full(30, 0.5), np.linspace(0.3, 0.9, 30)], ids=["equal", "spread"])
 def test_the_interval_of_the_worst_instance_covers_the_true_minimum(chances):
-    estimates = [worst(simulated(chances, 60, seed, 0.3), 0.9) for seed in range(200)]
+    estimates = [worst_success(simulated(chances, 60, seed, 0.3), SUCCESS, 0.9) for seed in range(200)]
     assert np.mean([e.low <= chances.min() <= e.high for e in estimates]) >= 0.9
     assert all(e.low <= e.value <= e.high for e in estimates)
 
@@ -107,7 +116,7 @@ def test_the_worst_instance_is_found_and_estimated_on_the_other_half():
     success = np.ones((4, 10), bool)
     success[2, :5] = False  # the worst on the first half, perfect on the second
     success[3, 5:] = False
-    found = worst(success, 0.95)
+    found = worst_success(success, SUCCESS, 0.95)
     assert found.value == 1
     assert found.high == 1
     assert found.low == pytest.approx(clopper_pearson(5, 10, 0.025 / 4)[0])
@@ -116,6 +125,7 @@ def test_the_worst_instance_is_found_and_estimated_on_the_other_half():
 # Losses: sums of ten coins on a scale of 0 to 8, so that the true means are known
 
 MEANS = 8 * np.linspace(0.1, 0.6, 30)
+COINS = Measure("loss", "coins", Bounds(0.0, 8.0))
 
 
 def losses(means, samples, seed):
@@ -124,7 +134,7 @@ def losses(means, samples, seed):
 
 
 def test_intervals_of_losses_cover_the_truth():
-    found = [loss_rates(losses(MEANS, 40, seed), 0.9, 8.0) for seed in range(200)]
+    found = [levels(losses(MEANS, 40, seed), COINS, 0.9) for seed in range(200)]
     average = np.mean([f.average.low <= MEANS.mean() <= f.average.high for f in found])
     assert 0.9 - 4 * np.sqrt(0.09 / 200) <= average <= 0.98
     assert np.mean([f.worst.low <= MEANS.max() for f in found]) >= 0.95 - 4 * np.sqrt(0.05 * 0.95 / 200)
@@ -135,7 +145,7 @@ def test_intervals_of_losses_cover_the_truth():
 def test_the_worst_loss_is_estimated_without_bias_where_the_largest_mean_is_too_large():
     """All instances have the same mean loss 4, so that is also the truth for the worst one."""
     matrices = [losses(np.full(50, 4.0), 40, seed) for seed in range(200)]
-    split = np.mean([loss_rates(matrix, 0.95, 8.0).worst.value for matrix in matrices])
+    split = np.mean([levels(matrix, COINS, 0.95).worst.value for matrix in matrices])
     assert np.mean([matrix.mean(axis=1).max() for matrix in matrices]) > 4.3
     assert split == pytest.approx(4, abs=4 * np.sqrt(1.6 / 20 / 200))
 
@@ -145,12 +155,12 @@ def test_the_upper_end_of_the_worst_loss_is_the_published_bound():
     sample = losses(np.array([3.0]), 50, 1)
     unit, log = sample[0] / 8, np.log(2 / 0.05)
     bound = unit.mean() + np.sqrt(2 * unit.var(ddof=1) * log / 50) + 7 * log / (3 * 49)
-    assert loss_rates(sample, 0.9, 8.0).worst.high == pytest.approx(8 * bound)
+    assert levels(sample, COINS, 0.9).worst.high == pytest.approx(8 * bound)
 
 
 def test_losses_that_are_failures_have_the_mirrored_rates_of_successes():
     success = simulated(CHANCES, 50, 3)
-    found, mirror = loss_rates(1.0 - success, 0.95, 1.0), rates(success, 0.95)
+    found, mirror = levels(1.0 - success, SUCCESS.loss_form, 0.95), levels(success, SUCCESS, 0.95)
     for name in ("average", "p95"):
         low, high = getattr(mirror, name)[1:]
         assert getattr(found, name)[1:] == pytest.approx((1 - high, 1 - low), abs=1e-6)
@@ -159,10 +169,10 @@ def test_losses_that_are_failures_have_the_mirrored_rates_of_successes():
 
 def test_a_deterministic_policy_has_exact_rates_at_an_instance():
     values = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
-    assert [estimate.value for estimate in exact(values)] == [50.5, 5, 1]
-    assert [estimate.value for estimate in exact(values, lower_is_better=True)] == [50.5, 96, 100]
-    assert all(e.low == e.value == e.high for e in exact(values))
-    assert loss_rates(values[:, None], 0.95, 200.0) == exact(values, lower_is_better=True)
+    assert [estimate.value for estimate in exact(values, SUCCESS)] == [50.5, 5, 1]
+    assert [estimate.value for estimate in exact(values, COINS)] == [50.5, 96, 100]
+    assert all(e.low == e.value == e.high for e in exact(values, SUCCESS))
+    assert levels(values[:, None], COINS, 0.95) == exact(values, COINS)
 
 
 # Losses of any size

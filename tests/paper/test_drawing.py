@@ -9,6 +9,7 @@ from scipy import stats
 from es_randomized.paper.figure import Curve
 from es_randomized.paper.plot import picture, save
 from es_randomized.paper.results import estimate, measured
+from es_randomized.tasks.measure import Bounds
 
 RATE = {"value": 0.25, "low": 0.2, "high": 0.3}
 SUCCESS = {
@@ -20,7 +21,7 @@ SUCCESS = {
     "by_seed": {"always": 0.5, "depends_on_seed": 0.2, "never": 0.3},
     "loss": {"average": {"value": 0.4}, "p95": {"value": 0.6}, "between_runs": 0.3},
 }
-STEPS = SUCCESS | {"headline": "loss", "majority": {}}
+STEPS = SUCCESS | {"headline": "loss", "unit": "total steps", "majority": {}}
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,10 @@ def test_shares_are_in_percent_and_losses_in_task_units(tree, answer, measure, v
 
 def test_the_interval_over_training_seeds_is_students():
     values = [40.0, 50.0, 45.0]
-    found = estimate(values, 100.0)
+    found = estimate(values, Bounds(0.0, 100.0))
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     assert (found["mean"], found["low"], found["high"]) == pytest.approx((45, low, high))
-    assert estimate([0.0, 90.0], 100.0)["high"] == 100
+    assert estimate([0.0, 90.0], Bounds(0.0, 100.0))["high"] == 100
     assert estimate([7.0]) == {"mean": 7.0, "low": None, "high": None}
     assert estimate([]) is None
 

@@ -64,7 +64,7 @@ class Pictured:
         self.weights = jnp.asarray(weights, jnp.float32)
         bundles, enumerated = evaluation_bundles(self.experiment)
         shape = (bundles.shape[-1] * task.bundle, 1 if fixed_seed else RUNS)
-        losses, success = generator.integers(2, 10, shape).astype(np.float32), generator.uniform(size=shape) < 0.7
+        losses, success = generator.integers(2, 6, shape).astype(np.float32), generator.uniform(size=shape) < 0.7
         outcome = Outcome(losses, success, success.astype(np.int32))
         self.score = score(self.experiment, outcome, "none" if fixed_seed else "seed", bundles, enumerated)
         policy = bind(task, MODEL, self.weights)

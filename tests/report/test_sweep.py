@@ -14,11 +14,11 @@ from es_randomized.report import figures
 from es_randomized.report.page import write_page
 from es_randomized.report.sections.curves import Checks
 from es_randomized.report.sections.parallel import parallel_coordinates, scale
-from es_randomized.report.sections.sweep import MOST_ROWS, Point, measure_of, read_trials
+from es_randomized.report.sections.sweep import MOST_ROWS, Point, read_trials, score_of
 from es_randomized.report.sections.sweep_curves import Learned, limits, sweep_learning
 from tests.tools.html import read_html
 from tests.tools.layout import layout_problems
-from tests.tools.made_run import Made
+from tests.tools.made_run import TASKS, Made
 
 RATE = "driver.optimizer.learning_rate"
 TABLE = pa.table(
@@ -167,9 +167,9 @@ def test_a_table_without_its_folders_shows_what_it_has(tmp_path, canvases):
         ("loss", "recall", "training loss at the last check", "0.125"),
     ],
 )
-def test_scores_are_called_by_what_they_measure(metric, task, label, shown, tmp_path):
-    measure = measure_of(metric, Made(tmp_path / "run", task, evaluated=False).experiment)
-    assert (measure.label, measure.shown(0.125)) == (label, shown)
+def test_scores_are_called_by_what_they_measure(metric, task, label, shown):
+    score = score_of(metric, TASKS[task].measure)
+    assert (score.label, score.shown(0.125)) == (label, shown)
 
 
 def test_numbers_are_by_size_or_by_logarithm_and_words_in_order():

@@ -62,6 +62,6 @@ class Made:
         bundles, enumerated = evaluation_bundles(self.experiment)
         shape = (bundles.shape[-1] * self.experiment.task.bundle, SEEDS)
         success = self.generator.uniform(size=shape) < self.generator.uniform(size=(shape[0], 1))
-        losses = self.generator.integers(2, 8, shape).astype(np.float32)
+        losses = self.generator.integers(2, 6, shape).astype(np.float32)
         outcome = Outcome(losses, success, np.where(success, 1, self.generator.integers(2, 4, shape)))
         return score(self.experiment, outcome, "seed", bundles, enumerated)

@@ -2,33 +2,33 @@
 
 from rich.table import Table
 
-from es_randomized.evaluation.compare import MEASURES, Comparison, Difference
-from es_randomized.report.table import number, percent
+from es_randomized.evaluation.compare import Comparison, Difference
+from es_randomized.evaluation.statistics import LEVELS
+from es_randomized.tasks.measure import Measure
 
 WHERE = {"average": "on average", "p95": "at the worst 5 % of the instances", "worst": "at the worst instance"}
 
 
 def comparison_table(comparison: Comparison, a: str, b: str) -> Table:
     """A, B and their difference, measure by measure."""
-    success = comparison.headline == "success"
-    what = "success in %" if success else f"{comparison.unit} (lower is better)"
-    title = f"{what}, {comparison.sample}, {comparison.confidence:.0%} intervals"
+    measure = comparison.measure
+    title = f"{measure.label}, {comparison.sample}, {comparison.confidence:.0%} intervals"
     table = Table(title=title, title_justify="left", caption=_caption(comparison, a, b), caption_justify="left")
     table.add_column("")
     for column in ("A", "B", "A − B", "p"):
         table.add_column(column, justify="right")
-    show = percent if success else number
-    for name, label in MEASURES.items():
-        found = comparison.differences[name]
-        table.add_row(label, show(found.a), show(found.b), _interval(found, 100 if success else 1), _p(found.p))
+    for level, label in LEVELS.items():
+        difference = comparison.differences[level]
+        values = measure.text(difference.a), measure.text(difference.b)
+        table.add_row(label, *values, _interval(difference, measure), _p(difference.p))
     return table
 
 
 def sentence(comparison: Comparison, a: str, b: str) -> str:
     """What was found, in words."""
     parts: dict[str, list[str]] = {"A": [], "B": [], "": []}
-    for measure, where in WHERE.items():
-        parts[comparison.better(measure) or ""].append(where)
+    for level, where in WHERE.items():
+        parts[comparison.better(level) or ""].append(where)
     names = {"A": (a, b), "B": (b, a)}
     better = [f"{names[who][0]} is better than {names[who][1]} {_and(parts[who])}" for who in names if parts[who]]
     if not better:
@@ -43,15 +43,15 @@ def _caption(comparison: Comparison, a: str, b: str) -> str:
         return names
     higher = float((comparison.per_instance > 0).mean())
     lower = float((comparison.per_instance < 0).mean())
-    first, second = (higher, lower) if comparison.headline == "success" else (lower, higher)
+    first, second = (higher, lower) if comparison.measure.higher_is_better else (lower, higher)
     return (
         f"{names} A did better on {first:.1%} of the instances, B on {second:.1%}. This is about these weights; whether "
         "their settings differ takes several training seeds of each."
     )
 
 
-def _interval(found: Difference, scale: int) -> str:
-    value, low, high = (f"{scale * x:+.{1 if scale > 1 else 2}f}" for x in found.difference)
+def _interval(difference: Difference, measure: Measure) -> str:
+    value, low, high = (measure.change(x) for x in difference.difference)
     text = value if low == high else f"{value} [{low}, {high}]"
     return text.replace("-", "−")
 

@@ -1,6 +1,5 @@
 """Learning curves of groups of runs: the mean over training seeds with its interval."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -8,12 +7,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from es_randomized.evaluation.compare import MEASURES
-from es_randomized.evaluation.statistics import Estimate
+from es_randomized.evaluation.statistics import LEVELS, Estimate
 from es_randomized.report.figures import NARROW, Figure, drawn, grid, legend_below, style
-from es_randomized.report.material import CONFIDENCE, RunGroup, axis, largest, scale, together
+from es_randomized.report.material import CONFIDENCE, RunGroup, together
 from es_randomized.report.palette import INK
-from es_randomized.report.table import number, percent
+from es_randomized.tasks.measure import Bounds
 
 MOST_MARKERS = 8
 POINTS = 250  # of a curve of the training loss
@@ -25,7 +23,7 @@ class Checks(NamedTuple):
     Attributes:
         generation: after which.
         rollouts: that training had cost by then, of one run.
-        values: of the headline.
+        values: of what is measured.
     """
 
     generation: Int[np.ndarray, " check"]
@@ -34,13 +32,13 @@ class Checks(NamedTuple):
 
 
 def learning(groups: list[RunGroup]) -> list[Figure]:
-    """A figure for each measure on held-out draws, and the training loss where there is one group.
+    """A figure for each level on held-out draws, and the training loss where there is one group.
 
-    RunGroup without a generation are left out.
+    Groups without a generation are left out.
     """
     begun = [replace(group, members=[run for run in group.members if len(run.metrics)]) for group in groups]
     shown = [group for group in begun if group.members]
-    figures = [_measure(shown, name, label) for name, label in MEASURES.items()] if shown else []
+    figures = [_level(shown, level, label) for level, label in LEVELS.items()] if shown else []
     return [*figures, _losses(shown[0])] if len(shown) == 1 else figures
 
 
@@ -59,57 +57,58 @@ def checks(metrics: list[pa.Table], column: str) -> Checks:
     )
 
 
-def band(found: Checks, most: float) -> list[Estimate]:
+def band(held_out: Checks, bounds: Bounds) -> list[Estimate]:
     """At every check the mean over runs with its interval; a single run has none."""
-    return [together([Estimate(v, v, v) for v in column], most) for column in found.values.T]
+    return [together([Estimate(v, v, v) for v in column], bounds) for column in held_out.values.T]
 
 
-def _measure(groups: list[RunGroup], name: str, label: str) -> Figure:
+def _level(groups: list[RunGroup], level: str, label: str) -> Figure:
     by_rollouts = len(groups) > 1
-    factor = scale(groups[0].experiment)
+    measure = groups[0].measure
 
     def draw(figure: Any) -> str:
         axes, said = figure.subplots(), []
         for index, group in enumerate(groups):
-            found = checks([run.metrics for run in group.members], f"held_out_{name}")
-            x = found.rollouts if by_rollouts else found.generation
-            estimates = band(found, largest(group.experiment))
-            _curve(axes, group, x, found, estimates, factor, style(index))
-            said.append(_said(group, found, estimates, factor))
-        said += _optimum(axes, groups, name, factor)
+            held_out = checks([run.metrics for run in group.members], f"held_out_{level}")
+            x = held_out.rollouts if by_rollouts else held_out.generation
+            estimates = band(held_out, measure.bounds)
+            _curve(axes, group, x, estimates, style(index))
+            said.append(_said(group, held_out, estimates))
+        said += _optimum(axes, groups, level)
         axes.set_xlabel("rollouts" if by_rollouts else "generation")
-        axes.set_ylabel(axis(groups[0].experiment))
+        axes.set_ylabel(measure.label)
         axes.set_title(f"{label.capitalize()}, held-out draws")
-        axes.set_ylim(0, 103 if factor == 100 else None)
+        axes.set_ylim(measure.limits)
         if by_rollouts:
             axes.set_xscale("log")  # one group's rollouts may be a fraction of another's
         grid(axes)
         legend_below(figure, axes)
         return f"Learning curve, {label}. {' '.join(said)}"
 
-    return drawn(f"learning-{name}", _caption(groups, label), (NARROW, 3.8 + 0.22 * len(groups)), draw)
+    return drawn(f"learning-{level}", _caption(groups, label), (NARROW, 3.8 + 0.22 * len(groups)), draw)
 
 
 def _curve(
-    axes: Any, group: RunGroup, x: Any, found: Checks, estimates: list[Estimate], factor: int, look: dict[str, Any]
+    axes: Any, group: RunGroup, x: Int[np.ndarray, " check"], estimates: list[Estimate], look: dict[str, Any]
 ) -> None:
-    middle, low, high = factor * np.array(estimates, float).reshape(-1, 3).T
+    middle, low, high = group.measure.scale * np.array(estimates, float).reshape(-1, 3).T
     step = max(1, len(x) // MOST_MARKERS)
     axes.plot(x, middle, label=_label(group), linewidth=2, markevery=step, markersize=5, **look)
-    if len(found.values) > 1:
+    if len(group.members) > 1:
         axes.fill_between(x, low, high, facecolor=(look["color"], 0.12), edgecolor=(look["color"], 0.5), linewidth=0.8)
 
 
-def _optimum(axes: Any, groups: list[RunGroup], name: str, factor: int) -> list[str]:
+def _optimum(axes: Any, groups: list[RunGroup], level: str) -> list[str]:
     """A line at the best value that is known exactly, as the first evaluation has it; the same in words."""
+    measure = groups[0].measure
     trees = [tree for group in groups for tree in group.summaries]
     references = trees[0]["references"] if trees else []
-    exact = [r for r in references if r["kind"] == "exact" and r[name] is not None]
+    exact = [r for r in references if r["kind"] == "exact" and r[level] is not None]
     if not exact:
         return []
-    best = max(exact, key=lambda r: r[name]) if factor == 100 else min(exact, key=lambda r: r[name])
-    label = f"{best['name']}: {_show(factor)(best[name])}"
-    axes.axhline(factor * best[name], color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
+    best = min(exact, key=lambda r: measure.as_loss(r[level]))
+    label = f"{best['name']}: {measure.with_unit(best[level])}"
+    axes.axhline(measure.scale * best[level], color=INK, linewidth=1.2, linestyle=(0, (2, 2)), label=label)
     return [f"{label}."]
 
 
@@ -135,10 +134,6 @@ def _losses(group: RunGroup) -> Figure:
     return drawn("training-loss", caption, (NARROW, 3.8), draw)
 
 
-def _show(factor: int) -> Callable[[float], str]:
-    return (lambda value: f"{percent(value)} %") if factor == 100 else number
-
-
 def blocks(metrics: pa.Table) -> tuple[Float[np.ndarray, " block"], Float[np.ndarray, " block"]]:
     """Generation and training loss, means over as many blocks as can be told apart in a picture."""
     columns = (metrics["generation"].to_numpy() + 1.0, metrics["loss_mean"].to_numpy())
@@ -152,15 +147,15 @@ def _label(group: RunGroup) -> str:
     return group.name if len(group.members) == 1 else f"{group.name} ({len(group.members)} seeds)"
 
 
-def _said(group: RunGroup, found: Checks, estimates: list[Estimate], factor: int) -> str:
+def _said(group: RunGroup, held_out: Checks, estimates: list[Estimate]) -> str:
     if not estimates:
         return f"{group.name}: not looked at yet."
-    show = _show(factor)
+    show = group.measure.with_unit
     last = estimates[-1]
     interval = f" [{show(last.low)}, {show(last.high)}]" if last.low < last.high else ""
     return (
         f"{group.name}: from {show(estimates[0].value)} to {show(last.value)}{interval} "
-        f"after {found.generation[-1]:,} generations."
+        f"after {held_out.generation[-1]:,} generations."
     )
 
 

@@ -7,9 +7,8 @@ from jaxtyping import Float
 
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.report.figures import NARROW, Figure, drawn, style
-from es_randomized.report.material import RunGroup, axis, scale
-from es_randomized.report.sections.overview import CROWD, LOSS_BINS, bins, histogram
-from es_randomized.report.table import number, percent
+from es_randomized.report.material import RunGroup
+from es_randomized.report.sections.overview import CROWD, bins, histogram, value_bins
 
 Scores = dict[str, Score]
 
@@ -37,9 +36,9 @@ def _figure(index: int, group: RunGroup, scores: Scores, shared: list[Score]) ->
 
 def edges(scores: list[Score]) -> Float[np.ndarray, " edge"]:
     """Bins for all of these scores."""
-    if scores[0].headline == "success":
+    if scores[0].measure.counts_successes:
         return bins(min(scores, key=lambda score: score.runs))
-    return np.histogram_bin_edges(np.concatenate([score.per_instance for score in scores]), LOSS_BINS)
+    return value_bins(np.concatenate([score.per_instance for score in scores]))
 
 
 def _single(figure: Any, scores: Scores) -> str:
@@ -49,7 +48,7 @@ def _single(figure: Any, scores: Scores) -> str:
 
 
 def _rows(figure: Any, index: int, group: RunGroup, scores: Scores, shared: Float[np.ndarray, " edge"]) -> str:
-    factor = scale(group.experiment)
+    factor = group.measure.scale
     rows = figure.subplots(len(scores), 1, sharex=True, sharey=True)
     for axes, (name, score) in zip(rows, scores.items(), strict=True):
         axes.hist(factor * score.per_instance, factor * shared, color=style(index)["color"])
@@ -60,7 +59,7 @@ def _rows(figure: Any, index: int, group: RunGroup, scores: Scores, shared: Floa
         else:
             axes.yaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(group.name, x=0.01, ha="left", fontsize=12)
-    rows[-1].set_xlabel(axis(group.experiment))
+    rows[-1].set_xlabel(group.measure.label)
     figure.supylabel("instances", fontsize=11)
     return f"Histograms of instances. {_said(scores)}"
 
@@ -70,7 +69,5 @@ def _said(scores: Scores) -> str:
 
 
 def _spread(score: Score) -> str:
-    success = score.headline == "success"
-    show = (lambda value: f"{percent(value)} %") if success else number
-    least, median, most = (show(float(x)) for x in np.quantile(score.per_instance, [0, 0.5, 1]))
+    least, median, most = (score.measure.with_unit(float(x)) for x in np.quantile(score.per_instance, [0, 0.5, 1]))
     return f"{len(score.per_instance):,} instances from {least} to {most}, half of them at most {median}."

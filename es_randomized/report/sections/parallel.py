@@ -29,7 +29,7 @@ def parallel_coordinates(name: str, trials: Trials) -> Figure | None:
     points, names = trials.points, trials.settings
     if not points or not names:
         return None
-    scores = [trials.measure.factor * point.estimate.value for point in points]
+    scores = [trials.score.scale * point.estimate.value for point in points]
     scales = [*(scale([point.rows[0][each] for point in points]) for each in names), scale(scores)]
     lines = np.stack([each.at for each in scales], axis=1)
     width = NARROW if len(scales) <= FEW_AXES else WIDE
@@ -46,7 +46,7 @@ def parallel_coordinates(name: str, trials: Trials) -> Figure | None:
             axes.axvline(place, color=INK, linewidth=0.8, zorder=1)
             for height, text in each.ticks.items():
                 axes.text(place + 0.2 / width, height, text, fontsize=8, va="center", color=INK, zorder=4, bbox=_PAPER)
-        axes.set_xticks(x, [*map(_broken, names), wrapped(trials.measure.label, 1.3)], fontsize=9)
+        axes.set_xticks(x, [*map(_broken, names), wrapped(trials.score.label, 1.3)], fontsize=9)
         axes.tick_params(length=0)
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
@@ -58,7 +58,7 @@ def parallel_coordinates(name: str, trials: Trials) -> Figure | None:
 
     several = " (mean over its training seeds)" if any(len(point.rows) > 1 for point in points) else ""
     caption = (
-        f"A line is a point of the sweep: from left to right its settings, at the right the {trials.measure.label}"
+        f"A line is a point of the sweep: from left to right its settings, at the right the {trials.score.label}"
         f"{several}, where lower is better. Dotted: not trained to the end."
     )
     return drawn(f"{name}-parallel", caption, (width, 4.8), draw)
@@ -104,6 +104,6 @@ def _said(trials: Trials) -> str:
         for point in trials.points[:BEST]
     )
     return (
-        f"Parallel coordinates of {len(trials.points)} points of {trials.name} to their {trials.measure.label}. The best: "
+        f"Parallel coordinates of {len(trials.points)} points of {trials.name} to their {trials.score.label}. The best: "
         f"{best}."
     )

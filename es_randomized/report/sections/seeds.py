@@ -11,6 +11,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import repeated_runs
+from es_randomized.evaluation.statistics import between_runs
 from es_randomized.report.figures import NARROW, WIDE, Figure, drawn, legend_below
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.material import Run, RunGroup
@@ -29,7 +30,7 @@ class Looked(NamedTuple):
 
     Attributes:
         instances: their numbers, from the hardest to the easiest.
-        values: successes or losses.
+        values: of what is measured.
         answers: how many different answers the seeds lead to.
     """
 
@@ -56,9 +57,7 @@ def variance_share(run: Run) -> float | None:
     if run.score is None or run.score.runs < 2:
         return 0.0 if run.score else None
     rate, count = run.score.success.astype(float), run.score.runs
-    within = float(np.mean(rate * (1 - rate))) * count / (count - 1)
-    across = max(0.0, float(rate.var(ddof=1)) - within / count) if len(rate) > 1 else 0.0
-    return within / (within + across) if within else 0.0
+    return between_runs(rate, float(np.mean(rate * (1 - rate))) * count / (count - 1), count)
 
 
 def _shares(evaluated: list[Run]) -> Figure:
@@ -112,7 +111,7 @@ def _rows(axes: Any, names: list[str]) -> None:
 def look(experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Looked:
     """Single runs of instances spread evenly from the hardest to the easiest, under the evaluation's first seeds."""
     task = experiment.task
-    hardest = np.argsort(score.per_instance if task.headline == "success" else -score.per_instance, kind="stable")
+    hardest = task.measure.worst_first(score.per_instance)
     chosen = hardest[np.unique(np.linspace(0, len(hardest) - 1, INSTANCES).round().astype(int))]
     bundles, place = np.unique(chosen // task.bundle, return_inverse=True)
     repeated = repeated_runs(experiment, jnp.asarray(weights)[None], score.randomness, score.runs)
@@ -120,34 +119,35 @@ def look(experiment: Experiment, score: Score, weights: Float[Array, " param"]) 
     kept = jax.tree.map(lambda x: np.asarray(x)[..., bundles], evaluation_bundles(experiment)[0])
     outcome = Outcomes(task, experiment.model)(shown, kept)
     rows = place * task.bundle + chosen % task.bundle
-    values = np.asarray(outcome.loss if task.headline == "loss" else outcome.success)[rows].astype(float)
+    values = task.measure.values(outcome)[rows].astype(float)
     answers = np.array([len(np.unique(row)) for row in np.asarray(outcome.answer)[rows]])
     return Looked(chosen, values, answers)
 
 
 def draw_look(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> str:
     """Instances by seeds: wrong or costly runs are dark; says in words what is to be seen."""
-    found = look(experiment, score, weights)
-    axes = area.subplots()
-    success = experiment.task.headline == "success"
-    shown = 1 - found.values if success else found.values
-    image = heat_map(axes, shown, float(shown.max()) or 1.0, None)
+    looked = look(experiment, score, weights)
+    axes, measure = area.subplots(), experiment.task.measure
+    limits = (0.0, 1.0) if measure.counts_successes else (float(looked.values.min()), float(looked.values.max()))
+    image = heat_map(axes, looked.values, limits, None, colours="Blues_r" if measure.higher_is_better else "Blues")
     image.axes.set_aspect("auto")
-    axes.set_yticks(range(len(found.instances)), [f"{n:,}" for n in found.instances], fontsize=9)
+    axes.set_yticks(range(len(looked.instances)), [f"{n:,}" for n in looked.instances], fontsize=9)
     axes.set_ylabel("instance, hardest first")
-    axes.set_xlabel(f"{found.values.shape[1]} seeds")
+    axes.set_xlabel(f"{looked.values.shape[1]} seeds")
     side = axes.secondary_yaxis("right")
-    side.set_yticks(range(len(found.answers)), [str(n) for n in found.answers], fontsize=9)
+    side.set_yticks(range(len(looked.answers)), [str(n) for n in looked.answers], fontsize=9)
     side.set_ylabel("different answers")
-    axes.set_title("Wrong runs are dark" if success else f"{experiment.task.unit.capitalize()}, more are darker")
-    if not success:
-        area.colorbar(image, ax=axes, location="bottom", label=experiment.task.unit, aspect=40)
-    bad = (
-        f"{np.mean(shown):.1%} of the runs are wrong" if success else f"they take {found.values.mean():.2f} on average"
-    )
+    mean = float(looked.values.mean())
+    if measure.counts_successes:
+        axes.set_title("Wrong runs are dark")
+        said = f"{1 - mean:.1%} of the runs are wrong"
+    else:
+        axes.set_title(f"{measure.noun.capitalize()}, worse runs are darker")
+        area.colorbar(image, ax=axes, location="bottom", label=measure.noun, aspect=40)
+        said = f"{measure.noun} {measure.text(mean)} on average"
     return (
-        f"{len(found.instances)} instances from the hardest to the easiest under {found.values.shape[1]} seeds: {bad}; the "
-        f"hardest has {found.answers[0]} different answers, the easiest {found.answers[-1]}."
+        f"{len(looked.instances)} instances from the hardest to the easiest under {looked.values.shape[1]} seeds: {said}; "
+        f"the hardest has {looked.answers[0]} different answers, the easiest {looked.answers[-1]}."
     )
 
 

@@ -7,44 +7,54 @@ from typing import Any, NamedTuple, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from es_randomized.config.experiment import Experiment
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.statistics import Estimate
-from es_randomized.report.material import largest, scale, together
-from es_randomized.report.table import cell
+from es_randomized.report.material import together
 from es_randomized.report.tables import Table
 from es_randomized.runs.folder import RunFolder
+from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.trials.sweep import Metric
 from es_randomized.trials.trial import short_names
 
 FILE = "trials.parquet"
 AFTER_SETTINGS = "trial"  # the first column of the table that is no setting
 MOST_ROWS = 50
-RATES = {"average": "average {}", "p95": "{} at the 95th percentile", "worst": "{} of the worst input"}
+LABELS = {"average": "average {}", "p95": "{} at the 95th percentile", "worst": "{} of the worst input"}
 
 Row = dict[str, Any]
 
 
-class Measure(NamedTuple):
-    """What the score of a sweep measures; lower is better.
+class SweepScore(NamedTuple):
+    """What the score of a sweep is; lower is better.
 
     Attributes:
         label: for people, with the unit.
         column: of a trial's metrics that shows it while it trains; None where nothing but the table is known.
-        factor: by which it is multiplied to be shown.
-        largest: it can be.
-        success: whether the column counts successes, of which the score is what is missing to 1.
+        measure: of the column, of which the score is the lower-is-better form.
     """
 
     label: str = "score"
     column: str | None = None
-    factor: int = 1
-    largest: float = float("inf")
-    success: bool = False
+    measure: Measure = Measure()
+
+    @property
+    def scale(self) -> int:
+        """What scores are multiplied by to be shown."""
+        return self.measure.scale
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of a score."""
+        return self.measure.loss_form.bounds
 
     def shown(self, value: float | None) -> str:
         """A score for people, in the unit of the label."""
-        return shown(None if value is None else self.factor * value)
+        return shown(None if value is None else self.scale * value)
+
+    def interval(self, estimate: Estimate) -> str:
+        """A score with its interval, if it has one."""
+        value, low, high = map(self.shown, estimate)
+        return value if low == high else f"{value} [{low}, {high}]"
 
 
 class Point(NamedTuple):
@@ -80,7 +90,7 @@ class Trials(NamedTuple):
     settings: list[str]
     rows: list[Row]
     points: list[Point]
-    measure: Measure
+    score: SweepScore
 
     @property
     def name(self) -> str:
@@ -96,7 +106,7 @@ class Trials(NamedTuple):
     def label(self, point: Point) -> str:
         """A point with its score."""
         seeds = f" ({len(point.rows)} seeds)" if len(point.rows) > 1 else ""
-        return f"{point.name}{seeds}: {cell(point.estimate, self.measure.shown)}"
+        return f"{point.name}{seeds}: {self.score.interval(point.estimate)}"
 
 
 def is_sweep(folder: Path) -> bool:
@@ -118,18 +128,16 @@ def read_trials(folder: Path) -> Trials:
         raise RunFolderError(f"{folder / FILE} is damaged ({error}); write it again with es-randomized sweep") from None
     metric = (table.schema.metadata or {}).get(b"metric", b"").decode()
     begun = next((run for row in rows if (run := RunFolder(folder / row["trial"])).experiment_file.exists()), None)
-    measure = measure_of(cast(Metric, metric), begun.experiment()) if metric and begun else Measure()
-    return Trials(folder, settings, rows, _points(settings, rows, measure), measure)
+    score = score_of(cast(Metric, metric), begun.experiment().task.measure) if metric and begun else SweepScore()
+    return Trials(folder, settings, rows, _points(settings, rows, score), score)
 
 
-def measure_of(metric: Metric, experiment: Experiment) -> Measure:
-    """What a metric measures in an experiment of the sweep."""
+def score_of(metric: Metric, measure: Measure) -> SweepScore:
+    """What the score of a sweep by a metric is, where the task has this measure."""
     if metric == "loss":
-        return Measure("training loss at the last check", "loss_mean")
-    task: Any = experiment.task
-    success = task.headline == "success"
-    label = RATES[metric].format("failure" if success else task.unit) + (" (%)" if success else "")
-    return Measure(label, f"held_out_{metric}", scale(experiment), largest(experiment), success)
+        return SweepScore("training loss at the last check", "loss_mean")
+    label = LABELS[metric].format(measure.loss_form.noun) + (" (%)" if measure.unit == "%" else "")
+    return SweepScore(label, f"held_out_{metric}", measure)
 
 
 def summary(trials: Trials) -> str:
@@ -143,8 +151,8 @@ def summary(trials: Trials) -> str:
         "es-randomized sweep writes it again."
     )
     return (
-        f"{len(trials.rows)} trials{settings}: {states}. Compared by the {trials.measure.label}, where lower is better."
-        f"{again if trials.measure.column is None else ''}"
+        f"{len(trials.rows)} trials{settings}: {states}. Compared by the {trials.score.label}, where lower is better."
+        f"{again if trials.score.column is None else ''}"
     )
 
 
@@ -153,15 +161,15 @@ def trials_table(trials: Trials) -> Table:
     rows = [
         [
             row["trial"],
-            trials.measure.shown(row["score"]),
+            trials.score.shown(row["score"]),
             *(shown(row.get(name)) for name in (*trials.settings, "seed", "status", "generations", "seconds", "loss")),
         ]
         for row in trials.rows[:MOST_ROWS]
     ]
     some = f", the first {len(rows)} of {len(trials.rows)}" if len(rows) < len(trials.rows) else ""
     names = short_names(trials.settings).values()
-    columns = ["trial", trials.measure.label, *names, "seed", "status", "generations", "seconds", "last loss"]
-    caption = f"{trials.name}: trials{some}, the best first by the {trials.measure.label}, where lower is better"
+    columns = ["trial", trials.score.label, *names, "seed", "status", "generations", "seconds", "last loss"]
+    caption = f"{trials.name}: trials{some}, the best first by the {trials.score.label}, where lower is better"
     return Table(caption, columns, rows)
 
 
@@ -172,19 +180,19 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _points(settings: list[str], rows: list[Row], measure: Measure) -> list[Point]:
+def _points(settings: list[str], rows: list[Row], score: SweepScore) -> list[Point]:
     by_settings: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["score"] is not None:
             by_settings.setdefault(tuple(row[name] for name in settings), []).append(row)
-    points = [_point(same, measure) for same in by_settings.values()]
+    points = [_point(same, score) for same in by_settings.values()]
     return sorted(points, key=lambda point: (not point.finished, point.estimate.value))
 
 
-def _point(rows: list[Row], measure: Measure) -> Point:
+def _point(rows: list[Row], score: SweepScore) -> Point:
     name = rows[0]["trial"].removesuffix(f"-seed{rows[0]['seed']}")
     scores = [Estimate(row["score"], row["score"], row["score"]) for row in rows]
-    return Point(name, sorted(rows, key=lambda row: int(row["seed"])), together(scores, measure.largest))
+    return Point(name, sorted(rows, key=lambda row: int(row["seed"])), together(scores, score.bounds))
 
 
 def _place(row: Row) -> tuple[bool, bool, float]:

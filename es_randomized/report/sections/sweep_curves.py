@@ -43,19 +43,19 @@ def sweep_learning(name: str, trials: Trials) -> Figure | None:
 
     def draw(figure: Any) -> str:
         axes = figure.subplots()
-        factor, best, others = trials.measure.factor, learned[:BEST], learned[BEST:]
+        scale, best, others = trials.score.scale, learned[:BEST], learned[BEST:]
         for each in reversed(others):
-            values = factor * np.array([estimate.value for estimate in each.estimates])
+            values = scale * np.array([estimate.value for estimate in each.estimates])
             axes.plot(_along(each, by_rollouts), values, color=FAINT, alpha=0.4, linewidth=0.8, zorder=1)
         for rank, each in enumerate(best):
-            _strong(axes, rank, _along(each, by_rollouts), each, factor, wrapped(trials.label(each.point), NARROW))
-        axes.set_ylim(*(0, 103) if factor == 100 else limits(best, others))
+            _strong(axes, rank, _along(each, by_rollouts), each, scale, wrapped(trials.label(each.point), NARROW))
+        axes.set_ylim(trials.score.measure.limits or limits(best, others))
         if by_rollouts:
             axes.set_xscale("log")  # the rollouts of one point may be a fraction of another's
         else:
             axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("rollouts" if by_rollouts else "generation")
-        axes.set_ylabel(trials.measure.label)
+        axes.set_ylabel(trials.score.label)
         axes.set_title("Learning, held-out draws")
         grid(axes)
         _legend(figure, axes, len(others))
@@ -66,8 +66,8 @@ def sweep_learning(name: str, trials: Trials) -> Figure | None:
 
 def _learned(trials: Trials, point: Point) -> Learned | None:
     """Scores at the checks of those trials of a point that have come to one."""
-    measure = trials.measure
-    if measure.column is None:
+    score = trials.score
+    if score.column is None:
         return None
     runs = [RunFolder(trials.folder / row["trial"]) for row in point.rows]
     tables = [
@@ -76,22 +76,22 @@ def _learned(trials: Trials, point: Point) -> Learned | None:
     looked = [table for table in tables if len(table)]
     if not looked:
         return None
-    found = checks(looked, measure.column)
+    found = checks(looked, score.column)
     if not len(found.generation):
         return None
-    found = found._replace(values=1 - found.values if measure.success else found.values)
-    return Learned(point, found, band(found, measure.largest))
+    found = found._replace(values=score.measure.as_loss(found.values))
+    return Learned(point, found, band(found, score.bounds))
 
 
 def _along(learned: Learned, by_rollouts: bool) -> Any:
     return learned.checks.rollouts if by_rollouts else learned.checks.generation
 
 
-def _strong(axes: Any, rank: int, x: Any, learned: Learned, factor: int, label: str) -> None:
+def _strong(axes: Any, rank: int, x: Any, learned: Learned, scale: int, label: str) -> None:
     """The curve of one of the best, with intervals at its markers: bands would hide the others."""
     look, step = BEST_STYLES[rank], max(1, len(x) // MOST_MARKERS)
     marked = slice(rank * step // BEST, None, step)
-    middle, low, high = factor * np.array(learned.estimates, float).T
+    middle, low, high = scale * np.array(learned.estimates, float).T
     axes.plot(x, middle, label=label, linewidth=2, markersize=5, markevery=marked, zorder=4 - rank, **look)
     if len(learned.checks.values) > 1:
         ends = [(middle - low)[marked], (high - middle)[marked]]
@@ -120,7 +120,7 @@ def _legend(figure: Any, axes: Any, others: int) -> None:
 
 
 def _said(trials: Trials, best: list[Learned], others: list[Learned]) -> str:
-    show = trials.measure.shown
+    show = trials.score.shown
     text = " ".join(
         f"{each.point.name}: from {show(each.estimates[0].value)} to {show(each.last())} after "
         f"{each.checks.generation[-1]:,} generations."
@@ -129,7 +129,9 @@ def _said(trials: Trials, best: list[Learned], others: list[Learned]) -> str:
     if others:
         last = [each.last() for each in others]
         text += f" The other {len(others)} end between {show(min(last))} and {show(max(last))}."
-    return f"Learning curves of {len(best) + len(others)} points of {trials.name}, {trials.measure.label}. The best: {text}"
+    return (
+        f"Learning curves of {len(best) + len(others)} points of {trials.name}, {trials.score.label}. The best: {text}"
+    )
 
 
 def _caption(trials: Trials, learned: list[Learned]) -> str:
@@ -139,7 +141,7 @@ def _caption(trials: Trials, learned: list[Learned]) -> str:
         if several
         else ""
     )
-    cut = "" if trials.measure.factor == 100 else " What is far above the best is cut off."
+    cut = "" if trials.score.measure.limits else " What is far above the best is cut off."
     return (
         "Every point of the sweep on instances and seeds that training never sees, lower is better; the best ones are drawn "
         f"strong, and what was given up ends early.{seeds}{cut} The legend has the scores of the table."

@@ -32,7 +32,7 @@ def draw_by_seed(area: Any, axes: Any, success: Float[np.ndarray, "seed query"])
     """Which queries each of some seeds answers, and how many of them in words."""
     rates = 100 * success
     queries = rates.shape[1]
-    image = heat_map(axes, rates, 100.0, 0 if queries <= LARGEST_NUMBERED else None, size=7.0)
+    image = heat_map(axes, rates, (0.0, 100.0), 0 if queries <= LARGEST_NUMBERED else None, size=7.0)
     axes.set_aspect("auto")
     _number(axes, queries)
     axes.set_ylabel("seed")

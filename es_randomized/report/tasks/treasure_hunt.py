@@ -32,7 +32,7 @@ def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: In
     visits, totals = np.full((2, task.rows * task.columns), np.nan)
     visits[task.treasures] = first_visits(task, paths)[task.treasures].mean(axis=1)
     totals[task.treasures] = score.per_instance
-    titles = ("Steps to first visit", f"{score.unit.capitalize()} by treasure")
+    titles = ("Steps to first visit", f"{score.measure.noun.capitalize()} by treasure")
     for place, values, title in zip(axes, (visits, totals), titles, strict=True):
         image = _grid(place, task, values, float(score.per_instance.max()), 1 if score.runs > 1 else 0)
         place.set_title(title, loc="center", fontsize=10, color=INK)
@@ -99,7 +99,7 @@ def _grid(
 ) -> Any:
     """A heat map of the grid with its obstacles, and an S off the centre of the start by `at`."""
     size = min(10.0, 50 / max(task.rows, task.columns))
-    image = heat_map(axes, values.reshape(task.rows, task.columns), largest, digits, size)
+    image = heat_map(axes, values.reshape(task.rows, task.columns), (0.0, largest), digits, size)
     for row, column in task.obstacles:
         axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=INK, linewidth=0)
     for line in range(1, task.rows):
