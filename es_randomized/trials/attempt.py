@@ -109,7 +109,3 @@ def final_score(folder: RunFolder, measure: Measure, metric: Metric) -> float:
     if evaluation and metric != "loss":
         return float(measure.as_loss(evaluation.summary[metric]["value"]))
     return scores_over_time(folder, measure, metric)[-1][1]
-
-
-def _lower_is_better(value: float, measure: Measure) -> float:
-    return float(value) if headline == "loss" else 1.0 - float(value)
