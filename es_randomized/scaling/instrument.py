@@ -164,6 +164,9 @@ class InstrumentedEvaluator(Evaluator):
     def size(self) -> int:  # type: ignore[override]
         return self._evaluator.size
 
+    def __enter__(self) -> "InstrumentedEvaluator":
+        return self
+
     def use(self, workers: Iterable[WorkerHandle]) -> None:
         """Work with these from now on; the others rest."""
         self._evaluator.pool.use(workers)

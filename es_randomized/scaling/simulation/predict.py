@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Prices
 from es_randomized.scaling.simulation.simulate import SimulationResult, simulate
 
 CALLS = 20_000  # to simulate for a row, about; a second or two
 GENERATIONS = (1, 100)  # at least and at most
+
+Prediction = dict[str, int | float]  # a row, by its column's name
 
 
 def predict(
@@ -21,7 +22,7 @@ def predict(
     prices: Prices | None = None,
     calls: int = CALLS,
     seed: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[Prediction]:
     """One row for every number of workers.
 
     Args:
@@ -43,7 +44,7 @@ def predict(
     for count in workers:
         result = run(count, hazards)
         rate, generations = result.members_per_second, len(result.seconds)
-        row = {
+        row: Prediction = {
             "workers": count,
             "population": result.members,
             "members per second": rate,
