@@ -1,159 +1,23 @@
-"""Targets: the clusters that commands go to, each described by a file in cluster/ or reached at an address."""
+"""Targets by name: each is described by a file in cluster/, or reached at an address.
 
-import copy
-import os
-import re
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from importlib.util import find_spec
+`provider.type` in the file says what it is: `local-processes`, one of the providers of Ray's launcher, or a module of your own
+with one class derived from `Target`.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from es_randomized.clusters import local_nodes
-from es_randomized.config.yaml import read_yaml, settings_of, suggest
-from es_randomized.distributed.ray_internals import AUTOSCALER_V1, check_launcher_config
+from es_randomized.clusters.launched import LaunchedTarget
+from es_randomized.clusters.local_target import LocalTarget
+from es_randomized.clusters.target import Target
+from es_randomized.config.kinds import is_module, only_class
+from es_randomized.config.yaml import read_yaml, suggest
 from es_randomized.errors import ClusterError, ConfigError
 
 FOLDER = Path("cluster")
-LOCAL = "local-processes"
-CLOUDS = {"aws": ("boto3", "boto3"), "gcp": ("googleapiclient", "google-api-python-client")}  # module, package
-LOOPBACK = r"--dashboard-host[= ](127\.0\.0\.1|localhost)\b"
-TUNNEL_PATIENCE = 60.0
-
-
-class Target(ABC):
-    """A cluster.
-
-    Attributes:
-        runs: the folder of its head node that keeps the run folders of submitted commands, as shell text.
-        nodes: machines that are there without anybody asking for more, the head among them.
-    """
-
-    runs = "~/runs"
-    nodes = 1
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @abstractmethod
-    def up(self) -> None:
-        """Start it, or bring it to what its file says now."""
-
-    @abstractmethod
-    def down(self) -> None:
-        """End it and everything on it."""
-
-    @abstractmethod
-    def job_server(self) -> AbstractContextManager[str]:
-        """The address of its job server, reachable from this machine while the block lasts."""
-
-
-class LocalTarget(Target):
-    """Node processes on this machine; see local_nodes.py."""
-
-    def __init__(self, name: str, cluster: str, wanted: local_nodes.LocalNodes) -> None:
-        super().__init__(name)
-        self.cluster, self.wanted, self.nodes = cluster, wanted, wanted.nodes
-        self.runs = shlex.quote(str(Path("runs").absolute()))
-
-    def up(self) -> None:
-        local_nodes.start(self.cluster, self.wanted)
-
-    def down(self) -> None:
-        local_nodes.stop(self.cluster)
-
-    def job_server(self) -> AbstractContextManager[str]:
-        state = local_nodes.running(self.cluster)
-        if state is None:
-            raise ClusterError(f"{self.name} is not running; start it with: es-randomized cluster up {self.name}")
-        if not state.alive:
-            raise ClusterError(
-                f"{self.name} has died; clear away what is left, and start again: es-randomized cluster down {self.name}"
-            )
-        return nullcontext(state.job_server)
-
-
-class LaunchedTarget(Target):
-    """Machines started and reached by Ray's cluster launcher."""
-
-    def __init__(self, name: str, path: Path, config: dict[str, Any]) -> None:
-        super().__init__(name)
-        self.path, self.config, self.kind = path, config, config["provider"]["type"]
-        kinds = config.get("available_node_types", {}).values()
-        hosts = config["provider"].get("worker_ips", [])
-        self.nodes = 1 + len(hosts) + sum(kind.get("min_workers", 0) for kind in kinds)
-
-    def up(self) -> None:
-        self._check_edited()
-        check_schema(self.config, self.path)
-        refuse_open(self.config)
-        self._check_credentials()
-        for local in self.config.get("file_mounts", {}).values():
-            if not Path(local).expanduser().exists():
-                raise ClusterError(f"{self.path}: file_mounts names {local}, which does not exist here")
-        self._ray("up", "--yes")
-
-    def down(self) -> None:
-        self._check_credentials()
-        self._ray("down", "--yes")
-
-    @contextmanager
-    def job_server(self) -> Iterator[str]:
-        self._check_credentials()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        tunnel = subprocess.Popen(
-            [*RAY, "dashboard", str(self.path), "--port", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            _wait_for_tunnel(tunnel, port, self.name)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            _end_group(tunnel)
-
-    def _ray(self, command: str, *options: str) -> None:
-        environment = os.environ | (AUTOSCALER_V1 if self.kind == "local" else {})
-        if code := subprocess.run([*RAY, command, str(self.path), *options], env=environment).returncode:
-            raise ClusterError(f"`ray {command} {self.path}` ended with {code}; what it wrote above says why")
-
-    def _check_edited(self) -> None:
-        for number, line in enumerate(self.path.read_text().splitlines(), 1):
-            if "YOUR-" in line.partition("#")[0]:
-                raise ClusterError(f"{self.path} line {number}: put in your own value first: {line.strip()}")
-
-    def _check_credentials(self) -> None:
-        if self.kind not in CLOUDS:
-            return
-        module, package = CLOUDS[self.kind]
-        if find_spec(module) is None:
-            raise ClusterError(f"clusters on {self.kind} need the package {package}: pip install {package}")
-        if self.kind == "aws":
-            import boto3
-
-            if boto3.Session().get_credentials() is None:
-                raise ClusterError("no AWS credentials were found; run `aws configure`, or set AWS_PROFILE")
-        else:
-            import google.auth
-
-            try:
-                google.auth.default()
-            except google.auth.exceptions.DefaultCredentialsError:
-                raise ClusterError(
-                    "no Google Cloud credentials were found; run `gcloud auth application-default login`"
-                ) from None
+KINDS: dict[str, type[Target]] = {"local-processes": LocalTarget} | dict.fromkeys(
+    ("aws", "azure", "gcp", "local"), LaunchedTarget
+)
 
 
 class AddressTarget(Target):
@@ -166,9 +30,6 @@ class AddressTarget(Target):
 
     def job_server(self) -> AbstractContextManager[str]:
         return nullcontext(self.name)
-
-
-RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
 def target_of(name: str) -> Target:
@@ -191,71 +52,15 @@ def target_of(name: str) -> Target:
     kind = config.get("provider", {}).get("type") if isinstance(config, dict) else None
     if kind is None:
         raise ConfigError(_by_other_means(path))
-    if kind != LOCAL:
-        return LaunchedTarget(name, path, config)
-    rest = {key: value for key, value in config.items() if key not in ("provider", "cluster_name")}
-    cluster = str(config.get("cluster_name", path.stem))
-    if not re.fullmatch(r"[\w-]+", cluster):
-        raise ConfigError(f"{path}: cluster_name: should be letters, digits, - and _, got {cluster!r}")
-    return LocalTarget(name, cluster, settings_of(str(path), local_nodes.LocalNodes, rest))
+    return _class_of(str(kind), path).of(name, path, config)
 
 
-def check_schema(config: dict[str, Any], path: Path) -> None:
-    """Hold a launcher's file against Ray's own schema.
-
-    Raises:
-        ConfigError: a key is unknown or missing, or a value does not fit.
-    """
-    from jsonschema import ValidationError
-
-    try:
-        check_launcher_config(copy.deepcopy(config))
-    except ValidationError as error:
-        place = ".".join(map(str, error.absolute_path))
-        raise ConfigError(f"{path}: {place + ': ' if place else ''}{error.message}") from None
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def refuse_open(config: dict[str, Any]) -> None:
-    """Refuse machines on which anybody who reaches a port could run programs.
-
-    Raises:
-        ConfigError: Ray would start without a token, or with its dashboard and job server open to other machines.
-    """
-    for section in ("head_start_ray_commands", "worker_start_ray_commands"):
-        starts = [command for command in config.get(section, []) if "ray start" in command]
-        if not starts:
-            raise ConfigError(f"{section}: missing; Ray's own would start without a token and listen everywhere")
-        for command in starts:
-            if "RAY_AUTH_MODE=token" not in command:
-                raise ConfigError(f"{section}: `ray start` needs `export RAY_AUTH_MODE=token;` before it")
-            if section.startswith("head") and not re.search(LOOPBACK, command):
-                raise ConfigError(f"{section}: `ray start` needs --dashboard-host=127.0.0.1; a tunnel leads there")
+def _class_of(kind: str, path: Path) -> type[Target]:
+    if kind in KINDS:
+        return KINDS[kind]
+    # What is neither may be a provider that Ray has and this does not know: its launcher says whether it is.
+    return only_class(kind, Target, f"{path}: provider.type") if is_module(kind) else LaunchedTarget  # type: ignore[type-abstract]
 
 
 def _by_other_means(path: Path) -> str:
     return f"{path} is not started by this command; its first lines say how it is used"
-
-
-def _wait_for_tunnel(tunnel: subprocess.Popen[str], port: int, name: str) -> None:
-    deadline = time.monotonic() + TUNNEL_PATIENCE
-    while tunnel.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    _end_group(tunnel)
-    said = tunnel.stdout.read().strip().splitlines() if tunnel.stdout else []
-    raise ClusterError(
-        f"no way to the head node of {name}: {said[-1] if said else 'ssh does not answer'}; is it up? "
-        f"Start it with: es-randomized cluster up {name}"
-    )
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """End a process and what it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    process.wait()

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from es_randomized.clusters.targets import LaunchedTarget, LocalTarget, check_schema, refuse_open, target_of
+from es_randomized.clusters.launched import LaunchedTarget, check_schema, refuse_open
+from es_randomized.clusters.local_target import LocalTarget
+from es_randomized.clusters.targets import target_of
 from es_randomized.config.yaml import read_yaml
 from es_randomized.errors import ConfigError
 
@@ -68,14 +70,15 @@ def test_nodes_get_the_token_and_the_lock_that_are_here(name: str) -> None:
 
 
 def test_accelerators_are_what_a_worker_of_theirs_takes() -> None:
-    from ray._private.accelerators import TPUAcceleratorManager
+    from ray.util import accelerators
 
     types = {name: tree(name)["available_node_types"] for name in LAUNCHED if name != "on-premise"}
     assert types["gcp-gpu"]["worker"]["resources"]["GPU"] == 1
     assert "MarketType" in types["aws-gpu"]["worker"]["node_config"]["InstanceMarketOptions"]
     piece = types["gcp-tpu"]["slice"]
-    assert TPUAcceleratorManager.is_valid_tpu_accelerator_type(piece["node_config"]["acceleratorType"])
-    assert piece["node_config"]["acceleratorType"] == f"v6e-{piece['resources']['TPU']}"
+    kind, chips = accelerators.GOOGLE_TPU_V6E.removeprefix("TPU-").lower(), piece["resources"]["TPU"]
+    assert chips in (1, 4, 8)  # that a machine of this kind can have
+    assert piece["node_config"]["acceleratorType"] == f"{kind}-{chips}"
     assert f"--devices-per-worker {piece['resources']['TPU']}" in (FOLDER / "gcp-tpu.yaml").read_text()
     # A run takes its kind of accelerator from the machines that are there when it starts.
     assert all(kind["min_workers"] >= 1 for kinds in types.values() for key, kind in kinds.items() if key != "head")
@@ -203,6 +206,36 @@ def test_targets_by_name_path_and_address(monkeypatch: pytest.MonkeyPatch) -> No
     assert launched.nodes == 2
     with target_of("http://127.0.0.1:8265").job_server() as address:
         assert address == "http://127.0.0.1:8265"
+
+
+def test_a_target_of_ones_own_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_machines.py").write_text(OWN_TARGET)
+    (tmp_path / "mine.yaml").write_text("provider: {type: own_machines}\nport: 4711\n")
+    with target_of(str(tmp_path / "mine.yaml")).job_server() as address:
+        assert address == "http://127.0.0.1:4711"
+
+
+OWN_TARGET = """
+from contextlib import nullcontext
+
+from es_randomized.clusters.target import Target
+
+
+class OwnMachines(Target):
+    @classmethod
+    def of(cls, name, path, config):
+        target = cls(name)
+        target.port = config["port"]
+        return target
+
+    def up(self): ...
+
+    def down(self): ...
+
+    def job_server(self):
+        return nullcontext(f"http://127.0.0.1:{self.port}")
+"""
 
 
 @pytest.mark.parametrize(
