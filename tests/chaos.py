@@ -50,16 +50,23 @@ ENVIRONMENT = {
 
 @dataclass
 class Nodes:
-    """A head without room for work and nodes of one core each, as Ray processes of their own."""
+    """A head that computes nothing and nodes of one core each, as Ray processes of their own.
+
+    Attributes:
+        alive: nodes, the oldest first.
+        leaving: nodes that had their notice, and when they go.
+    """
 
     cluster: Any
     alive: list[Any] = field(default_factory=list)
+    leaving: list[tuple[float, Any]] = field(default_factory=list)
 
     def add(self) -> None:
         self.alive.append(self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
 
     def mend(self) -> None:
-        """Back to `NODES` nodes, none of them draining."""
+        """Back to `NODES` nodes, none of them leaving."""
+        self.end_leaving(float("inf"))
         while len(self.alive) > NODES:
             self.cluster.remove_node(self.alive.pop(), allow_graceful=False)
         while len(self.alive) < NODES:
@@ -73,13 +80,21 @@ class Nodes:
         with suppress(Exception):
             self.cluster.remove_node(node, allow_graceful=False)
 
-    def drain(self, chance: random.Random) -> Any:
-        """Tell Ray that a node is about to go; returns the node."""
+    def drain(self, chance: random.Random) -> None:
+        """Tell Ray that a node is about to go."""
         node = chance.choice(self.alive)
         command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.cluster.address]
         command += ["--node-id", node.node_id, "--reason", PREEMPTION, "--reason-message", "a spot machine's notice"]
         subprocess.run([*command, "--deadline-remaining-seconds", "30"], check=True, capture_output=True)
-        return node
+        self.alive.remove(node)
+        self.leaving.append((time.monotonic() + NOTICE, node))
+
+    def end_leaving(self, now: float) -> None:
+        """End the nodes whose time has come."""
+        for end, node in [*self.leaving]:
+            if now >= end:
+                self.leaving.remove((end, node))
+                self.cluster.remove_node(node, allow_graceful=False)
 
     def workers(self) -> list[psutil.Process]:
         """Processes that evaluate, those of the oldest node first."""
@@ -124,18 +139,21 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
     elif kind == "add node":
         nodes.add()
     elif kind == "drain node":
-        node = nodes.drain(chance)
+        nodes.drain(chance)
         nodes.add()
-        time.sleep(NOTICE)
-        nodes.alive.remove(node)
-        nodes.cluster.remove_node(node, allow_graceful=False)
     elif kind == "kill coordinator":
         process.send_signal(signal.SIGKILL)
     return []
 
 
-def survive(left: list[tuple[int, str]], chance: random.Random, nodes: Nodes, folder: Path) -> str | None:
-    """Run one schedule to its end; returns what went wrong, or None."""
+def survive(
+    left: list[tuple[int, str]], chance: random.Random, nodes: Nodes, folder: Path, hold: bool = False
+) -> str | None:
+    """Run one schedule to its end; returns what went wrong, or None.
+
+    Args:
+        hold: stop the coordinator while an event is made, so that the run cannot end meanwhile: a new node takes seconds.
+    """
     left = list(left)
     command: list[Any] = ["train", *RUN, "--run", folder]
     deadline, paused = time.monotonic() + LIMIT, []
@@ -143,7 +161,12 @@ def survive(left: list[tuple[int, str]], chance: random.Random, nodes: Nodes, fo
         with started(*command, "--address", nodes.cluster.address, "--no-evaluate", **ENVIRONMENT) as process:
             while process.poll() is None:
                 if left and generations_in(folder) >= left[0][0]:
+                    if hold:
+                        process.send_signal(signal.SIGSTOP)
                     paused += act(left.pop(0)[1], nodes, process, chance)
+                    if hold:
+                        process.send_signal(signal.SIGCONT)
+                nodes.end_leaving(time.monotonic())
                 if time.monotonic() > deadline:
                     return f"did not end within {LIMIT:.0f} s, at generation {generations_in(folder)}"
                 time.sleep(0.02)

@@ -27,10 +27,10 @@ TUTORIAL = "a_cluster"
 CLUSTER = "cluster_name: tested\nprovider: {type: local-processes}\nnodes: 1\nobject_store_mib: 80\n"
 # In a process of its own: Ray reads the token once, when it is imported.
 VISITOR = """
-import sys
-from ray._raylet import GcsClient
+import sys, ray
 try:
-    print(len(GcsClient(address=sys.argv[1]).get_all_node_info(timeout=20)), "nodes")
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="error")
+    print(len(ray.nodes()), "nodes")
 except Exception as error:
     print("refused", error)
 """
@@ -92,6 +92,7 @@ def members(session: int) -> list[psutil.Process]:
     return list(found.values())
 
 
+@pytest.mark.cluster
 def test_a_cluster_from_up_to_down(project: Path) -> None:
     """The tutorial's own commands, with what it shows; between them strangers try to get in, and the cluster is killed."""
     page = [block for block in blocks(TUTORIAL) if not block.file and block.language != "console"]
@@ -159,6 +160,7 @@ def visitor(cluster: local_nodes.Running, environment: dict[str, str]) -> subpro
     return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.cluster
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")
 def test_with_tls_a_token_alone_opens_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The certificates are made as docs/cluster.md says."""

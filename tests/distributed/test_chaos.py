@@ -19,7 +19,7 @@ class OldestFirst(random.Random):
         return items[0]
 events = [(3, "pause worker"), (8, "add node"), (14, "kill node"), (20, "drain node")]
 with chaos.cluster() as nodes:
-    sys.exit(chaos.survive(events, OldestFirst(), nodes, Path(sys.argv[1])))
+    sys.exit(chaos.survive(events, OldestFirst(), nodes, Path(sys.argv[1]), hold=True))
 """
 
 

@@ -1,4 +1,7 @@
-"""The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed."""
+"""The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed.
+
+One test of the default suite goes through all of that; those with the marker `cluster` look at one thing each.
+"""
 
 import json
 import os
@@ -10,30 +13,33 @@ from pathlib import Path
 
 import pytest
 
+from es_randomized import train_run
 from es_randomized.runs.timeline import read_timeline
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started, wait_until, workers_of
 
 # Slow enough that a signal meets a generation in progress.
-SLOW = ["--batch.instances", 32, "--batch.seeds", 32, "--budget.generations", 24, "--plan.tile", 4]
+SLOW = {"batch.instances": 32, "batch.seeds": 32, "budget.generations": 24, "plan.tile": 4}
+SLOWLY = [text for name, value in SLOW.items() for text in (f"--{name}", value)]
 CHUNKS = 3
+
+
+def trained_here(folder: Path, overrides: dict[str, object]) -> Path:
+    """The same run in this process, undisturbed."""
+    train_run(TINY, folder, overrides=overrides, local=True, evaluate=False)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("local") / "run"
-    result = run("train", TINY, "--local", "--no-evaluate", "--run", folder)
-    assert result.returncode == 0, result.stderr
-    return folder
+    return trained_here(tmp_path_factory.mktemp("local") / "run", {})
 
 
 @pytest.fixture(scope="module")
 def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("slow") / "run"
-    result = run("train", TINY, *SLOW, "--local", "--no-evaluate", "--run", folder)
-    assert result.returncode == 0, result.stderr
-    return folder
+    return trained_here(tmp_path_factory.mktemp("slow") / "run", SLOW)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(("workers", "devices"), [(3, 1), (1, 2)])
 def test_ray_workers_give_the_bits_of_the_local_evaluator(
     workers: int, devices: int, reference: Path, tmp_path: Path
@@ -46,6 +52,7 @@ def test_ray_workers_give_the_bits_of_the_local_evaluator(
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
 
 
+@pytest.mark.cluster
 def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_path: Path) -> None:
     """Workers that claim an accelerator the coordinator does not have: the plan is theirs, and so are all updates."""
     folder, accelerators = tmp_path / "run", json.dumps({"TPU": 2})
@@ -62,14 +69,33 @@ def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_pa
     assert final_snapshot(folder) == final_snapshot(reference)
 
 
-def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -> None:
+def test_neither_a_killed_worker_nor_a_killed_coordinator_changes_a_bit(slow_reference: Path, tmp_path: Path) -> None:
+    folder, later = tmp_path / "run", random.Random().randrange(1, 8)
+    with started("train", TINY, *SLOWLY, "--workers", 2, "--no-evaluate", "--run", folder) as process:
+        wait_until(lambda: generations_in(folder) >= 3, "three generations")
+        workers_of(process)[0].send_signal(signal.SIGKILL)
+        wait_until(lambda: "a worker died" in (folder / "run.log").read_text(), "the loss to be noticed")
+        generation = generations_in(folder) + later
+        wait_until(lambda: generations_in(folder) >= generation, f"generation {generation}")
+        process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate()
+    assert "2 workers ready" in output
+    reached = generations_in(folder)
+    assert generation <= reached < 24
+    result = run("resume", folder, "--workers", 2, "--no-evaluate")
+    assert result.returncode == 0, result.stderr
+    assert final_snapshot(folder) == final_snapshot(slow_reference), f"killed at generation {reached}"
+    assert (folder / "journal.bin").read_bytes() == (slow_reference / "journal.bin").read_bytes()
+
+
+@pytest.mark.cluster
+def test_what_a_killed_worker_did_is_told(slow_reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with started("train", TINY, *SLOW, "--workers", 2, "--no-evaluate", "--run", folder) as process:
+    with started("train", TINY, *SLOWLY, "--workers", 2, "--no-evaluate", "--run", folder) as process:
         wait_until(lambda: generations_in(folder) >= 3, "three generations")
         workers_of(process)[0].send_signal(signal.SIGKILL)
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "a worker died" in (folder / "run.log").read_text()
     assert re.search(
         r"worker [01] was lost with \d+ units under way; it had done \d+: machine \w+, pid \d+, cpu", output
     )
@@ -81,23 +107,10 @@ def test_a_killed_worker_changes_nothing(slow_reference: Path, tmp_path: Path) -
     assert final_snapshot(folder) == final_snapshot(slow_reference)
 
 
-def test_a_killed_coordinator_resumes_exactly(slow_reference: Path, tmp_path: Path) -> None:
-    folder, generation = tmp_path / "run", random.Random().randrange(1, 16)
-    with started("train", TINY, *SLOW, "--workers", 2, "--no-evaluate", "--run", folder) as process:
-        wait_until(lambda: generations_in(folder) >= generation, f"generation {generation}")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    reached = generations_in(folder)
-    assert generation <= reached < 24
-    result = run("resume", folder, "--workers", 1, "--no-evaluate")
-    assert result.returncode == 0, result.stderr
-    assert final_snapshot(folder) == final_snapshot(slow_reference), f"killed at generation {reached}"
-    assert (folder / "journal.bin").read_bytes() == (slow_reference / "journal.bin").read_bytes()
-
-
+@pytest.mark.cluster
 def test_ctrl_c_saves_and_says_how_to_resume(slow_reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with started("train", TINY, *SLOW, "--workers", 1, "--no-evaluate", "--run", folder) as process:
+    with started("train", TINY, *SLOWLY, "--workers", 1, "--no-evaluate", "--run", folder) as process:
         wait_until(lambda: generations_in(folder) >= 5, "five generations")
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everything in the foreground, Ray's too
         output, errors = process.communicate(timeout=60)
