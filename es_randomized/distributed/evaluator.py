@@ -24,7 +24,7 @@ from es_randomized.distributed.events import (
     AnswersArrived,
     CallCollected,
     CallsIssued,
-    Listener,
+    EventListener,
     StepBegan,
     StepEnded,
     TurnBegan,
@@ -76,7 +76,7 @@ class RayEvaluator(Evaluator):
         evolution: Evolution,
         workers: int | None = None,
         devices: int = 1,
-        listener: Listener | None = None,
+        listener: EventListener | None = None,
         *,
         claims: str = "",
     ) -> None:

@@ -81,4 +81,4 @@ class WorkerGone(NamedTuple):
 Event: TypeAlias = (
     StepBegan | TurnBegan | CallsIssued | AnswersArrived | CallCollected | StepEnded | WorkerJoined | WorkerGone
 )
-Listener: TypeAlias = Callable[[Event], None]
+EventListener: TypeAlias = Callable[[Event], None]

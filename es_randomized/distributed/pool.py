@@ -11,7 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.compatibility import check_compatible
-from es_randomized.distributed.events import Listener, WorkerGone, WorkerJoined
+from es_randomized.distributed.events import EventListener, WorkerGone, WorkerJoined
 from es_randomized.distributed.handle import WorkerHandle
 from es_randomized.distributed.ray_internals import WORKER_PROCESS, draining_nodes
 from es_randomized.distributed.work import Call
@@ -45,7 +45,7 @@ class Pool:
         start: Callable[[], tuple[Any, Any]],
         wanted: Callable[[], int],
         mixed: bool,
-        listener: Listener | None = None,
+        listener: EventListener | None = None,
     ) -> None:
         self.ready: list[WorkerHandle] = []
         self.starting: dict[Any, Any] = {}

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from es_randomized.compilation import usable_cores
@@ -36,32 +37,37 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address:
-        _check_answers(address)
-        options |= {"address": address}
-    else:
-        if dashboard_port is not None:
-            _check_free(dashboard_port)
-        os.environ.update(LOOPBACK_ONLY)
-        os.environ.setdefault(NICENESS, "0")
-        options |= {
-            "address": "local",
-            "num_cpus": workers or usable_cores(),
-            "include_dashboard": dashboard_port is not None,
-            "dashboard_host": "127.0.0.1",
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
-        if dashboard_port is not None:
-            options["dashboard_port"] = dashboard_port
-    ray = _start(options)
+    options = _joining(address) if address else _local(workers or usable_cores(), dashboard_port)
+    ray = _start({"log_to_driver": False, "logging_level": "error"} | options)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start(options: dict[str, Any]) -> Any:
+def _joining(address: str) -> dict[str, Any]:
+    _check_answers(address)
+    return {"address": address}
+
+
+def _local(cpus: int, dashboard_port: int | None) -> dict[str, Any]:
+    """How to start a cluster that only this machine can reach."""
+    os.environ.update(LOOPBACK_ONLY)
+    os.environ.setdefault(NICENESS, "0")
+    options = {
+        "address": "local",
+        "num_cpus": cpus,
+        "include_dashboard": dashboard_port is not None,
+        "dashboard_host": "127.0.0.1",
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+    if dashboard_port is None:
+        return options
+    _check_free(dashboard_port)
+    return options | {"dashboard_port": dashboard_port}
+
+
+def _start(options: dict[str, Any]) -> ModuleType:
     import ray
 
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
