@@ -34,8 +34,9 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
     import jax
 
     from benchmarks.products import alone, flops, products
-    from es_randomized import Evolution, load, plan
+    from es_randomized import Evolution, load
     from es_randomized.compilation import jit
+    from es_randomized.drivers import plan
 
     made = Evolution.of(load(config, overrides))
     state = made.init()

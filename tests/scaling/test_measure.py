@@ -140,7 +140,7 @@ def test_repetitions_are_interleaved_and_compared_one_by_one() -> None:
     ("arguments", "message"),
     [
         (["nowhere.yaml"], "cannot read the experiment nowhere.yaml"),
-        ([str(TINY_GRADIENT)], "has no members to hand out to workers; bench takes an evolution strategy"),
+        ([str(TINY_GRADIENT)], "has no members that workers could evaluate; bench takes an evolution strategy"),
         ([str(TINY), "--json", "nowhere/bench.json"], "there is no folder nowhere; make it first"),
         ([str(TINY), "--driver.populatoin", "8"], "did you mean population?"),
         (["--wrkers", "2"], "--wrkers: no such option"),
