@@ -38,48 +38,48 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
     from es_randomized.compilation import jit
     from es_randomized.drivers import plan
 
-    made = Evolution.of(load(config, overrides))
-    state = made.init()
-    ask, rows, number = made.strategy.ask(state, 0), made.chunks[0], made.inputs(0)
-    repeats = getattr(made.experiment.task, "steps", 1)
-    found = products(made.chunk_losses.__wrapped__, ask.proposal, rows, number, repeats=repeats)
-    function, operands = alone(found)
-    only_products = jit(function, made.experiment.model.precision)
+    evolution = Evolution.of(load(config, overrides))
+    state = evolution.init()
+    ask, rows, number = evolution.strategy.ask(state, 0), evolution.chunks[0], evolution.inputs(0)
+    repeats = getattr(evolution.experiment.task, "steps", 1)
+    counts = products(evolution.chunk_losses.__wrapped__, ask.proposal, rows, number, repeats=repeats)
+    function, operands = alone(counts)
+    only_products = jit(function, evolution.experiment.model.precision)
     devices = jax.local_devices()
     samples = [jax.device_put(ask.proposal, device) for device in devices]
     inputs = [jax.device_put(operands, device) for device in devices]
     began = time.perf_counter()
-    made.chunk_losses.lower(ask.proposal, rows, number).compile()
+    evolution.chunk_losses.lower(ask.proposal, rows, number).compile()
     compiling = time.perf_counter() - began
     with ThreadPoolExecutor(len(devices)) as threads:
 
-        def everywhere(run: Callable[[Any], Any], each: list[Any]) -> float:
+        def everywhere(run: Callable[[Any], Any], operands: list[Any]) -> float:
             began = time.perf_counter()
-            list(threads.map(lambda one: jax.block_until_ready(run(one)), each))
+            list(threads.map(lambda one: jax.block_until_ready(run(one)), operands))
             return time.perf_counter() - began
 
         def kernel(sample: Any) -> Any:
-            return made.chunk_losses(sample, rows, number)
+            return evolution.chunk_losses(sample, rows, number)
 
         pairs = [(everywhere(kernel, samples), everywhere(only_products, inputs)) for _ in range(rounds + 1)][1:]
-    members = len(devices) * int(made.experiment.plan.chunk)
-    kernels, own = (statistics.median(each) for each in zip(*pairs, strict=True))
+    members = len(devices) * int(evolution.experiment.plan.chunk)
+    kernels, own = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratios = sorted(products_ / kernel_ for kernel_, products_ in pairs)
     return {
         "ratio": statistics.median(ratios),
         "ratio p10": ratios[len(ratios) // 10],
         "ratio p90": ratios[-1 - len(ratios) // 10],
         "members per second": members / kernels,
-        "GFLOP/s": len(devices) * flops(found) / kernels / 1e9,
-        "GFLOP/s of the products alone": len(devices) * flops(found) / own / 1e9,
-        "parameters": made.parameters,
+        "GFLOP/s": len(devices) * flops(counts) / kernels / 1e9,
+        "GFLOP/s of the products alone": len(devices) * flops(counts) / own / 1e9,
+        "parameters": evolution.parameters,
         "members": members,
         "devices": len(devices),
-        "kernel MiB": made._program_bytes(made.chunk_rows) / plan.MIB,
+        "kernel MiB": evolution._program_bytes(evolution.chunk_rows) / plan.MIB,
         "resident MiB": psutil.Process().memory_info().rss / plan.MIB,
         "compile or load seconds": compiling,
-        "tile": made.experiment.plan.tile,
-        "block": made.experiment.plan.block,
+        "tile": evolution.experiment.plan.tile,
+        "block": evolution.experiment.plan.block,
     }
 
 
@@ -94,11 +94,11 @@ def main(rounds: int, only: tuple[str, ...]) -> None:
     results = {}
     for name in only or WORKLOADS:
         config, overrides = WORKLOADS[name]
-        results[name] = found = measure(CONFIGS / config, overrides, rounds)
+        results[name] = result = measure(CONFIGS / config, overrides, rounds)
         print(
-            f"{name:20} ratio {found['ratio']:.2f} [{found['ratio p10']:.2f}, {found['ratio p90']:.2f}]"
-            f"  {found['members per second']:9,.0f} members/s  {found['GFLOP/s']:6.1f} GFLOP/s of "
-            f"{found['GFLOP/s of the products alone']:6.1f}",
+            f"{name:20} ratio {result['ratio']:.2f} [{result['ratio p10']:.2f}, {result['ratio p90']:.2f}]"
+            f"  {result['members per second']:9,.0f} members/s  {result['GFLOP/s']:6.1f} GFLOP/s of "
+            f"{result['GFLOP/s of the products alone']:6.1f}",
             flush=True,
         )
     if not only:

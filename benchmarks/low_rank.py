@@ -38,14 +38,14 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
         }
         return Evolution.of(build(tree))
 
-    def members_of(made: Evolution) -> Callable[[], Any]:
-        sample = made.strategy.ask(made.init(), 0).proposal
-        rows, number = np.arange(made.strategy.rows, dtype=np.int32), made.inputs(0)
-        return lambda: jax.block_until_ready(made.chunk_losses(sample, rows, number))
+    def members_of(driver: Evolution) -> Callable[[], Any]:
+        sample = driver.strategy.ask(driver.init(), 0).proposal
+        rows, number = np.arange(driver.strategy.rows, dtype=np.int32), driver.inputs(0)
+        return lambda: jax.block_until_ready(driver.chunk_losses(sample, rows, number))
 
     def plain() -> Callable[[], Any]:
-        made = evolution(None, 1, instances=members)
-        weights, run = made.centre(made.init()), jit(made.fitness.losses)
+        driver = evolution(None, 1, instances=members)
+        weights, run = driver.centre(driver.init()), jit(driver.fitness.losses)
         return lambda: jax.block_until_ready(run(weights, np.uint32(0)))
 
     half = members // 2
@@ -77,13 +77,13 @@ def main() -> None:
             run()
             seconds[name].append(time.perf_counter() - began)
     plain = statistics.median(seconds["plain inference"])
-    found = {}
+    summary = {}
     for name, times in seconds.items():
         low, *_, high = statistics.quantiles(times, n=10)
         median = statistics.median(times)
-        found[name] = {"median": median, "p10": low, "p90": high, "of plain inference": plain / median}
+        summary[name] = {"median": median, "p10": low, "p90": high, "of plain inference": plain / median}
         print(f"{name:24} {1e3 * median:9.1f} ms, {plain / median:6.1%} of plain inference", flush=True)
-    record("low_rank", vars(arguments) | {"cases per member": 1, "seconds": found})
+    record("low_rank", vars(arguments) | {"cases per member": 1, "seconds": summary})
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def measure(case: str) -> dict[str, Any]:
     evolution = Evolution.of(load(Path("configs/demo.yaml"), overrides))
     strategy, evaluator, state = evolution.strategy, LocalEvaluator(evolution), evolution.init()
     cases = evolution.experiment.batch.cases(evolution.experiment.task)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "population": strategy.population,
         "parameters": strategy.parameters,
         "matrix_bytes": 4 * strategy.population * strategy.parameters,
@@ -70,17 +70,17 @@ def measure(case: str) -> dict[str, Any]:
     began = time.perf_counter()
     for _ in range(rounds):
         losses = evaluator.evaluate(ask)
-    found["evaluation_seconds"] = (time.perf_counter() - began) / rounds
+    result["evaluation_seconds"] = (time.perf_counter() - began) / rounds
     began = time.perf_counter()
     jax.block_until_ready(evolution.tell(ask, losses, evaluator.parts_of))
-    found["update_seconds"] = time.perf_counter() - began
+    result["update_seconds"] = time.perf_counter() - began
     if case == "time":
-        found |= _without_noise(evolution, ask, jnp)
-        found["generation_over_evaluation_alone"] = (found["evaluation_seconds"] + found["update_seconds"]) / found[
+        result |= _without_noise(evolution, ask, jnp)
+        result["generation_over_evaluation_alone"] = (result["evaluation_seconds"] + result["update_seconds"]) / result[
             "evaluation_without_noise_seconds"
         ]
-    found["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found
+    result["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return result
 
 
 def _without_noise(evolution: Any, ask: Any, jnp: Any) -> dict[str, float]:

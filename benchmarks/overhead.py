@@ -85,11 +85,11 @@ if __name__ == "__main__":
         command = [sys.executable, "-m", "benchmarks.overhead", str(workers)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         results[str(workers)] = json.loads(output.splitlines()[-1])
-        for population, found in results[str(workers)].items():
-            low, high = found["over, quartiles"]
+        for population, times in results[str(workers)].items():
+            low, high = times["over, quartiles"]
             print(
-                f"{workers} workers, population {population:>6}: {found['with workers']:7.2f} ms, "
-                f"{found['over']:7.2f} [{low:.2f}, {high:.2f}] over {found['in this process']:.2f} in this process",
+                f"{workers} workers, population {population:>6}: {times['with workers']:7.2f} ms, "
+                f"{times['over']:7.2f} [{low:.2f}, {high:.2f}] over {times['in this process']:.2f} in this process",
                 flush=True,
             )
     record("overhead", {"milliseconds per generation, by workers and population": results})

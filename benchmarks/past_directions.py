@@ -46,8 +46,8 @@ def trained(config: str, overrides: dict[str, Any], forget: bool) -> dict[str, f
             cosines.append(_cos2(before["past"], state["past"]))
             state = state | {"past": 0 * state["past"]} if forget else state
     seconds = time.perf_counter() - began
-    found = HeldOut(evolution.experiment)(evolution.centre(state)) | {"seconds": seconds}
-    return found | ({"cos2 of successive estimates": float(np.mean(cosines[1:]))} if cosines and not forget else {})
+    result = HeldOut(evolution.experiment)(evolution.centre(state)) | {"seconds": seconds}
+    return result | ({"cos2 of successive estimates": float(np.mean(cosines[1:]))} if cosines and not forget else {})
 
 
 def _cos2(one: Any, other: Any) -> float:
@@ -60,7 +60,7 @@ def summary(runs: list[dict[str, float]]) -> dict[str, list[float]]:
     from es_randomized.evaluation.statistics import mean_estimate
 
     values = {name: np.array([run[name] for run in runs]) for name in runs[0]}
-    return {name: list(mean_estimate(each, 0.95, 0.0, np.inf)) for name, each in values.items()}
+    return {name: list(mean_estimate(runs, 0.95, 0.0, np.inf)) for name, runs in values.items()}
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
                 print(f"{task:14} seed {seed} {variant:32}", shown, flush=True)
     for task, variants in tasks.items():
         for variant, entry in variants.items():
-            shown = {name: [round(x, 3) for x in each] for name, each in entry.get("mean, low, high", {}).items()}
+            shown = {name: [round(x, 3) for x in numbers] for name, numbers in entry.get("mean, low, high", {}).items()}
             print(f"{task:14} {variant:32}", shown)
 
 

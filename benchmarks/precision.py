@@ -63,18 +63,18 @@ def products_of(width: int, rounds: int) -> dict[str, Any]:
 
     def repeated(dtype: str, compiled_for: Any) -> tuple[Counter[Product], Callable[[], Any]]:
         product = Product((width, width), (width, COLUMNS), dtype, (((1,), (0,)), ((), ())), "float32")
-        found = Counter({product: max(8, int(PRODUCT_FLOPS / product.flops))})
-        function, operands = alone(found)
+        counts = Counter({product: max(8, int(PRODUCT_FLOPS / product.flops))})
+        function, operands = alone(counts)
         program = jit(function, compiled_for)
-        return found, lambda: program(operands)
+        return counts, lambda: program(operands)
 
-    made = {
+    programs = {
         "float32": repeated("float32", "float32"),
         "bfloat16 by Eigen": repeated("bfloat16", "float32"),
         "bfloat16": repeated("bfloat16", "bfloat16"),
     }
-    seconds = in_turn({name: run for name, (_, run) in made.items()}, rounds)
-    work = flops(made["float32"][0])
+    seconds = in_turn({name: run for name, (_, run) in programs.items()}, rounds)
+    work = flops(programs["float32"][0])
     speeds = {f"GFLOP/s {name}": work / statistics.median(times) / 1e9 for name, times in seconds.items()}
     return speeds | {"ratio": ratio(seconds["float32"], seconds["bfloat16"])}
 
@@ -84,12 +84,16 @@ def kernel(config: str, overrides: dict[str, Any], rounds: int) -> dict[str, Any
     from es_randomized import Evolution, load
 
     def chunk(precision: str) -> Callable[[], Any]:
-        made = Evolution.of(load(CONFIGS / config, overrides | {"model.precision": precision, "plan.chunk": 8}))
-        sample, rows, number = made.strategy.ask(made.init(), 0).proposal, made.chunks[0], made.inputs(0)
-        return lambda: made.chunk_losses(sample, rows, number)
+        evolution = Evolution.of(load(CONFIGS / config, overrides | {"model.precision": precision, "plan.chunk": 8}))
+        sample, rows, number = (
+            evolution.strategy.ask(evolution.init(), 0).proposal,
+            evolution.chunks[0],
+            evolution.inputs(0),
+        )
+        return lambda: evolution.chunk_losses(sample, rows, number)
 
     seconds = in_turn({precision: chunk(precision) for precision in PRECISIONS}, rounds)
-    times = {f"{name} ms": 1e3 * statistics.median(each) for name, each in seconds.items()}
+    times = {f"{name} ms": 1e3 * statistics.median(times) for name, times in seconds.items()}
     return times | {"ratio": ratio(seconds["float32"], seconds["bfloat16"])}
 
 
@@ -101,9 +105,9 @@ def learned(precision: str, seed: int, generations: int) -> dict[str, Any]:
 
     config, overrides = LEARNING
     changes = {"model.precision": precision, "seed": seed, "budget.generations": generations, "budget.seconds": None}
-    made = Evolution.of(load(config, overrides | changes))
-    steps = list(train(made, LocalEvaluator(made), made.init()))
-    weights, held_out = made.centre(steps[-1].state), HeldOut(made.experiment)
+    evolution = Evolution.of(load(config, overrides | changes))
+    steps = list(train(evolution, LocalEvaluator(evolution), evolution.init()))
+    weights, held_out = evolution.centre(steps[-1].state), HeldOut(evolution.experiment)
     outcome = held_out.outcomes(RepeatedRuns(held_out.seeds, weights[None], None), held_out.bundles)
     scores = {"held_out_loss": float(np.asarray(outcome.loss).mean())} | held_out(weights)
     return scores | {
@@ -118,8 +122,8 @@ def learning(seeds: int, generations: int) -> dict[str, Any]:
     runs: dict[str, list[Any]] = {precision: [] for precision in PRECISIONS}
     for seed in range(seeds):
         for precision in PRECISIONS:
-            runs[precision].append(found := learned(precision, seed, generations))
-            print(f"seed {seed} {precision:9} held-out loss {found['held_out_loss']:.4f}", flush=True)
+            runs[precision].append(result := learned(precision, seed, generations))
+            print(f"seed {seed} {precision:9} held-out loss {result['held_out_loss']:.4f}", flush=True)
     compared = {}
     for score in ("held_out_loss", "held_out_average", "held_out_p95"):
         ours, theirs = (np.array([run[score] for run in runs[precision]]) for precision in reversed(PRECISIONS))
@@ -142,11 +146,11 @@ def main(seeds: int, generations: int, rounds: int) -> None:
     compilation.configure()
     products, kernels = {}, {}
     for width in WIDTHS:
-        products[width] = found = products_of(width, rounds)
-        print(f"width {width:4} { ({name: round(x, 1) for name, x in found.items() if name != 'ratio'}) }", flush=True)
+        products[width] = result = products_of(width, rounds)
+        print(f"width {width:4} { ({name: round(x, 1) for name, x in result.items() if name != 'ratio'}) }", flush=True)
     for name, (config, overrides) in KERNELS.items():
-        kernels[name] = found = kernel(config, overrides, rounds)
-        spread = found["ratio"]
+        kernels[name] = result = kernel(config, overrides, rounds)
+        spread = result["ratio"]
         print(f"{name:22} ratio {spread['median']:.2f} [{spread['p10']:.2f}, {spread['p90']:.2f}]", flush=True)
     settings = {"seeds": seeds, "generations": generations, "rounds": rounds}
     results = {"products": products, "kernels": kernels, "learning": learning(seeds, generations)}

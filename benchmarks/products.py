@@ -37,20 +37,20 @@ def products(function: Callable[..., Any], *arguments: Any, repeats: int = 1) ->
     Args:
         repeats: how often the body of a loop runs whose end the program decides while it runs.
     """
-    found: Counter[Product] = Counter()
+    counts: Counter[Product] = Counter()
     for product, times in _inside(jax.make_jaxpr(function)(*arguments).jaxpr, 1, repeats):
-        found[product] += times
-    return found
+        counts[product] += times
+    return counts
 
 
-def flops(found: Counter[Product]) -> int:
+def flops(counts: Counter[Product]) -> int:
     """Floating-point operations of all of them."""
-    return sum(product.flops * times for product, times in found.items())
+    return sum(product.flops * times for product, times in counts.items())
 
 
-def alone(found: Counter[Product]) -> tuple[Callable[..., Any], list[Any]]:
+def alone(counts: Counter[Product]) -> tuple[Callable[..., Any], list[Any]]:
     """A function that computes all these products and nothing else, and its operands."""
-    kinds = list(found.items())
+    kinds = list(counts.items())
 
     def function(operands: list[Any]) -> list[Any]:
         return [_repeated(product, times, *pair) for (product, times), pair in zip(kinds, operands, strict=True)]
@@ -82,7 +82,7 @@ def _inside(jaxpr: Any, times: int, repeats: int) -> Iterator[tuple[Product, int
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name == "dot_general":
-            left, right = (each.aval for each in equation.invars)
+            left, right = (operand.aval for operand in equation.invars)
             result = equation.outvars[0].aval.dtype.name
             yield Product(left.shape, right.shape, left.dtype.name, equation.params["dimension_numbers"], result), times
         inner = times * {"scan": equation.params.get("length", 1), "while": repeats}.get(name, 1)

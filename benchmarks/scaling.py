@@ -36,12 +36,14 @@ def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any
     stack.enter_context(connect(sum(sizes.values())))
     compilation.configure()
     chunk = Evolution.of(load(DEMO, {"driver.population": population})).experiment.plan.chunk
-    found = {}
+    evaluators = {}
     for members, workers in sizes.items():
         evolution = Evolution.of(load(DEMO, {"driver.population": members, "plan.chunk": chunk}))
-        found[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers, claims=str(members)))
-        print(f"{members} members: {workers} workers, {found[members].pinned} with a core of their own", flush=True)
-    return found
+        evaluators[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers, claims=str(members)))
+        print(
+            f"{members} members: {workers} workers, {evaluators[members].pinned} with a core of their own", flush=True
+        )
+    return evaluators
 
 
 def measure(seconds: float, repetitions: int, population: int, counts: list[int]) -> dict[str, Any]:
@@ -79,9 +81,9 @@ def measure(seconds: float, repetitions: int, population: int, counts: list[int]
         "costs": asdict(calibration.costs(evolution)),
         "rows": [
             {"kind": kind, "workers": count, "oversubscribed": count > cores}
-            | spreads(found)
-            | {"efficiency": efficiency(rows[kind, 1], found, count)}
-            for (kind, count), found in rows.items()
+            | spreads(repeated)
+            | {"efficiency": efficiency(rows[kind, 1], repeated, count)}
+            for (kind, count), repeated in rows.items()
         ],
     }
 
@@ -112,17 +114,17 @@ def main() -> None:
     )
     for row in results["rows"]:
         if row["workers"] == 2 and results["cores"] >= 2:
-            found = row["efficiency"]["median"]
-            print(f"{row['kind']}, 1 to 2 workers: efficiency {found:.3f}, target {TARGET}: {_met(found)}")
+            median = row["efficiency"]["median"]
+            print(f"{row['kind']}, 1 to 2 workers: efficiency {median:.3f}, target {TARGET}: {_met(median)}")
     record("scaling", results)
 
 
-def _shown(found: dict[str, float]) -> str:
-    return f"{found['median']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+def _shown(spread: dict[str, float]) -> str:
+    return f"{spread['median']:.3f} [{spread['low']:.3f}, {spread['high']:.3f}]"
 
 
-def _met(found: float) -> str:
-    return "met" if found >= TARGET else f"missed by {TARGET - found:.3f}"
+def _met(efficiency: float) -> str:
+    return "met" if efficiency >= TARGET else f"missed by {TARGET - efficiency:.3f}"
 
 
 if __name__ == "__main__":

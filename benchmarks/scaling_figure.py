@@ -19,14 +19,14 @@ def save(path: Path, results: Tree) -> None:
     FigureCanvasAgg(figure)
     (checked, efficiency), (rate, dollars) = figure.subplots(2, 2)
     _checked(checked, results["validation"])
-    found = results["predictions"]
-    calm = [each for each in found if each["hazards"] == "none"]
+    predictions = results["predictions"]
+    calm = [prediction for prediction in predictions if prediction["hazards"] == "none"]
     by_update = {"workers": "update by workers", "coordinator": "update by the coordinator"}
     _simulated(efficiency, calm, "efficiency", "SIMULATED: efficiency against one worker", "update", by_update)
     efficiency.set_ylim(0, 1.05)
     _simulated(rate, calm, "generations per second", "SIMULATED: generations per second", "update", by_update)
     rate.set_yscale("log")
-    parted = [each for each in found if each["update"] == "workers"]
+    parted = [prediction for prediction in predictions if prediction["update"] == "workers"]
     happens = {"none": "on demand, no failures", "failures and preemptions": "preemptible, with failures"}
     title = "SIMULATED: dollars per 1e9 evaluated members, update by workers"
     _simulated(dollars, parted, "dollars per 1e9 evaluations", title, "hazards", happens)
@@ -73,18 +73,18 @@ def _checked(axes: Any, validation: Tree) -> None:
     _dress(axes)
 
 
-def _simulated(axes: Any, found: list[Tree], what: str, title: str, by: str, words: dict[str, str]) -> None:
+def _simulated(axes: Any, predictions: list[Tree], what: str, title: str, by: str, words: dict[str, str]) -> None:
     """One colour for every scenario, and a line style for what `by` says."""
     from matplotlib.lines import Line2D
 
-    scenarios = list(dict.fromkeys(each["scenario"] for each in found))
+    scenarios = list(dict.fromkeys(prediction["scenario"] for prediction in predictions))
     styles = dict(zip(words, ("-", ":"), strict=True))
-    for each in found:
-        rows, style = each["simulated"], styles[each[by]]
+    for prediction in predictions:
+        rows, style = prediction["simulated"], styles[prediction[by]]
         axes.plot(
             [row["workers"] for row in rows], [row[what] for row in rows], marker="o", markersize=4, mfc="white",
-            linewidth=1.2, linestyle=style, color=PALETTE[scenarios.index(each["scenario"])],
-            label=each["scenario"] if style == "-" else None,
+            linewidth=1.2, linestyle=style, color=PALETTE[scenarios.index(prediction["scenario"])],
+            label=prediction["scenario"] if style == "-" else None,
         )  # fmt: skip
     shown = [Line2D([], [], color=INK, linestyle=style) for style in styles.values()]
     axes.legend(shown, words.values(), fontsize=8, frameon=False)

@@ -34,10 +34,10 @@ def validation(scaling: dict[str, Any]) -> list[dict[str, Any]]:
         cluster = Cluster(count, cores=scaling["cores"], crowded=scaling["crowded"]["median"], per_machine=count)
         chunks = scaling["chunks"] * (count if row["kind"] == "weak" else 1)
         here = row["kind"] == "strong, coordinator"
-        found = simulate(costs, cluster, chunks, VALIDATION_GENERATIONS, here).generations_per_second
+        simulated = simulate(costs, cluster, chunks, VALIDATION_GENERATIONS, here).generations_per_second
         rows.append(
             {"kind": row["kind"], "workers": count, "oversubscribed": row["oversubscribed"]}
-            | {"measured": measured, "simulated": found, "ratio": found / measured["median"]}
+            | {"measured": measured, "simulated": simulated, "ratio": simulated / measured["median"]}
         )
     return rows
 
@@ -48,15 +48,15 @@ def scenarios(costs: Costs, chunks: int) -> dict[str, tuple[Costs, Any]]:
     Args:
         chunks: of the measured population, which is a worker's share where the population grows.
     """
-    found = {
+    scenarios = {
         f"strong: {STRONG:,} members": (costs, lambda count: STRONG // costs.members),
         f"weak: {chunks * costs.members} members a worker": (costs, lambda count: chunks * count),
     }
     for seconds in (1, 10):
         times = max(1, round(seconds / (costs.kernel * costs.members)))
         larger = costs.with_chunks_of(times)
-        found[f"weak: {CHUNKS} chunks of {seconds} s a worker"] = (larger, lambda count: CHUNKS * count)
-    return found
+        scenarios[f"weak: {CHUNKS} chunks of {seconds} s a worker"] = (larger, lambda count: CHUNKS * count)
+    return scenarios
 
 
 def predictions(costs: Costs, chunks: int, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -67,13 +67,13 @@ def predictions(costs: Costs, chunks: int, options: argparse.Namespace) -> list[
         "none": (NO_HAZARDS, Prices(options.worker_dollars, options.coordinator_dollars)),
         "failures and preemptions": (hazards, Prices(options.spot_dollars, options.coordinator_dollars)),
     }
-    workers, found = [count for count in WORKERS if count <= options.workers], []
+    workers, predicted = [count for count in WORKERS if count <= options.workers], []
     for name, (theirs, chunks_of) in scenarios(costs, chunks).items():
         for update in ("workers", "coordinator"):
             for happens, (risk, prices) in kinds.items():
                 run = partial(predict, theirs, workers, chunks_of, update == "coordinator", cluster)
                 rows = run(risk, prices, calls=options.calls)
-                found.append({"scenario": name, "update": update, "hazards": happens, "simulated": rows})
+                predicted.append({"scenario": name, "update": update, "hazards": happens, "simulated": rows})
                 last = rows[-1]
                 print(
                     f"{name:36} update by {update:11} {happens:24} {last['workers']:>6} workers: "
@@ -81,7 +81,7 @@ def predictions(costs: Costs, chunks: int, options: argparse.Namespace) -> list[
                     f"{last['dollars per 1e9 evaluations']:,.2f} dollars per 1e9 evaluations",
                     flush=True,
                 )
-    return found
+    return predicted
 
 
 def parsed() -> argparse.Namespace:

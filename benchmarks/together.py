@@ -37,12 +37,12 @@ def trials(base: str) -> dict[str, Any]:
     from es_randomized import load
 
     config, overrides = BASES[base]
-    found = {}
+    experiments = {}
     for seed, q, (std, rate) in itertools.product((0, 1), (2, 6), ((0.02, 0.01), (0.05, 0.03))):
         point = {"seed": seed, "objective.q": q, "driver.std": std, "driver.optimizer.learning_rate": rate}
         name = f"seed{seed}-q{q}-std{std}"
-        found[name] = load(Path(__file__).parents[1] / "configs" / config, SMALL | overrides | point)
-    return found
+        experiments[name] = load(Path(__file__).parents[1] / "configs" / config, SMALL | overrides | point)
+    return experiments
 
 
 def train(base: str, folder: Path, names: list[str]) -> None:
@@ -83,21 +83,21 @@ def measure(base: str, rounds: int) -> dict[str, Any]:
     """Both ways in turn."""
     names = list(trials(base))
     ways = {"one by one": [[name] for name in names], "together": [names]}
-    found: dict[str, list[float]] = {way: [] for way in ways}
+    seconds_of: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         left = []
         for way, groups in ways.items():
             with tempfile.TemporaryDirectory() as scratch:
-                found[way].append(seconds(base, groups, Path(scratch)))
+                seconds_of[way].append(seconds(base, groups, Path(scratch)))
                 left.append(journals(Path(scratch)))
         if left[0] != left[1] or len(left[0]) != len(names):
             raise SystemExit(f"{base}: the trials do not have the same losses")
-        print(base, {way: round(times[-1], 1) for way, times in found.items()}, flush=True)
-    ratios = [alone / shared for alone, shared in zip(*found.values(), strict=True)]
+        print(base, {way: round(times[-1], 1) for way, times in seconds_of.items()}, flush=True)
+    ratios = [alone / shared for alone, shared in zip(*seconds_of.values(), strict=True)]
     return {
         "trials": len(names),
         "generations": GENERATIONS,
-        "seconds": found,
+        "seconds": seconds_of,
         "times as fast": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
         "same losses, bit for bit": True,
     }

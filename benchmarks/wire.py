@@ -93,19 +93,19 @@ def measure(kind: str, size: str) -> dict[str, Any]:
         for generation in range(1, 1 + GENERATIONS[size]):
             _, state = evolution.step(state, generation, evaluator)
         seconds = (time.monotonic() - began) / GENERATIONS[size]
-        found = passed(before, GENERATIONS[size])
+        result = passed(before, GENERATIONS[size])
     vectors = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     bound = vectors + 8 * POPULATION + SLACK
     return {
         "parameters": evolution.parameters,
-        "bytes per generation": found,
+        "bytes per generation": result,
         "bytes per second while idle": idle,
         "seconds per generation": seconds,
         "state vectors": vectors,
         "bound": bound,
-        "of the bound": round((found["down"] + found["up"]) / bound, 3),
+        "of the bound": round((result["down"] + result["up"]) / bound, 3),
         "of the bound, without what passes while idle": round(
-            (found["down"] + found["up"] - seconds * (idle["down"] + idle["up"])) / bound, 3
+            (result["down"] + result["up"] - seconds * (idle["down"] + idle["up"])) / bound, 3
         ),
     }
 
@@ -134,12 +134,12 @@ def main() -> None:
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     results = json.loads(output.splitlines()[-1])
     for kind, sizes in results.items():
-        for found in sizes.values():
-            bytes_ = found["bytes per generation"]
+        for result in sizes.values():
+            bytes_ = result["bytes per generation"]
             print(
-                f"{kind:8} {found['parameters']:>9,} parameters: {bytes_['down']:>10,} down {bytes_['up']:>10,} up, "
-                f"{found['of the bound']:.2f} of the bound, "
-                f"{found['of the bound, without what passes while idle']:.2f} without what passes while idle"
+                f"{kind:8} {result['parameters']:>9,} parameters: {bytes_['down']:>10,} down {bytes_['up']:>10,} up, "
+                f"{result['of the bound']:.2f} of the bound, "
+                f"{result['of the bound, without what passes while idle']:.2f} without what passes while idle"
             )
     record("wire", results)
 

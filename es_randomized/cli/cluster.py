@@ -41,13 +41,13 @@ def cluster_command() -> None:
 @click.argument("target")
 def up_command(target: str) -> None:
     """Start TARGET, or bring it to what its file says now. It runs, and costs, until `down`."""
-    place = _target(target, create_token=True)
+    cluster = _target(target, create_token=True)
     console = Console()
     console.print(f"starting {target} ...")
-    place.up()
-    with place.job_server() as address:
-        _wait_for_nodes(address, place.nodes, console)
-    _print_nodes(target, place, console)
+    cluster.up()
+    with cluster.job_server() as address:
+        _wait_for_nodes(address, cluster.nodes, console)
+    _print_nodes(target, cluster, console)
     click.echo(f"submit a command with: es-randomized cluster submit {target} train configs/demo.yaml")
 
 
@@ -70,8 +70,8 @@ def submit_command(context: click.Context, target: str, command: tuple[str, ...]
     --run s3://bucket/run.
     """
     arguments = _checked(context, list(command))
-    with _jobs(target) as (jobs, place):
-        name = jobs.submit(arguments, place.runs)
+    with _jobs(target) as (jobs, cluster):
+        name = jobs.submit(arguments, cluster.runs)
     click.echo(f"submitted {name}\nwatch it with: es-randomized cluster logs {target} {name} --follow")
 
 
@@ -80,8 +80,8 @@ def submit_command(context: click.Context, target: str, command: tuple[str, ...]
 def status_command(target: str) -> None:
     """The machines of TARGET and what was submitted to it."""
     console = Console()
-    place = _target(target)
-    jobs = _print_nodes(target, place, console)
+    cluster = _target(target)
+    jobs = _print_nodes(target, cluster, console)
     for job in jobs:
         seconds = (job.ended or time.time()) - job.started
         console.print(
@@ -125,22 +125,22 @@ def _target(name: str, create_token: bool = False) -> "Target":
         from es_randomized.clusters.jobs import authenticate
         from es_randomized.clusters.targets import target_of
 
-        place = target_of(name)
+        cluster = target_of(name)
         authenticate(create_token)
         import ray.job_submission  # noqa: F401
     except ImportError as error:
         raise ClusterError(f"clusters need Ray: pip install 'ray[default]' ({error})") from None
-    return place
+    return cluster
 
 
 @contextmanager
 def _jobs(target: str) -> Iterator[tuple["Jobs", "Target"]]:
     """The job server of a target, and the target."""
-    place = _target(target)
+    cluster = _target(target)
     from es_randomized.clusters.jobs import connected
 
-    with place.job_server() as address, connected(address) as jobs:
-        yield jobs, place
+    with cluster.job_server() as address, connected(address) as jobs:
+        yield jobs, cluster
 
 
 def _wait_for_nodes(address: str, wanted: int, console: Console) -> None:
@@ -188,8 +188,8 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
     parsed = commands[name].make_context(name, list(rest), parent=context)
     for parameter in commands[name].params:
         value = parsed.params.get(parameter.name)
-        places = value if isinstance(value, tuple) else (value,)
-        outside = [place for place in places if isinstance(place, Path) and place.is_absolute()]
+        values = value if isinstance(value, tuple) else (value,)
+        outside = [path for path in values if isinstance(path, Path) and path.is_absolute()]
         if isinstance(parameter, click.Argument) and outside:
             raise ConfigError(f"{outside[0]}: commands run in a copy of the current folder; give a path inside it")
     if name == "train":

@@ -115,8 +115,8 @@ def check_schema(config: dict[str, Any], path: Path) -> None:
     try:
         check_launcher_config(copy.deepcopy(config))
     except ValidationError as error:
-        place = ".".join(map(str, error.absolute_path))
-        raise ConfigError(f"{path}: {place + ': ' if place else ''}{error.message}") from None
+        key = ".".join(map(str, error.absolute_path))
+        raise ConfigError(f"{path}: {key + ': ' if key else ''}{error.message}") from None
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
