@@ -6,13 +6,17 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-.PHONY: demo test pages lint files reference lock clean
+.PHONY: demo test test-cluster pages lint files reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
 
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+
+# Runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed: some eight minutes.
+test-cluster: .venv/installed
+	$(BIN)/python -m pytest -m cluster
 
 # The tutorials, the notebook and `bench`, as their readers would run them: some three minutes.
 pages: .venv/installed
