@@ -137,6 +137,7 @@ def test_a_task_and_a_strategy_of_your_own(clone):
     follow("your_own_strategy")
 
 
+@pytest.mark.cluster
 def test_a_task_is_one_new_file_and_one_config_also_for_workers(tmp_path, monkeypatch):
     """Nothing but the page's two files is there, and two Ray workers find the task as this process does."""
     monkeypatch.chdir(tmp_path)

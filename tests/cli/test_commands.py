@@ -19,6 +19,7 @@ def test_the_demo_runs_two_generations(tmp_path: Path) -> None:
     assert generations_in(tmp_path / "run") == 2
 
 
+@pytest.mark.cluster
 def test_train_evaluate_show_on_ray(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     result = run("train", TINY, "--run", folder)
