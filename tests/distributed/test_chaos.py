@@ -8,14 +8,10 @@ import pytest
 
 from tests import chaos
 
-pytestmark = pytest.mark.cluster
-
 # In a process of its own: starting Ray's processes forks, which one that has computed with JAX must not.
 SCRIPT = """
 import random, sys
 from pathlib import Path
-
-import pytest
 from tests import chaos
 class OldestFirst(random.Random):
     # The oldest node surely has a worker. A newer one's may still be starting, and a log says nothing of losing that.

@@ -19,6 +19,8 @@ from tests.tools.command import TINY, generations_in, run, run_here, started, wa
 SWEEP = TINY.with_name("tiny_sweep.yaml")
 GOOD, FAILING, STOPPED = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
