@@ -8,23 +8,35 @@ import pytest
 
 from es_randomized import driver_of, load, local_evaluator, train
 from es_randomized.config.sections import Plan
+from es_randomized.config.yaml import dump
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.trials.sweep import load_sweep
 from es_randomized.trials.sweep_trials import trial_of
+from tests.test_performance import TASKS as SMALL_RUNS
 
 FOLDER = Path(__file__).parents[1] / "configs"
-CONFIGS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps"))  # no figures
+CONFIGS = sorted(
+    str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps")
+)
+TRAINED_ELSEWHERE = SMALL_RUNS  # with fewer cases, by tests/test_performance.py
+ONLY_LARGER = ["treasure_hunt/four.yaml", "treasure_hunt/five.yaml"]
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(FOLDER)))
+@pytest.mark.parametrize("config", [name for name in CONFIGS if name not in TRAINED_ELSEWHERE + ONLY_LARGER])
 def test_two_generations_of_every_config(config):
-    driver = driver_of(small(load(config, {"budget.generations": 2})))
+    driver = driver_of(small(load(FOLDER / config, {"budget.generations": 2})))
     steps = list(train(driver, local_evaluator(driver), driver.init()))
     assert len(steps) == 2
     assert all(np.isfinite(step.losses).all() for step in steps)
     assert (np.asarray(driver.centre(steps[-1].state)) != np.asarray(driver.centre(driver.init()))).any()
+
+
+@pytest.mark.parametrize("config", ONLY_LARGER)
+def test_larger_hunts_differ_in_numbers_only(config):
+    assert words(dump(load(FOLDER / config))) == words(dump(load(FOLDER / "treasure_hunt/three.yaml")))
+    assert driver_of(only_built(small(load(FOLDER / config)))).losses_per_generation == MEMBERS
 
 
 @pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)
@@ -33,9 +45,10 @@ def test_a_driver_for_trials_of_every_sweep(config):
     sweep = load_sweep(config)
     for share in (0.0, 0.6, 0.99):
         point = {name: parameter.at(share) for name, parameter in sweep.search.parameters.items()}
-        trained = small(trial_of(sweep, point, seed=0).experiment)
-        experiment = replace(trained, plan=Plan(chunk=MEMBERS, tile=1))  # compiles nothing
-        assert driver_of(experiment).losses_per_generation in (1, MEMBERS)
+        assert driver_of(only_built(small(trial_of(sweep, point, seed=0).experiment))).losses_per_generation in (
+            1,
+            MEMBERS,
+        )
 
 
 def small(experiment):
@@ -43,3 +56,15 @@ def small(experiment):
     if not isinstance(experiment.driver, EvolutionSettings):
         return experiment
     return replace(experiment, driver=replace(experiment.driver, population=MEMBERS), plan=Plan(chunk=MEMBERS))
+
+
+def only_built(experiment):
+    """The experiment with a plan that needs no program to be compiled."""
+    return replace(experiment, plan=Plan(chunk=MEMBERS, tile=1))
+
+
+def words(settings):
+    """Settings without their numbers."""
+    if isinstance(settings, dict):
+        return {name: words(value) for name, value in settings.items()}
+    return None if isinstance(settings, int | float | list) and not isinstance(settings, bool) else settings

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from es_randomized import Evolution, LocalEvaluator, load, train
@@ -11,7 +12,7 @@ from es_randomized.drivers.plan import MIB, program_bytes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TASKS = ["demo.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
-SMALL = {"driver.population": 8, "batch.seeds": 2, "budget.generations": 3, "model.width": 4, "model.hidden": 4}
+SMALL = {"driver.population": 8, "batch.seeds": 2, "budget.generations": 3}
 
 
 @cache
@@ -24,8 +25,9 @@ def made(config: str, **more: int) -> Evolution:
 def test_a_run_compiles_every_program_once(config: str) -> None:
     evolution = made(config)
     devices = len(jax.local_devices())
-    for _ in train(evolution, LocalEvaluator(evolution), evolution.init()):
-        pass
+    steps = list(train(evolution, LocalEvaluator(evolution), evolution.init()))
+    assert all(np.isfinite(step.losses).all() for step in steps)
+    assert (np.asarray(evolution.centre(steps[-1].state)) != np.asarray(evolution.centre(evolution.init()))).any()
     strategy = evolution.strategy
     assert evolution.chunk_losses._cache_size() == devices == 2
     assert {program._cache_size() for program in (strategy._proposal, strategy._update)} == {1}
