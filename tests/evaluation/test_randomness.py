@@ -154,8 +154,8 @@ def test_every_run_of_an_ensemble_is_that_member_with_the_frozen_seed(outcomes):
     assert (together.answer[:, 0] != together.answer[:, 1]).any()
 
 
-def test_without_randomness_there_is_one_run_and_no_interval():
-    score = evaluate(RANDOM, MEMBERS[0], randomness="none")
+def test_without_randomness_there_is_one_run_and_no_interval(outcomes):
+    score = evaluate(RANDOM, MEMBERS[0], randomness="none", runner=outcomes)
     estimates = [*score.single, score.groups["query"].estimate, score.groups["value"].estimate]
     assert score.runs == 1
     assert set(score.per_instance.tolist()) <= {0.0, 1.0}
@@ -172,7 +172,7 @@ def training_seed(experiment, generation):
 
 def test_a_model_trained_on_one_seed_is_evaluated_with_that_seed(outcomes):
     seed = training_seed(FIXED, 7)
-    score = evaluate(FIXED, MEMBERS[0])
+    score = evaluate(FIXED, MEMBERS[0], runner=outcomes)
     assert score.randomness == "none"
     bundles, _ = evaluation_bundles(FIXED)
     expected = outcomes(RepeatedRuns(seed, MEMBERS[:1], None), bundles)

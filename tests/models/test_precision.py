@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,9 @@ def experiment(task, model, driver, precision="bfloat16", **plan):
     )
 
 
-def evolution(task, model, rank, precision="bfloat16"):
+@cache
+def evolution(case, precision="bfloat16"):
+    task, model, rank = CASES[case]
     driver = Open_ES.Settings(population=4, std=0.1, rank=rank)
     return Evolution.of(experiment(task, model, driver, precision, block=2 if rank else 1))
 
@@ -107,7 +110,7 @@ def test_outputs_are_those_of_float32_products_but_for_rounding(case):
 
 @pytest.mark.parametrize("case", ["ring, dense", "ring with keys, rank 2"])
 def test_losses_are_float32_and_those_of_float32_products_but_for_rounding(case):
-    made, twin = evolution(*CASES[case]), evolution(*CASES[case], precision="float32")
+    made, twin = evolution(case), evolution(case, "float32")
     arguments = chunk_arguments(made)
     losses, exact = (np.asarray(each.chunk_losses(*arguments)) for each in (made, twin))
     assert losses.dtype == np.float32
@@ -117,7 +120,7 @@ def test_losses_are_float32_and_those_of_float32_products_but_for_rounding(case)
 
 @pytest.mark.parametrize("case", [*CASES, "gradient"])
 def test_all_products_are_of_bfloat16_numbers_and_nothing_else_is(case):
-    made = gradient() if case == "gradient" else evolution(*CASES[case])
+    made = gradient() if case == "gradient" else evolution(case)
     if case == "gradient":
         program, arguments = made._step, (made.init(), *made._told(1))
     else:

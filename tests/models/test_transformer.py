@@ -13,12 +13,14 @@ from es_randomized.policy import Interface
 from tests.tools import transformer_twin as twin
 
 INTERFACE = Interface(features=6, outputs=3, nodes=5, connectivity=Ring())
-SHAPES = [
-    {"heads": heads, "key": key, "activation": activation}
-    for heads in (1, 2)
-    for key in (None, 4)
-    for activation in ("relu", "gelu")
-] + [{"heads": 2, "key": key, "attention": "linear", "stem": 7} for key in (None, 4)]
+SHAPES = [  # every pair of settings; a compiled program takes a second
+    {"heads": 1, "key": None, "activation": "gelu"},
+    {"heads": 1, "key": 4, "activation": "relu"},
+    {"heads": 2, "key": None, "activation": "relu"},
+    {"heads": 2, "key": 4, "activation": "gelu"},
+    {"heads": 2, "key": None, "attention": "linear", "stem": 7},
+    {"heads": 2, "key": 4, "attention": "linear", "stem": 7},
+]
 
 
 def small(**settings):
@@ -58,7 +60,7 @@ def test_the_policy_equals_the_twin(shape):
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES[1:8:3], ids=str)
+@pytest.mark.parametrize("shape", SHAPES[:4:3], ids=str)
 def test_a_batch_equals_one_case_at_a_time(shape):
     model = small(**shape)
     weights, tokens = weights_and_tokens(model)
@@ -67,7 +69,7 @@ def test_a_batch_equals_one_case_at_a_time(shape):
     np.testing.assert_allclose(policy(tokens), np.concatenate(one_by_one, axis=-1), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", SHAPES[1:8:3], ids=str)
+@pytest.mark.parametrize("shape", SHAPES[:4:3], ids=str)
 def test_turning_or_reflecting_the_cycle_does_the_same_to_the_outputs(shape):
     model = small(**shape)
     weights, tokens = weights_and_tokens(model)
@@ -89,6 +91,7 @@ def test_a_node_knows_as_many_steps_as_there_are_blocks(blocks, reached):
     touched[:, 6] += 1
     changed = policy(touched) - policy(tokens)
     assert set(np.flatnonzero(np.abs(changed).max(axis=(0, 2))).tolist()) == reached
+    assert len(reached) == 2 * model.receptive_field(interface) + 1
 
 
 # Initial weights: the variance times the fan-in is 1, or 1/(4 layers) before a skip connection
