@@ -73,9 +73,8 @@ def _start(options: dict[str, Any]) -> ModuleType:
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", ".*fork"
-            )  # JAX's, where it computed before: what Ray forks it executes at once
+            # Of JAX, where it computed before: threads do not go along into a fork. Ray's forks become other programs at once.
+            warnings.filterwarnings("ignore", ".*fork")
             ray.init(**options)
     except Exception as error:  # Ray raises a plain Exception where its processes start too slowly
         local = options["address"] == "local"
