@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from es_randomized.cli.overrides import parse_overrides
+from es_randomized.cli.progress import connecting
+from es_randomized.config.yaml import load
 from es_randomized.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -47,8 +49,6 @@ def bench_command(
     CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Nothing is saved of its
     training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
     """
-    from es_randomized.config.yaml import load
-
     arguments = list(context.args)
     if config and str(config).startswith("--"):  # an override: the experiment was left out
         arguments, config = [str(config), *arguments], None
@@ -62,8 +62,7 @@ def bench_command(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"
         )
     console = Console()
-    address = options["address"]
-    console.print(f"joining the Ray cluster at {address} ..." if address else "starting Ray ...")
+    console.print(connecting(options["address"]))
     from es_randomized.scaling.bench import measure_scaling
 
     scaling = measure_scaling(experiment, **options, say=console.print)

@@ -26,7 +26,7 @@ class Progress(Listener):
         self._console, self._showing = console, ExitStack()
 
     def connecting(self, address: str | None) -> None:
-        self._say("starting Ray ..." if not address else f"joining the Ray cluster at {address} ...")
+        self._say(connecting(address))
 
     def planned(self, driver: Driver) -> None:
         self._console.print(driver.title)
@@ -65,6 +65,11 @@ class Progress(Listener):
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
+
+
+def connecting(address: str | None) -> str:
+    """What to say before Ray is started or joined, which takes a while."""
+    return f"joining the Ray cluster at {address} ..." if address else "starting Ray ..."
 
 
 def _draw(folder: RunFolder, trained: Trained, score: Score) -> None:

@@ -3,16 +3,21 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Unpack
 
 import click
 from rich.console import Console
 
-from es_randomized.cli.trials import Cluster, print_end, run_trials, with_cluster_options
-
-if TYPE_CHECKING:
-    from es_randomized.paper.figure import PaperFigure
-    from es_randomized.trials.sweep import Resources
+from es_randomized.cli.trials import print_end, run_study, with_cluster_options
+from es_randomized.config.yaml import suggest
+from es_randomized.errors import ConfigError
+from es_randomized.paper.figure import PaperFigure, load_figure
+from es_randomized.paper.plot import save
+from es_randomized.paper.points import folder_of, move_others_aside, study_of
+from es_randomized.paper.results import results
+from es_randomized.runs.storage import saying_what_failed, write_atomically
+from es_randomized.trials.run import ClusterOptions
+from es_randomized.trials.sweep import Resources
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper"
 
@@ -27,25 +32,19 @@ PAPER = Path(__file__).parents[2] / "configs" / "paper"
     "--gpus", type=click.FloatRange(0), default=0.0, help="Of every trial; a fraction shares one. None by default."
 )
 @with_cluster_options
-def reproduce_command(what: str, scale: str, out: Path, gpus: float, **cluster: Any) -> None:
+def reproduce_command(what: str, scale: str, out: Path, gpus: float, **cluster: Unpack[ClusterOptions]) -> None:
     """Run the trials behind FIGURE (fig1, fig2, fig3, fig5, fig7 or a YAML file like them) and draw it.
 
     Every trial is a run folder in OUT/<figure>/<scale>. Those that are finished are used again and those that were
     interrupted go on, so the same command continues after Ctrl-C. Writes OUT/<figure>-<scale>.png and .json.
     """
-    from es_randomized.paper.figure import load_figure
-    from es_randomized.trials.sweep import Resources
-
     figures = [load_figure(path, scale) for path in _paths(what)]
     console, resources = Console(), Resources(gpus=gpus)
-    complete = [_reproduce(figure, out, resources, Cluster(**cluster), console) for figure in figures]
+    complete = [_reproduce(figure, out, resources, cluster, console) for figure in figures]
     sys.exit(0 if all(complete) else 1)
 
 
 def _paths(what: str) -> list[Path]:
-    from es_randomized.config.yaml import suggest
-    from es_randomized.errors import ConfigError
-
     if what.endswith((".yaml", ".yml")):
         return [Path(what)]
     known = {path.stem: path for path in sorted(PAPER.glob("*.yaml"))}
@@ -55,26 +54,20 @@ def _paths(what: str) -> list[Path]:
     return list(known.values()) if what == "all" else [known[what]]
 
 
-def _reproduce(figure: "PaperFigure", out: Path, resources: "Resources", cluster: Cluster, console: Console) -> bool:
+def _reproduce(figure: PaperFigure, out: Path, resources: Resources, cluster: ClusterOptions, console: Console) -> bool:
     """Run what is missing and draw what is there; returns whether everything is."""
-    from es_randomized.paper.points import folder_of, move_others_aside, study_of
-
     folder = folder_of(figure, out)
     with folder.lock():
         study = study_of(figure, folder)
         console.print(f"{figure.title}\n{study.total} trials, {len(study.records)} of them done", highlight=False)
         move_others_aside(study)
-        queue = run_trials(study, resources, cluster, console)
+        queue = run_study(study, resources, cluster, console)
         if queue.progress.count("finished") and not queue.interrupted:
             _draw(figure, out, console)
     return print_end(queue, lambda name: folder.run(name).path, console)
 
 
-def _draw(figure: "PaperFigure", out: Path, console: Console) -> None:
-    from es_randomized.paper.plot import save
-    from es_randomized.paper.results import results
-    from es_randomized.runs.storage import saying_what_failed, write_atomically
-
+def _draw(figure: PaperFigure, out: Path, console: Console) -> None:
     path = out / f"{figure.name}-{figure.scale_name}.png"
     tree = results(figure, out)
     write_atomically(path.with_suffix(".json"), (json.dumps(tree, indent=1) + "\n").encode())

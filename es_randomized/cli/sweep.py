@@ -2,19 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Unpack
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from es_randomized.cli.trials import Cluster, print_end, run_trials, state, with_cluster_options
-
-if TYPE_CHECKING:
-    from es_randomized.tasks.measure import Measure
-    from es_randomized.trials.sweep import Sweep
-    from es_randomized.trials.table import TrialRow
-    from es_randomized.trials.trial import TrialsFolder
+from es_randomized.cli.trials import print_end, run_study, state, with_cluster_options
+from es_randomized.evaluation.statistics import LEVELS
+from es_randomized.tasks.measure import Measure
+from es_randomized.trials.run import ClusterOptions
+from es_randomized.trials.sweep import Sweep, load_sweep
+from es_randomized.trials.sweep_trials import check, study_of
+from es_randomized.trials.table import TrialRow, best_first, rows_of, write
+from es_randomized.trials.trial import TrialsFolder, short_names
 
 BEST = 10  # rows of the table at the end
 
@@ -23,7 +24,7 @@ BEST = 10  # rows of the table at the end
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/sweeps"), show_default=True)
 @with_cluster_options
-def sweep_command(config: Path, out: Path, **cluster: Any) -> None:
+def sweep_command(config: Path, out: Path, **cluster: Unpack[ClusterOptions]) -> None:
     """Run the trials of the sweep in CONFIG, a YAML file, side by side, and put what came of them into one table.
 
     Every trial is a run folder in OUT/<sweep> that resume, evaluate, report and compare take like any other. The same command
@@ -31,15 +32,11 @@ def sweep_command(config: Path, out: Path, **cluster: Any) -> None:
 
     Writes OUT/<sweep>/trials.parquet. Exit status 1 if a trial failed, or if it was stopped before its end.
     """
-    from es_randomized.trials.sweep import load_sweep
-    from es_randomized.trials.sweep_trials import check, study_of
-    from es_randomized.trials.trial import TrialsFolder
-
     console, sweep = Console(), load_sweep(config)
     folder = TrialsFolder(out / sweep.name)
     check(sweep, folder)
     with folder.lock():
-        queue = run_trials(study_of(sweep, folder), sweep.resources, Cluster(**cluster), console)
+        queue = run_study(study_of(sweep, folder), sweep.resources, cluster, console)
         console.print(state(queue.progress))
         _print_table(sweep, folder, console)
     complete = print_end(queue, lambda name: folder.run(name).path, console)
@@ -47,22 +44,18 @@ def sweep_command(config: Path, out: Path, **cluster: Any) -> None:
     sys.exit(0 if complete else 1)
 
 
-def _print_table(sweep: "Sweep", folder: "TrialsFolder", console: Console) -> None:
+def _print_table(sweep: Sweep, folder: TrialsFolder, console: Console) -> None:
     """Write the table and print its best rows."""
-    from es_randomized.trials.table import best_first, rows_of, write
-
     rows = rows_of(sweep, folder)
     write(sweep, folder, rows)
     if best := best_first(rows)[:BEST]:
         console.print(_table(sweep, best, folder.run(best[0]["trial"]).experiment().task.measure))
 
 
-def _table(sweep: "Sweep", best: list["TrialRow"], measure: "Measure") -> Table:
+def _table(sweep: Sweep, best: list[TrialRow], measure: Measure) -> Table:
     """Rows of the table of trials."""
-    from es_randomized.evaluation.statistics import LEVELS
-    from es_randomized.trials.trial import short_names
 
-    def shown(row: "TrialRow", name: str) -> str:
+    def shown(row: TrialRow, name: str) -> str:
         """The evaluation with its interval, or else the last held-out check."""
         held_out = row.get(f"held_out_{name}")
         if row.get(name) is not None:

@@ -13,7 +13,7 @@ from es_randomized.cli.progress import Progress
 from es_randomized.service import TrainingOptions, resume, train_run
 from es_randomized.session import RunResult
 
-Command = TypeVar("Command", bound=Callable[..., None] | click.Command)
+Command = TypeVar("Command", bound=Callable[..., None])
 
 OPTIONS = [
     click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),

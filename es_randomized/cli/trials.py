@@ -4,27 +4,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-if TYPE_CHECKING:
-    from es_randomized.trials.progress import Progress
-    from es_randomized.trials.queue import Queue, Study
-    from es_randomized.trials.sweep import Resources
+from es_randomized.cli.progress import connecting
+from es_randomized.trials.progress import Progress
+from es_randomized.trials.queue import Queue, Study
+from es_randomized.trials.run import ClusterOptions, run_trials
+from es_randomized.trials.sweep import Resources
 
-
-class Cluster(NamedTuple):
-    """Where trials run, as the options of the command say."""
-
-    jobs: int | None
-    address: str | None
-    local: bool
-    dashboard_port: int | None
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 CLUSTER_OPTIONS = [
@@ -35,40 +29,20 @@ CLUSTER_OPTIONS = [
 ]
 
 
-def with_cluster_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that `Cluster` holds."""
+def with_cluster_options(command: Command) -> Command:
+    """Add the options of `ClusterOptions`."""
     for option in reversed(CLUSTER_OPTIONS):
         command = option(command)
     return command
 
 
-def run_trials(study: "Study", resources: "Resources", cluster: Cluster, console: Console) -> "Queue":
-    """Run what is left of a study; starts nothing where nothing is."""
-    from es_randomized import compilation
-    from es_randomized.trials.queue import Queue
-
+def run_study(study: Study, resources: Resources, cluster: ClusterOptions, console: Console) -> Queue:
+    """Run what is left of a study and show how far it is."""
     with _showing(console) as show:
-        queue = Queue(study, show)
-        if queue.empty:
-            return queue
-        if cluster.local:
-            from es_randomized.trials.local import run_here
-
-            compilation.configure()
-            run_here(queue)
-            return queue
-        from es_randomized.distributed.session import connect
-
-        console.print(f"joining the Ray cluster at {cluster.address} ..." if cluster.address else "starting Ray ...")
-        with connect(cluster.jobs, cluster.address, cluster.dashboard_port):
-            from es_randomized.trials.runner import run_on_ray
-
-            compilation.configure(platform="cpu")  # accelerators are the trials'
-            run_on_ray(queue, resources)
-    return queue
+        return run_trials(study, resources, cluster, show, lambda address: console.print(connecting(address)))
 
 
-def print_end(queue: "Queue", run_folder: Callable[[str], Path], console: Console) -> bool:
+def print_end(queue: Queue, run_folder: Callable[[str], Path], console: Console) -> bool:
     """Say what failed and what the same command would do; returns whether all is well."""
     failed = {name: record for name, record in queue.progress.records.items() if record.status == "failed"}
     for name, record in failed.items():
@@ -81,7 +55,7 @@ def print_end(queue: "Queue", run_folder: Callable[[str], Path], console: Consol
     return not (failed or queue.interrupted)
 
 
-def state(progress: "Progress") -> str:
+def state(progress: Progress) -> str:
     """How many trials came to what end, and which ones run."""
     counted = {status: progress.count(status) for status in ("stopped", "failed")}
     others = "".join(f", {count} {status}" for status, count in counted.items() if count)
@@ -90,12 +64,12 @@ def state(progress: "Progress") -> str:
 
 
 @contextmanager
-def _showing(console: Console) -> Iterator[Callable[["Progress"], None]]:
+def _showing(console: Console) -> Iterator[Callable[[Progress], None]]:
     """A live bar on a terminal; elsewhere a line whenever a trial ends."""
     if not console.is_terminal:
         yield _printer(console)
         return
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
     columns += [TextColumn("left"), TimeRemainingColumn()]
     with Bar(*columns, console=console, speed_estimate_period=3600) as bar:
         task = bar.add_task("trials", total=None)
@@ -104,10 +78,10 @@ def _showing(console: Console) -> Iterator[Callable[["Progress"], None]]:
         )
 
 
-def _printer(console: Console) -> Callable[["Progress"], None]:
+def _printer(console: Console) -> Callable[[Progress], None]:
     began, shown = time.monotonic(), -1
 
-    def show(progress: "Progress") -> None:
+    def show(progress: Progress) -> None:
         nonlocal shown
         if progress.ended != shown:
             shown = progress.ended

@@ -1,4 +1,4 @@
-"""Which trials share a process and what becomes of each; who runs them is in runner.py and local.py.
+"""Which trials share a process and what becomes of each; who runs them is in runner.py and run.py.
 
 All there is to know is in the run folders: trials that were interrupted in any way begin anew with those that are left.
 """
