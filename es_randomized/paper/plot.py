@@ -89,7 +89,7 @@ def _panel(axes: Any, panel: Tree, colours: dict[str, str], comparable: bool) ->
     axes.set_xlabel(panel["axis"] or "")
     axes.set_xticks(range(len(places)), [_wrapped(place) for place in places])
     axes.set_xlim(-0.55, right)
-    axes.set_ylim(bottom=0, top=102 if "%" in panel["label"] else None)
+    axes.set_ylim(bottom=0 if axes.dataLim.ymin >= 0 else None, top=102 if "%" in panel["label"] else None)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
 

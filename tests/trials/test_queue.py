@@ -8,13 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from es_randomized.drivers.ledger import Cost
-from es_randomized.errors import ClusterError
 from es_randomized.runs.metrics import Metrics
 from es_randomized.trials import table
 from es_randomized.trials.attempt import Report
 from es_randomized.trials.queue import Queue, halving_of
-from es_randomized.trials.runner import places, refuse_without_resources
-from es_randomized.trials.sweep import Resources, load_sweep
+from es_randomized.trials.sweep import load_sweep
 from es_randomized.trials.sweep_trials import planned, study_of
 from es_randomized.trials.trial import Record, TrialsFolder
 
@@ -96,15 +94,3 @@ def test_the_table_has_a_row_for_every_trial_also_before_it_begins(past):
     assert rows["waiting"]["score"] is None
     assert [row["trial"] for row in table.best_first(rows_there)] == ["std0.1-seed1"]
     assert pq.read_schema(past.table).metadata[b"metric"] == SWEEP.metric.encode()
-
-
-def test_without_the_resources_of_one_process_the_sweep_says_so():
-    machines = [{"CPU": 4.0, "memory": 1e9}, {"CPU": 1.0, "GPU": 1.0}]
-    assert places(Resources(), machines) == 5
-    assert places(Resources(cores=3), machines) == 1
-    assert places(Resources(gpus=0.25), machines) == 1, "it has one core"
-    refuse_without_resources(Resources(cores=4), machines)
-    with pytest.raises(
-        ClusterError, match=r"needs 4 CPU, 0.5 GPU on one machine.*have: 4 CPU, 0 GPU; 1 CPU, 1 GPU; ask"
-    ):
-        refuse_without_resources(Resources(cores=4, gpus=0.5), machines)
