@@ -1,5 +1,7 @@
 """Errors a user can act on: each says what was expected, what came and what to do."""
 
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """A mistake or a circumstance the user can mend; the command line prints it without a traceback."""
@@ -31,3 +33,14 @@ class ClusterError(UserError):
 
 class WorkerError(UserError):
     """Code of a task, model or objective raised on a worker; the cause is chained."""
+
+
+def suggest(name: str, known: list[str], otherwise: str = "") -> str:
+    """What a message about an unknown name should say: the nearest known one, or all of them, and what else it may be."""
+    near = get_close_matches(name, known, 1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}{otherwise}"
+
+
+def shown(value: object) -> str:
+    """A value with its type, for messages."""
+    return f"{value!r} ({type(value).__name__})"

@@ -4,16 +4,40 @@ Every part of an experiment (task, model, objective, driver, ...) is one such cl
 configuration file *is* the task, model or objective: there is no second class to keep in step.
 """
 
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, GetCoreSchemaHandler
 from pydantic.dataclasses import dataclass
+from pydantic_core import CoreSchema
 
 T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen keyword-only dataclass with strict types, checked ranges and no unknown fields."""
+    """Make `cls` a frozen keyword-only dataclass with strict types, checked ranges and no unknown fields.
+
+    A field of such a class takes an object of it, or a mapping of its settings.
+    """
+
+    def with_mappings(made: type[T], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: Any = handler(source)
+        return schema | {"strict": False} if schema["type"] == "dataclass" else schema  # its fields stay strict
+
+    cls.__get_pydantic_core_schema__ = classmethod(with_mappings)  # type: ignore[attr-defined]
     made: Any = dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
     return made
+
+
+@settings
+class DriverSettings:
+    """What the section `driver:` says of every driver.
+
+    Attributes:
+        kind: name of a strategy or a driver, or the module of one of your own.
+        distributed: whether members may be evaluated anywhere.
+    """
+
+    kind: str
+
+    distributed: ClassVar[bool] = False

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
-from es_randomized.config.yaml import parse, tasks
+from es_randomized.config.kinds import names
+from es_randomized.config.yaml import parse
 from es_randomized.drivers.driver import Driver
 from es_randomized.evaluation.stored import summary_of
 
@@ -34,7 +35,7 @@ def experiment(task, driver):
 
 
 def test_every_task_and_every_kind_of_driver_is_here():
-    assert list(TASKS) == tasks()
+    assert list(TASKS) == names("task")
     assert set(DRIVERS) == set(Driver.__subclasses__())
 
 

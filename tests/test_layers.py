@@ -32,7 +32,6 @@ LEVELS = {
     "drivers.ledger": 2,
     "config.sections": 2,
     "config": 3,
-    "drivers.gradient_settings": 2,
     "drivers": 4,
     "train": 5,
     "session": 7,

@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.overrides import parse_overrides
-from es_randomized.config.yaml import load, suggest
-from es_randomized.errors import ClusterError, ConfigError
+from es_randomized.config.yaml import load
+from es_randomized.errors import ClusterError, ConfigError, suggest
 from es_randomized.trials.sweep import load_sweep
 
 if TYPE_CHECKING:

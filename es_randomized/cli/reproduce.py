@@ -9,8 +9,7 @@ import click
 from rich.console import Console
 
 from es_randomized.cli.trials import print_end, run_study, with_cluster_options
-from es_randomized.config.yaml import suggest
-from es_randomized.errors import ConfigError
+from es_randomized.errors import ConfigError, suggest
 from es_randomized.paper.figure import PaperFigure, load_figure
 from es_randomized.paper.plot import save
 from es_randomized.paper.points import folder_of, move_others_aside, study_of

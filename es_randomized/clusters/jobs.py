@@ -124,7 +124,7 @@ class Jobs:
         Raises:
             ClusterError: there is none.
         """
-        from es_randomized.config.yaml import suggest
+        from es_randomized.errors import suggest
 
         jobs = self.all()
         if not jobs:

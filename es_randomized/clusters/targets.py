@@ -11,8 +11,8 @@ from es_randomized.clusters.launched import LaunchedTarget
 from es_randomized.clusters.local_target import LocalTarget
 from es_randomized.clusters.target import Target
 from es_randomized.config.kinds import is_module, only_class
-from es_randomized.config.yaml import read_yaml, suggest
-from es_randomized.errors import ClusterError, ConfigError
+from es_randomized.config.yaml import read_yaml
+from es_randomized.errors import ClusterError, ConfigError, suggest
 
 FOLDER = Path("cluster")
 KINDS: dict[str, type[Target]] = {"local-processes": LocalTarget} | dict.fromkeys(
@@ -59,7 +59,7 @@ def _class_of(kind: str, path: Path) -> type[Target]:
     if kind in KINDS:
         return KINDS[kind]
     # What is neither may be a provider that Ray has and this does not know: its launcher says whether it is.
-    return only_class(kind, Target, f"{path}: provider.type") if is_module(kind) else LaunchedTarget  # type: ignore[type-abstract]
+    return only_class(kind, (Target,), f"{path}: provider.type") if is_module(kind) else LaunchedTarget
 
 
 def _by_other_means(path: Path) -> str:

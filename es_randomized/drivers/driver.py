@@ -1,7 +1,7 @@
 """What a driver is: it moves the weights of one experiment, a generation at a time. The loop and the run folder know no more."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.settings import DriverSettings
 from es_randomized.strategies.strategy import Ask, Parts, PartsOf, State
 
 
@@ -47,10 +48,26 @@ class Driver(ABC):
     """An experiment made executable. States are pytrees of arrays, and every method is a function of its arguments.
 
     Attributes:
+        Settings: of the section `driver:`.
         experiment: resolved: `auto` entries of its plan are numbers where this driver uses them.
     """
 
+    Settings: ClassVar[type[DriverSettings]]
+
     experiment: Experiment
+
+    @classmethod
+    @abstractmethod
+    def of(cls, experiment: Experiment, share_with: "Driver | None" = None) -> "Driver":
+        """Bind an experiment; `auto` entries of its plan that this driver uses are resolved, the others are kept and checked.
+
+        Args:
+            share_with: whose plan and compiled programs it shares, if it is of this class; see program_sharing.py.
+
+        Raises:
+            ConfigError: this driver cannot train the experiment's task.
+            MemoryBudgetError: nothing fits the memory its plan allows.
+        """
 
     @property
     @abstractmethod

@@ -31,31 +31,23 @@ class Evolution(Driver):
     experiment: Experiment
     strategy: Strategy
     fitness: Fitness
-    like: "Evolution | None" = None
+    share_with: "Evolution | None" = None
 
-    @staticmethod
-    def of(experiment: Experiment, like: "Evolution | None" = None) -> "Evolution":
-        """Bind an experiment; `auto` entries of its plan are resolved, the others are kept and checked.
-
-        Args:
-            like: whose plan and compiled programs it shares; see alike.py.
-
-        Raises:
-            ConfigError: its driver is no evolution strategy.
-            MemoryBudgetError: nothing fits the memory its plan allows.
-        """
-        if like:
-            experiment = replace(experiment, plan=like.experiment.plan)
+    @classmethod
+    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Evolution":
+        shared = share_with if isinstance(share_with, Evolution) else None
+        if shared:
+            experiment = replace(experiment, plan=shared.experiment.plan)
         settings, tiled = experiment.driver, _with_block(with_tile(experiment))
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
         strategy = _strategy(settings, tiled)
-        if like:
-            strategy = strategy.sharing(like.strategy)
+        if shared:
+            strategy = strategy.sharing(shared.strategy)
         fitness = fitness_of(tiled, block=int(tiled.plan.block))
         if strategy.split_batch:
             fitness = replace(fitness, objective=SplitBatch(tiled.objective, tiled.batch.split_by(tiled.task)))
-        unsized = Evolution(tiled, strategy, fitness, like)
+        unsized = cls(tiled, strategy, fitness, shared)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
         if tiled.plan.chunk % strategy.members_per_row:
@@ -64,6 +56,12 @@ class Evolution(Driver):
                 f"together; use {tiled.plan.chunk + 1}"
             )
         return unsized
+
+    @property
+    def settings(self) -> EvolutionSettings:
+        """The section `driver:`."""
+        assert isinstance(self.experiment.driver, EvolutionSettings)
+        return self.experiment.driver
 
     @property
     def title(self) -> str:
@@ -110,7 +108,7 @@ class Evolution(Driver):
         """
         of_members = self.of_members(losses)
         broken = np.flatnonzero(~np.isfinite(of_members))
-        if len(broken) and (self.experiment.driver.non_finite == "stop" or len(broken) == len(of_members)):
+        if len(broken) and (self.settings.non_finite == "stop" or len(broken) == len(of_members)):
             raise NonFiniteLossError(
                 f"{len(broken)} of {len(of_members)} losses of generation {ask.generation} are not finite "
                 f"(first: member {broken[0]}, seed {self.experiment.seed}); lower driver.std or the learning rate"
@@ -138,7 +136,11 @@ class Evolution(Driver):
     @cached_property
     def chunk_losses(self) -> Any:
         """The compiled unit of work: (proposal, rows [chunk_rows], inputs) -> losses [row, antithetic, *view]."""
-        return self.like.chunk_losses if self.like else jit(self._chunk_losses, self.experiment.model.precision)
+        return (
+            self.share_with.chunk_losses
+            if self.share_with
+            else jit(self._chunk_losses, self.experiment.model.precision)
+        )
 
     def inputs(self, generation: int) -> GenerationInputs:
         """What that program is told of a generation."""
@@ -186,13 +188,13 @@ class Evolution(Driver):
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
         start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, jax.default_backend())
         rows = plan.rows_that_fit(self._program_bytes, start, memory)
-        return Evolution(with_plan(self.experiment, chunk=rows * strategy.members_per_row), strategy, self.fitness)
+        return replace(self, experiment=with_plan(self.experiment, chunk=rows * strategy.members_per_row))
 
 
 def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
     shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
     space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side)
-    cls = class_of("driver", settings.kind)
+    cls: type[Strategy] = class_of("driver", settings.kind)
     if cls.holds_matrix:
         _check_population_memory(settings.population, space.parameters, experiment.plan.memory_mib)
     return cls(settings, space)

@@ -8,13 +8,14 @@ its instance, weighs the log-probability of its actions.
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt32
+from pydantic import Field
 
 from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
@@ -25,8 +26,25 @@ from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, parameters
 from es_randomized.schedules import Values
+from es_randomized.settings import DriverSettings, settings
+from es_randomized.strategies.optimizers import Optimizer
 from es_randomized.strategies.strategy import PartsOf, State
 from es_randomized.tasks.task import Task
+
+
+@settings
+class GradientSettings(DriverSettings):
+    """Gradient descent on the objective of every generation's batch.
+
+    Attributes:
+        kind: `gradient`.
+        optimizer: of the weights.
+        non_finite: a NaN or infinite loss or gradient stops the run, always: one weight vector has no rank to lose.
+    """
+
+    kind: Literal["gradient"] = "gradient"
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    non_finite: Literal["stop"] = "stop"
 
 
 class GradientState(NamedTuple):
@@ -40,29 +58,33 @@ class GradientState(NamedTuple):
 class Gradient(Driver):
     """A resolved experiment with its fitness and optimizer. Build it with `Gradient.of`."""
 
+    Settings: ClassVar[type[DriverSettings]] = GradientSettings
+
     experiment: Experiment
     fitness: Fitness
-    optimizer: optax.GradientTransformation
-    like: "Gradient | None" = None
+    share_with: "Gradient | None" = None
 
-    @staticmethod
-    def of(experiment: Experiment, like: "Gradient | None" = None) -> "Gradient":
-        """Bind an experiment; an `auto` tile is made as small as memory asks for.
-
-        Args:
-            like: whose plan and compiled program it shares; see alike.py.
-
-        Raises:
-            ConfigError: its task has neither a gradient nor sampled rollouts.
-            MemoryBudgetError: not even a tile of one case fits the memory its plan allows.
-        """
+    @classmethod
+    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Gradient":
+        """An `auto` tile is made as small as memory asks for."""
         _refuse_without_gradient(experiment.task)
-        if like:
-            experiment = replace(experiment, plan=like.experiment.plan)
-        optimizer = experiment.driver.optimizer.build(experiment.budget.generations)
+        shared = share_with if isinstance(share_with, cls) else None
+        if shared:
+            experiment = replace(experiment, plan=shared.experiment.plan)
         tiled = with_tile(experiment)
-        made = Gradient(tiled, fitness_of(tiled, block=1), optimizer, like)
-        return made if experiment.plan.tile != "auto" else made._with_tile_that_fits()
+        driver = cls(tiled, fitness_of(tiled, block=1), shared)
+        return driver if experiment.plan.tile != "auto" else driver._with_tile_that_fits()
+
+    @property
+    def settings(self) -> GradientSettings:
+        """The section `driver:`."""
+        assert isinstance(self.experiment.driver, GradientSettings)
+        return self.experiment.driver
+
+    @cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """Of the weights."""
+        return self.settings.optimizer.build(self.experiment.budget.generations)
 
     @property
     def title(self) -> str:
@@ -130,21 +152,20 @@ class Gradient(Driver):
     @cached_property
     def program(self) -> Any:
         """The compiled step: (state, inputs, learning rate) -> (loss, norm of the gradient, state after it)."""
-        return self.like.program if self.like else jit(self._step, self.experiment.model.precision)
+        return self.share_with.program if self.share_with else jit(self._step, self.experiment.model.precision)
 
     def _step(
         self, state: GradientState, inputs: GenerationInputs, learning_rate: Float[Array, ""]
     ) -> tuple[Array, Array, GradientState]:
         loss, slope = self.gradient(state.weights, inputs)
-        settings = self.experiment.driver.optimizer
-        optimizer = settings.build(self.experiment.budget.generations, lambda _count: learning_rate)
+        optimizer = self.settings.optimizer.build(self.experiment.budget.generations, lambda _count: learning_rate)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
             updates, memory = optimizer.update(slope, state.optimizer, state.weights)
         return loss, jnp.linalg.norm(slope), GradientState(state.weights + updates, memory)
 
     @cached_property
     def _learning_rate(self) -> Values:
-        return Values(self.experiment.driver.optimizer.learning_rate, self.experiment.budget.generations)
+        return Values(self.settings.optimizer.learning_rate, self.experiment.budget.generations)
 
     def _told(self, generation: int) -> tuple[GenerationInputs, np.float32]:
         """What the program is told of a generation."""
@@ -164,7 +185,7 @@ class Gradient(Driver):
                 f"raise it to {-(-needed // plan.MIB)} or make the model or the batch smaller"
             )
         smaller = with_plan(self.experiment, tile=plan.smaller_tile(self.fitness.batch.cases(self.fitness.task), tile))
-        return Gradient(smaller, fitness_of(smaller, block=1), self.optimizer)._with_tile_that_fits()
+        return type(self)(smaller, fitness_of(smaller, block=1))._with_tile_that_fits()
 
 
 def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:

@@ -11,21 +11,23 @@ from dataclasses import replace
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Evaluation
 from es_randomized.drivers.driver import Driver
-from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.catalogue import names
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 
 
 def programs_of(experiment: Experiment) -> str:
     """All that is compiled into an experiment's programs: equal texts, equal programs."""
     settings, objective = experiment.driver, experiment.objective
-    if not isinstance(settings, GradientSettings) and settings.kind not in names():
+    if isinstance(settings, EvolutionSettings) and settings.kind in names():
+        settings = replace(settings, std=1.0, optimizer=replace(settings.optimizer, learning_rate=1.0))
+    elif isinstance(settings, GradientSettings):
+        settings = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1.0))
+    else:
         return repr(experiment)
-    settings = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1.0))
-    if not isinstance(settings, GradientSettings):
-        settings = replace(settings, std=1.0)
     if isinstance(objective, QNorm):
         objective = replace(objective, q=Schedule(start=1.0, end=1.0) if isinstance(objective.q, Schedule) else 1.0)
     return repr(replace(experiment, driver=settings, objective=objective, seed=0, evaluation=Evaluation()))

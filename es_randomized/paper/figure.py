@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
-from es_randomized.config.yaml import construct, read_file, saying_where, settings_of, suggest
-from es_randomized.errors import ConfigError
+from es_randomized.config.yaml import read_file, saying_where, settings_of
+from es_randomized.errors import ConfigError, suggest
 from es_randomized.settings import settings
 from es_randomized.trials.trial import Dotted
 
@@ -137,11 +137,11 @@ class PaperFigure:
     title: str
     shows: str
     experiment: InstanceOf[Path]
-    axes: dict[str, InstanceOf[Axis]]
-    models: dict[str, InstanceOf[Variant]]
-    curves: list[InstanceOf[Curve]]
-    panels: list[InstanceOf[Panel]]
-    scale: InstanceOf[Scale]
+    axes: dict[str, Axis] = Field(default_factory=dict)
+    models: dict[str, Variant] = Field(default_factory=dict)
+    curves: list[Curve] = Field(default_factory=list)
+    panels: list[Panel] = Field(default_factory=list)
+    scale: Scale
     scale_name: str
 
     def __post_init__(self) -> None:
@@ -176,14 +176,9 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> PaperFigure:
     for name, positions in chosen.axes.items():
         _must_know(f"scales.{scale}.axes", name, axes)
         axes[name]["settings"] = positions
-    parts = tree | {
-        "axes": {name: settings_of(f"axes.{name}", Axis, part) for name, part in axes.items()},
-        "models": {name: settings_of(f"models.{name}", Variant, part) for name, part in tree.get("models", {}).items()},
-        "curves": [settings_of(f"curves.{i}", Curve, part) for i, part in enumerate(tree.get("curves", []))],
-        "panels": [settings_of(f"panels.{i}", Panel, part) for i, part in enumerate(tree.get("panels", []))],
-        "experiment": path.parent / (chosen.experiment or str(tree.get("experiment", ""))),
-    }
-    return construct("figure", PaperFigure, parts | {"name": path.stem, "scale": chosen, "scale_name": scale})
+    experiment = path.parent / (chosen.experiment or str(tree.get("experiment", "")))
+    parts = {"axes": axes, "experiment": experiment, "name": path.stem, "scale": chosen, "scale_name": scale}
+    return settings_of("", PaperFigure, tree | parts)
 
 
 def _must_know(where: str, name: str | None, known: Any) -> None:

@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from es_randomized.schedules import Rate
-from es_randomized.settings import settings
+from es_randomized.settings import DriverSettings, settings
 from es_randomized.strategies.optimizers import Optimizer
 
 Shaping = Literal["default", "centred_rank", "standardise", "normalise", "weights", "identity"]
 
 
 @settings
-class EvolutionSettings:
+class EvolutionSettings(DriverSettings):
     """An evolution strategy. Its own options are in the `Settings` of its class, derived from these.
 
     Attributes:

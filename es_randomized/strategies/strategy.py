@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
+from pydantic import TypeAdapter
 
 from es_randomized.errors import ConfigError
 from es_randomized.perturbed import Perturbed
@@ -140,6 +141,20 @@ class Strategy(ABC):
         self.check(settings)
         self.options, self.space = settings, space
         self.population, self.parameters, self.seed = settings.population, space.parameters, space.seed
+
+    @classmethod
+    def read_settings(cls, section: Mapping[str, object]) -> EvolutionSettings:
+        """The settings in a section `driver:`; keys of before are renamed.
+
+        Raises:
+            ConfigError: they do not fit the strategy.
+            pydantic.ValidationError: a key is unknown or a value does not fit.
+        """
+        from es_randomized.strategies.options import current
+
+        settings = TypeAdapter(cls.Settings).validate_python(current(cls, section))
+        cls.check(settings)
+        return settings
 
     @classmethod
     def check(cls, settings: EvolutionSettings) -> None:

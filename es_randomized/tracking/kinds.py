@@ -1,9 +1,8 @@
 """Which trackers a run has: TensorBoard always, others when they are asked for."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from es_randomized.config.kinds import only_class
+from es_randomized.config.kinds import class_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tracking.tracker import Tracker, Trackers
 
@@ -13,17 +12,7 @@ ALWAYS = "tensorboard"
 def check_installed(kinds: Iterable[str]) -> None:
     """Raises ConfigError where a kind is no tracker, or needs a package that is not installed."""
     for kind in kinds:
-        tracker_class(kind).check()
-
-
-def tracker_class(kind: str) -> type[Tracker]:
-    """The class of a kind: a file of this folder, such as wandb, or a module of a user with one class from `Tracker`.
-
-    Raises:
-        ConfigError: there is no such class.
-    """
-    ours = (Path(__file__).parent / f"{kind}.py").exists()
-    return only_class(f"es_randomized.tracking.{kind}" if ours else kind, Tracker, "--track")  # type: ignore[type-abstract]
+        class_of("tracker", kind, "--track").check()
 
 
 def trackers(
@@ -46,4 +35,4 @@ def trackers(
 
 
 def _opener(kind: str, folder: RunFolder) -> Callable[[], Tracker]:
-    return lambda: tracker_class(kind)(folder)
+    return lambda: class_of("tracker", kind, "--track")(folder)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, InstanceOf
+from pydantic import Field
 
 from es_randomized.settings import settings
 from es_randomized.trials.parameter import Parameter
@@ -35,7 +35,7 @@ class Search(ABC):
         seed: of the choice.
     """
 
-    parameters: Annotated[dict[str, InstanceOf[Parameter]], Field(min_length=1)]
+    parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     points: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

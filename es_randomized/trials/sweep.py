@@ -3,27 +3,21 @@
 YAML files in configs/sweeps; docs/sweep.md says how to write one. Strict like an experiment.
 """
 
-import logging
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
-from es_randomized.config.kinds import WHERE, is_module, only_class
-from es_randomized.config.yaml import GIVE_A_PATH, construct, read_file, saying_where, settings_of, suggest
+from es_randomized.config.kinds import OfKind
+from es_randomized.config.renamed import with_new_names
+from es_randomized.config.yaml import GIVE_A_PATH, read_file, saying_where, settings_of
 from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
-from es_randomized.trials import searches
-from es_randomized.trials.parameter import Parameter
 from es_randomized.trials.search import Search
 from es_randomized.trials.trial import Dotted
 
 Metric = Literal["average", "p95", "worst", "loss"]
 CHANGES_THE_LOSS = ("task", "objective", "batch")
-RENAMED = {"room": "resources", "together": "trials_per_process"}
-
-log = logging.getLogger(__name__)
 
 
 @settings
@@ -75,12 +69,12 @@ class Sweep:
     name: str
     base: InstanceOf[Path]
     set: Dotted = Field(default_factory=dict)
-    search: InstanceOf[Search]
+    search: Annotated[Search, OfKind("search")]
     seeds: Annotated[list[int], Field(min_length=1)] = Field(default_factory=lambda: [0])
     metric: Metric = "p95"
-    stop: InstanceOf[Stop] | None = None
+    stop: Stop | None = None
     evaluate: bool = True
-    resources: InstanceOf[Resources] = Field(default_factory=Resources)
+    resources: Resources = Field(default_factory=Resources)
     trials_per_process: Annotated[int, Field(ge=1)] = 1
 
     def __post_init__(self) -> None:
@@ -111,36 +105,8 @@ def _sweep(path: Path, tree: Any) -> Sweep:
         raise ConfigError("a sweep begins with base:, the experiment it starts from; docs/sweep.md has an example")
     if "task" in tree:
         raise ConfigError("this is an experiment; train it, or write a sweep with base: this file")
-    parts: dict[str, Any] = {str(RENAMED.get(name, name)): part for name, part in tree.items()}
-    for old, new in RENAMED.items():
-        if old in tree:
-            log.warning("%s: %s: is called %s: now", path, old, new)
-    parts["search"] = _search(parts.get("search"))
-    for name, cls in (("stop", Stop), ("resources", Resources)):
-        if parts.get(name) is not None:
-            parts[name] = settings_of(name, cls, parts[name])
-    return construct("", Sweep, parts | {"name": path.stem, "base": path.parent / str(tree["base"])})
-
-
-def _search(tree: Any) -> Search:
-    if not isinstance(tree, dict) or not isinstance(tree.get("parameters"), dict):
+    search = tree.get("search")
+    if not isinstance(search, dict) or not isinstance(search.get("parameters"), dict):
         raise ConfigError("search: expected a mapping with parameters: {dotted.name: {values: [...]}, ...}")
-    parameters = {
-        name: settings_of(f"search.parameters.{name}", Parameter, part) for name, part in tree["parameters"].items()
-    }
-    own = {str(name): value for name, value in tree.items() if name != "kind"}
-    search: Search = construct("search", search_class(str(tree.get("kind", "grid"))), own | {"parameters": parameters})
-    return search
-
-
-def search_class(kind: str) -> type[Search]:
-    """The class of searches/<kind>.py, or of the module <kind>, a search of yours.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    known = [module.name for module in iter_modules(searches.__path__)]
-    if kind not in known and not is_module(kind):
-        raise ConfigError(f"search.kind: no search is called {kind}; {suggest(kind, known, f'; or {WHERE}')}")
-    module = f"{searches.__name__}.{kind}" if kind in known else kind
-    return only_class(module, Search, "search.kind")  # type: ignore[type-abstract]
+    parts = with_new_names("sweep", tree) | {"name": path.stem, "base": path.parent / str(tree["base"])}
+    return settings_of("", Sweep, parts)

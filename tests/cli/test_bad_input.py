@@ -13,7 +13,7 @@ from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations
 
 BAD_SETTINGS = {
     "unknown key": (["--driver.populatoin", "8"], "driver.populatoin: unknown key; did you mean population?"),
-    "unknown section": (["--drivr.population", "8"], "drivr: unknown section; did you mean driver?"),
+    "unknown section": (["--drivr.population", "8"], "drivr: unknown key; did you mean driver?"),
     "wrong type": (["--driver.population", "many"], "driver.population: should be a valid integer, got 'many'"),
     "odd pairs": (["--driver.population", "7"], "so population must be even, but it is 7; use 8"),
     "impossible task": (["--task.colours", "2"], "a cycle of n=5 vertices has no proper 2-colouring because n is odd"),

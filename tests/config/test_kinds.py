@@ -2,9 +2,13 @@
 
 import sys
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from es_randomized.config.yaml import dump, parse
+from es_randomized import LocalEvaluator, driver_of
+from es_randomized.config.yaml import build, dump, parse
+from es_randomized.distributed.worker import Worker
 from es_randomized.errors import ConfigError
 
 WHOLE = """
@@ -114,7 +118,7 @@ def test_what_is_wrong_with_a_module_is_one_message(module, name):
 @pytest.mark.parametrize(
     ("kind", "section", "message"),
     [
-        ("cycle_coloring", "task", "no task is called 'cycle_coloring' (str); did you mean cycle_colouring?"),
+        ("cycle_coloring", "task", "no task is called 'cycle_coloring'; did you mean cycle_colouring?"),
         ("zzz", "task", "treasure_hunt; or a module of your own, a file in the current folder or in one on PYTHONPATH"),
         ("own.zzz", "task", "task.kind: there is no module own; own.zzz should be a module of your own, a file in"),
         ("my_part.py", "task", "'my_part.py' is no name of a module; own/my_part.py is called own.my_part"),
@@ -122,12 +126,74 @@ def test_what_is_wrong_with_a_module_is_one_message(module, name):
         (
             "zzz",
             "driver",
-            "no driver is called 'zzz'; `es-randomized strategies` lists them; or a module of your own",
+            "no driver is called 'zzz'; known: gradient, ARS, Open_ES, ",
         ),
         ("own.zzz", "driver", "driver.kind: there is no module own;"),
-        ("json", "driver", "should define one class derived from Strategy, not none"),
+        ("json", "driver", "should define one class derived from Driver or Strategy, not none"),
         ("gradiant", "driver", "no driver is called 'gradiant'; did you mean gradient?"),
     ],
 )
 def test_names_of_nothing(kind, section, message):
     assert message in refused(kind, section)
+
+
+# Doors: an objective and a driver in one new file each
+
+OBJECTIVE = """
+import jax.numpy as jnp
+from es_randomized.objectives.objective import Objective
+from es_randomized.settings import settings
+
+@settings
+class Median(Objective):
+    share: float = 0.5
+
+    def combine(self, expected):
+        return jnp.quantile(expected, self.share)
+"""
+DRIVER = """
+from es_randomized.drivers.gradient import Gradient, GradientSettings
+from es_randomized.settings import settings
+
+@settings
+class Half(GradientSettings):
+    kind: str
+    factor: float = 0.5
+
+class Mine(Gradient):
+    Settings = Half
+"""
+SMALL = (
+    "task: {kind: cycle_colouring, n: 5}\nmodel: {width: 4, blocks: 1, hidden: 4}\nbatch: {instances: 4, seeds: 2}\n"
+)
+
+
+def test_an_objective_in_a_module_is_what_members_are_judged_by_also_on_a_worker(module, monkeypatch):
+    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)  # this process is set up already
+    name = module(OBJECTIVE)
+    text = f"{SMALL}objective: {{kind: {name}, share: 0.25}}\ndriver: {{population: 4}}\nplan: {{chunk: 4}}"
+    experiment = parse(text)
+    assert dump(experiment)["objective"] == {"kind": name, "share": 0.25}
+    evolution = driver_of(experiment)
+    ask = evolution.strategy.ask(evolution.init(), 0)
+    losses = LocalEvaluator(evolution).evaluate(ask)
+    members = evolution.strategy.everyone(ask.proposal)
+    for loss, member in zip(losses, members, strict=True):
+        by_instance = np.asarray(evolution.fitness.losses(member, jnp.uint32(0))).mean(axis=1)
+        assert loss == pytest.approx(np.quantile(by_instance, 0.25), rel=1e-5)
+    worker = Worker(dump(evolution.experiment), None)
+    worker.ready()
+    done = worker.evaluate(0, evolution.strategy.message(ask), [0])
+    assert done.results == [evolution.chunk_losses(ask.proposal, evolution.chunks[0], evolution.inputs(0)).tobytes()]
+
+
+def test_a_driver_in_a_module_is_made_by_the_name_of_the_module(module):
+    name = module(DRIVER)
+    experiment = parse(f"{SMALL}driver: {{kind: {name}, factor: 0.25}}")
+    assert build(dump(experiment)) == experiment
+    assert experiment.driver.factor == 0.25
+    driver = driver_of(experiment)
+    assert type(driver).__name__ == "Mine"
+    assert type(driver).__module__ == name
+    with pytest.raises(ConfigError, match=r"^driver.facto: unknown key; did you mean factor\?"):
+        parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {name}, facto: 4}}")

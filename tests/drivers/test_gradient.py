@@ -10,7 +10,7 @@ import pytest
 
 from es_randomized import Evolution, Experiment, Gradient, RunFolder, driver_of, local_evaluator, rng, train
 from es_randomized.config.sections import Batch, Budget, Plan
-from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Members, pair, unraveller
 from es_randomized.models.transformer import Transformer

@@ -11,8 +11,7 @@ import pytest
 
 from es_randomized import Experiment, Gradient, rng
 from es_randomized.config.sections import Batch, Plan
-from es_randomized.drivers.gradient import mean_of_others
-from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.gradient import GradientSettings, mean_of_others
 from es_randomized.errors import ConfigError
 from es_randomized.fitness import pair, unraveller
 from es_randomized.models.transformer import Transformer

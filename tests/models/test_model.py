@@ -11,7 +11,7 @@ from es_randomized import driver_of, evaluate, local_evaluator, train
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
 from es_randomized.connectivity import Connectivity, Ring, Store
-from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import runner_of
 from es_randomized.evaluation.randomness import repeated_runs

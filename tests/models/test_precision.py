@@ -13,7 +13,7 @@ import pytest
 from es_randomized import Evolution, Experiment, Gradient
 from es_randomized.compilation import jit, options
 from es_randomized.config.sections import Batch, Plan
-from es_randomized.drivers.gradient_settings import GradientSettings
+from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.models.transformer import Transformer
 from es_randomized.precision import Rounded, multiply
 from es_randomized.runs.provenance import provenance

@@ -26,7 +26,7 @@ def changed(tmp_path, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title: Toy", "tittle: Toy", "figure.tittle: unknown key; did you mean title?"),
+        ("title: Toy", "tittle: Toy", "tittle: unknown key; did you mean title?"),
         ("label: exponent q", "lable: exponent q", "axes.q.lable: unknown key; did you mean label?"),
         ("answer: sampled", "anser: sampled", "curves.1.anser: unknown key; did you mean answer?"),
         ("answer: sampled", "answer: guessed", "curves.1.answer: String should match pattern"),

@@ -181,7 +181,10 @@ def test_a_tracker_of_a_users_own_is_one_new_file(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("nowhere", "--track: there is no module nowhere"), ("json", "one class derived from Tracker, not none")],
+    [
+        ("nowhere", "--track: no tracker is called 'nowhere'; known: mlflow, tensorboard, wandb"),
+        ("json", "one class derived from Tracker, not none"),
+    ],
 )
 def test_what_is_no_tracker_is_refused_before_training(kind: str, message: str, tmp_path: Path) -> None:
     result = run_here("train", TINY_GRADIENT, "--run", tmp_path / "run", "--track", kind)

@@ -107,7 +107,7 @@ REFUSED = {
     "no number of points": ({"search": {"kind": "random", **GRID}}, "this kind of search needs points"),
     "unknown kind": (
         {"search": {"kind": "bayes", **GRID}},
-        "search.kind: no search is called bayes; known: grid, optuna, random",
+        "search.kind: no search is called 'bayes'; known: grid, optuna, random",
     ),
     "wrong ends": ({"search": {"parameters": {"objective.q": {"low": 2, "high": 1}}}}, "low < high"),
     "unlike": ({"search": GRID, "metric": "loss"}, "cannot compare trials that differ in objective"),
@@ -145,9 +145,9 @@ def test_mistakes_are_refused_before_anything_starts(what, written, tmp_path):
 def test_keys_of_before_mean_what_they_are_called_now_and_a_line_says_so(written, caplog):
     sweep = written(search=GRID, room={"cores": 2, "gpus": 0.5}, together=4)
     assert sweep == written(search=GRID, resources={"cores": 2, "gpus": 0.5}, trials_per_process=4)
-    assert [record.message.partition(": ")[2] for record in caplog.records] == [
-        "room: is called resources: now",
-        "together: is called trials_per_process: now",
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "room is now called resources",
+        "together is now called trials_per_process",
     ]
 
 
