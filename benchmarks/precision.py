@@ -3,7 +3,7 @@
     python -m benchmarks.precision [--seeds 3] [--generations 300] [--rounds 9]
 
 Products and kernels run on one core, in turn; a ratio is the time with float32 divided by that with bfloat16, above 1 where
-bfloat16 is faster. RepeatedRuns that differ in `model.precision` alone are paired by training seed; each is scored with its own
+bfloat16 is faster. Runs that differ in `model.precision` alone are paired by training seed; each is scored with its own
 precision on instances and seeds that training never saw.
 """
 
@@ -116,7 +116,7 @@ def learned(precision: str, seed: int, generations: int) -> dict[str, Any]:
 
 
 def learning(seeds: int, generations: int) -> dict[str, Any]:
-    """RepeatedRuns paired by training seed, the mean differences with Student's interval, and the spread over training seeds."""
+    """Runs paired by training seed, the mean differences with Student's interval, and the spread over training seeds."""
     from es_randomized.evaluation.statistics import mean_estimate
 
     runs: dict[str, list[Any]] = {precision: [] for precision in PRECISIONS}

@@ -61,17 +61,17 @@ class Perturbed:
         return Perturbed(centred(self.mean), centred(self.left), self.right)
 
 
-Matrix = Any  # an array, a `Rounded` or a `Perturbed`
+WeightMatrix = Any  # an array, a `Rounded` or a `Perturbed`
 
 
-def centred(weight: Matrix) -> Matrix:
+def centred(weight: WeightMatrix) -> WeightMatrix:
     """A matrix [out, in], or a vector [out], without the mean over its outputs: what it gives has zero mean."""
     if isinstance(weight, Perturbed):
         return weight.centred()
     return jax.tree.map(lambda array: array - jnp.mean(array, axis=0, keepdims=True), weight)
 
 
-def products_of(matrices: Sequence[Matrix], x: Float[Array, "in column"]) -> list[Float[Array, "out column"]]:
+def products_of(matrices: Sequence[WeightMatrix], x: Float[Array, "in column"]) -> list[Float[Array, "out column"]]:
     """`matrix @ x` for every matrix: one product where none is `Perturbed`, since small ones cost mostly their
     beginning."""
     if not matrices or any(isinstance(matrix, Perturbed) for matrix in matrices):

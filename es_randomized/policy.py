@@ -16,6 +16,8 @@ from es_randomized.errors import ConfigError
 
 Weights = Any  # a pytree of float32 arrays
 Memory = Any  # what a policy remembers of the tokens it was given one by one; a pytree whose last axis is `case`
+Slot = int | Int[Array, ""]  # where a token stands among those given one by one
+Active = bool | Bool[Array, " case"]  # which cases take part in a step
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,7 @@ class Policy(ABC):
 
     @abstractmethod
     def step(
-        self,
-        memory: Memory,
-        token: Float[Array, "feature case"],
-        slot: int | Int[Array, ""],
-        active: Bool[Array, " case"] | bool = True,
+        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
     ) -> tuple[Float[Array, "output case"], Memory]:
         """Output for one more token, and the memory with it.
 
@@ -99,11 +97,7 @@ class Memoryless(Policy):
         return ()
 
     def step(
-        self,
-        memory: Memory,
-        token: Float[Array, "feature case"],
-        slot: int | Int[Array, ""],
-        active: Bool[Array, " case"] | bool = True,
+        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
     ) -> tuple[Float[Array, "output case"], Memory]:
         return self(token[:, None])[:, 0], memory
 

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from es_randomized.config.kinds import names
 from es_randomized.config.yaml import parse
 from es_randomized.drivers.driver import Driver
 from es_randomized.evaluation.stored import summary_of
+from tests.tools.function_policy import FunctionPolicy
 
 TASKS = {  # settings of a tiny one, and as many instances as are two bundles or more
     "associative_recall": ("n: 3, bits: 2, noise_width: 2", 6),
@@ -53,6 +55,28 @@ def test_two_generations_move_the_weights_and_can_be_replayed(task, kind):
     assert (np.asarray(driver.centre(step.state)) != np.asarray(driver.centre(first))).any()
     jax.tree.map(np.testing.assert_array_equal, replayed, step.state)
     assert min(vars(driver.cost()).values()) > 0
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_seeds_show_in_the_features_that_the_interface_says_and_nowhere_else(name):
+    task = experiment(name, DRIVERS[Gradient]).task
+    interface, seeds = task.interface, 16
+    generator = np.random.default_rng(0)
+    readout = jnp.asarray(generator.normal(size=(interface.outputs, interface.features)), jnp.float32)
+
+    def answers(weight):
+        seen = readout.at[:, np.array(interface.seed_features)].multiply(weight)
+
+        def policy(tokens):
+            return jnp.einsum("of,fnc->onc", seen, tokens[:, interface.connectivity.silent :])
+
+        bundles = jnp.repeat(task.sample(jax.random.key(1), 1), seeds, axis=-1)
+        observations = task.observe(bundles, task.seeds(jax.random.key(2), seeds))
+        return task.rollout(FunctionPolicy(policy), observations).answer
+
+    blind, seeing = (np.asarray(jax.jit(answers)(weight)) for weight in (0.0, 10.0))
+    assert (blind == blind[:, :1]).all()
+    assert (seeing != seeing[:, :1]).any()
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -12,14 +12,14 @@ from typing import Literal, NamedTuple
 
 import jax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
-from es_randomized.policy import Memory, Policy
+from es_randomized.policy import Active, Memory, Policy, Slot
 from es_randomized.tasks.task import Seeds, Task
 
 Randomness = Literal["seed", "none", "sampled", "dropout", "ensemble"]
@@ -86,11 +86,7 @@ class SampledPolicy(Policy):
         return self.policy.empty(cases)
 
     def step(
-        self,
-        memory: Memory,
-        token: Float[Array, "feature case"],
-        slot: int | Int[Array, ""],
-        active: Bool[Array, " case"] | bool = True,
+        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
     ) -> tuple[Float[Array, "output case"], Memory]:
         output, memory = self.policy.step(memory, token, slot, active)
         return self._sampled(output, rng.inside(self.key, slot)), memory

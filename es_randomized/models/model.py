@@ -44,7 +44,7 @@ class Model(ABC):
         return 2 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.shapes(interface)))
 
     def bytes_per_case(self, interface: Interface) -> int:
-        """Bytes of the widest activation of one case, all its nodes together, and of the memory where that is larger.
+        """Bytes of a case's widest activation, all its nodes together, or of its memory where that is larger.
 
         Cases are evaluated in tiles of such a size that this stays in a core's cache. By default an activation is as wide
         as the longest axis of the weights.

@@ -8,21 +8,21 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from es_randomized import rng
 from es_randomized.connectivity import Causal, Connectivity, Ring, Single, Store
 from es_randomized.errors import ConfigError
 from es_randomized.models.layers.attention import Head, causal, project, ring, store
-from es_randomized.models.layers.memory import MEMORIES
+from es_randomized.models.layers.memory import MEMORIES, LayerMemory
 from es_randomized.models.model import Model
 from es_randomized.perturbed import centred
-from es_randomized.policy import Interface, Memory, Policy, Weights
+from es_randomized.policy import Active, Interface, Memory, Policy, Slot, Weights
 from es_randomized.precision import Precision, rounded
 from es_randomized.settings import settings
 
@@ -78,6 +78,7 @@ class Transformer(Model):
         return 2 * (self.width * (interface.features + interface.outputs) + blocks)
 
     def bytes_per_case(self, interface: Interface) -> int:
+        """Of the widest activation alone: counting the memory too would change tiles, and with them the last bits of runs."""
         return 4 * interface.nodes * max(self.hidden, self.width)
 
     def receptive_field(self, interface: Interface) -> int | None:
@@ -173,11 +174,7 @@ class TransformerPolicy(Policy):
         return [memory.empty(self.model.heads, size, cases, self.interface.horizon) for _ in range(self.model.blocks)]
 
     def step(
-        self,
-        memory: Memory,
-        token: Float[Array, "feature case"],
-        slot: int | Int[Array, ""],
-        active: Bool[Array, " case"] | bool = True,
+        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
     ) -> tuple[Float[Array, "output case"], Memory]:
         x, layers = self._embedded(token), []
         for block, layer in zip(self.weights["blocks"], memory, strict=True):
@@ -198,7 +195,9 @@ class TransformerPolicy(Policy):
     def _heads(self, block: Weights) -> list[Head]:
         return [head._replace(output=centred(head.output)) for head in self.model.heads_of(block)]
 
-    def _remember(self, heads: list[Head], layer: Any, x: Float[Array, "width case"], slot: Any, active: Any) -> Any:
+    def _remember(
+        self, heads: list[Head], layer: LayerMemory, x: Float[Array, "width case"], slot: Slot, active: Active
+    ) -> tuple[Float[Array, "width case"], LayerMemory]:
         """What attention adds to the tokens, and the layer's memory with them."""
         projected = project([matrix for head in heads for matrix in head[:3]], x)
         query, key, value = (jnp.stack(projected[which::3]) for which in range(3))

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from es_randomized import driver_of, evaluate, local_evaluator, train
+from es_randomized import Evolution, LocalEvaluator, driver_of, dump, evaluate, local_evaluator, train
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
+from es_randomized.config.yaml import parse
 from es_randomized.connectivity import Connectivity, Ring, Store
+from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import runner_of
@@ -161,6 +163,20 @@ def test_its_units_are_dropped_as_it_says(model, weights):
     seed = np.asarray(runs.seeds)
     expected = np.concatenate([right(one, seed) for one in np.asarray(runs.weights)], axis=1).mean(axis=1)
     np.testing.assert_allclose(evaluate(whole, weights, randomness="dropout").success, expected)
+
+
+def test_a_worker_finds_it_by_the_name_of_its_module(model, monkeypatch):
+    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)  # this process is set up already
+    evolution = Evolution.of(experiment(model))
+    tree = dump(evolution.experiment)
+    assert tree["model"] == {"kind": "my_model", "hidden": HIDDEN}
+    assert parse("task: {kind: cycle_colouring}\nmodel: {kind: my_model}").model == model
+    worker, ask = Worker(tree, None), evolution.strategy.ask(evolution.init(), 0)
+    worker.ready()
+    (losses,) = worker.evaluate(0, evolution.strategy.message(ask), [0]).results
+    expected = LocalEvaluator(evolution).evaluate(ask)
+    found = evolution.in_id_order([np.frombuffer(losses, np.float32).reshape(2, 2)])
+    np.testing.assert_array_equal(found, expected)
 
 
 # What is refused

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from es_randomized.perturbed import Matrix, products_of
+from es_randomized.perturbed import WeightMatrix, products_of
 
 Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 
@@ -31,13 +31,13 @@ class Head(NamedTuple):
         output: back to the width.
     """
 
-    query: Matrix  # [key, width]
-    key: Matrix | None
-    value: Matrix | None
-    output: Matrix  # [width, key]
+    query: WeightMatrix  # [key, width]
+    key: WeightMatrix | None
+    value: WeightMatrix | None
+    output: WeightMatrix  # [width, key]
 
 
-def project(matrices: Sequence[Matrix | None], x: Float[Array, "in column"]) -> list[Array]:
+def project(matrices: Sequence[WeightMatrix | None], x: Float[Array, "in column"]) -> list[Array]:
     """`matrix @ x` for every matrix, with None as the identity."""
     products = iter(products_of([matrix for matrix in matrices if matrix is not None], x))
     return [x if matrix is None else next(products) for matrix in matrices]

@@ -5,13 +5,14 @@ and value, each written at its slot, and which slots count. Both offer the same 
 memory of children that share the first tokens of their parents.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from es_randomized.models.layers.attention import multiply_sum
+from es_randomized.policy import Active, Slot
 
 
 class LinearMemory(NamedTuple):
@@ -25,7 +26,7 @@ class LinearMemory(NamedTuple):
         return LinearMemory(jnp.zeros((heads, key, key, cases)))
 
     def write(
-        self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Any, active: Any
+        self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Slot, active: Active
     ) -> "LinearMemory":
         """One more token; nothing for the cases that are not active."""
         present = jnp.broadcast_to(jnp.asarray(active), value.shape)
@@ -63,7 +64,7 @@ class SoftmaxMemory(NamedTuple):
         return SoftmaxMemory(zeros, zeros, jnp.zeros((horizon, cases), bool))
 
     def write(
-        self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Any, active: Any
+        self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Slot, active: Active
     ) -> "SoftmaxMemory":
         """One more token; it does not count for the cases that are not active."""
         present = jnp.broadcast_to(jnp.asarray(active), self.counts.shape[1:])
@@ -83,10 +84,11 @@ class SoftmaxMemory(NamedTuple):
         """Nothing: slots are never overwritten."""
         return ()
 
-    def branch(self, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> "SoftmaxMemory":
+    def branch(self, traces: tuple[()], slots: Int[Array, " child"], parents: Int[Array, " child"]) -> "SoftmaxMemory":
         """The parents' slots, of which only the first `slots` count."""
         shared = jnp.arange(self.counts.shape[0])[:, None] < slots[None]
         return SoftmaxMemory(self.keys[..., parents], self.values[..., parents], self.counts[:, parents] & shared)
 
 
+LayerMemory = LinearMemory | SoftmaxMemory
 MEMORIES: dict[str, type[LinearMemory] | type[SoftmaxMemory]] = {"linear": LinearMemory, "softmax": SoftmaxMemory}
