@@ -1,6 +1,7 @@
-"""How the noise [row, param] of an update is divided into parts: blocks of rows by blocks of columns, fixed by the experiment.
+"""How an update is divided into parts: each reads a block of rows and columns of the noise [row, param].
 
-Sums over different rows are added afterwards, which rounds, so a division is never derived from the number of workers.
+The experiment alone decides. The sums of different blocks of rows are added afterwards, and that rounds: if the number of workers
+decided, results would depend on it.
 """
 
 from typing import NamedTuple
@@ -9,13 +10,13 @@ PARTS = 16  # blocks of columns: enough to share among workers; few enough that 
 ALIGN = 32
 NARROWEST, WIDEST = 2**11, 2**16  # columns of a part: a row of fewer costs as much, a row of more leaves the cache
 
-# With the narrowest columns that is 8.4 M entries, 0.08 s of a core at 1e8 a second: long beside the millisecond a call costs
-# the coordinator, and an update that takes no longer is not worth more workers. 4 bytes come back for 41 µs of computing,
-# whatever the width: a network of 10 Gbit/s carries what 10,000 workers bring.
-TALLEST = 2**12  # rows of a part
-# More parts would cost the coordinator more than half a second for their calls. What comes back, MOST * WIDEST entries of each
-# sum or a row of each if that is more, does not grow with rows * columns.
-MOST = 2**9  # parts, where rows are divided
+# Rows of a part. A part of the narrowest columns then has 8.4 M entries: 0.08 s of a core at 1e8 entries a second, long beside
+# the millisecond that a call costs the coordinator. A part brings back 4 bytes for 41 µs of computing, whatever its width, so a
+# network of 10 Gbit/s serves 10,000 workers.
+TALLEST = 2**12
+# Parts, where rows are divided. The calls of more would cost the coordinator over half a second. It also bounds what comes back:
+# MOST * WIDEST entries of each sum, or one row of each if that is more, however large the population.
+MOST = 2**9
 
 
 class Division(NamedTuple):
@@ -35,19 +36,19 @@ class Division(NamedTuple):
 
 
 def divided(rows: int, columns: int, whole_rows: bool = False) -> Division:
-    """The parts of an update by so many rows of noise.
+    """The parts of an update that reads this many rows and columns of noise.
 
     Args:
         whole_rows: columns are not divided.
     """
-    share, all_of_them = (-(-columns // (parts * ALIGN)) * ALIGN for parts in (PARTS, 1))
-    width = columns if whole_rows else min(WIDEST, max(NARROWEST, share), all_of_them)
+    share, whole = (-(-columns // (parts * ALIGN)) * ALIGN for parts in (PARTS, 1))
+    width = columns if whole_rows else min(WIDEST, max(NARROWEST, share), whole)
     across = -(-columns // width)
     down = blocks_of_rows(rows, columns, across)
     return Division(down, across, -(-rows // down), width)
 
 
 def blocks_of_rows(rows: int, columns: int, across: int) -> int:
-    """As many as keep parts from being taller than `TALLEST`, and no more than `MOST` parts allow."""
+    """Into how many blocks rows are divided: so that none is taller than `TALLEST`, unless that makes more than `MOST` parts."""
     most = MOST // max(across, -(-columns // WIDEST))
     return max(1, min(most, -(-rows // TALLEST)))

@@ -4,7 +4,6 @@ evosax's state is normalised to strong types here; else the second generation wo
 """
 
 from functools import cached_property
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,9 @@ from es_randomized.compilation import jit
 from es_randomized.strategies.evolution_settings import ShapedSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Ask, Member, PartsOf, SearchSpace, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, PartsOf, Proposal, RowNoise, SearchSpace, State, Strategy
+
+Population = Float[Array, "member param"]
 
 
 class EvosaxStrategy(Strategy):
@@ -45,13 +46,13 @@ class EvosaxStrategy(Strategy):
     def message(self, ask: Ask) -> list[np.ndarray]:
         return [np.asarray(leaf) for leaf in jax.tree.leaves(ask.state)]
 
-    def receive(self, message: list[np.ndarray], generation: int) -> Any:
+    def receive(self, message: list[np.ndarray], generation: int) -> Proposal:
         return self.ask(jax.tree.unflatten(self._structure, message), generation).proposal
 
-    def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+    def row(self, proposal: Proposal, index: Int[Array, ""]) -> Float[Array, " param"]:
         return proposal[0][index]
 
-    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
+    def member(self, proposal: Proposal, row: RowNoise, sign: Float[Array, ""]) -> Member:
         return row
 
     def tell(self, ask: Ask, losses: Float[np.ndarray, " member"], parts_of: PartsOf | None = None) -> State:
@@ -64,7 +65,7 @@ class EvosaxStrategy(Strategy):
             return jnp.asarray(state.population)[jnp.argmin(state.fitness)]
         return jnp.asarray(state.mean)
 
-    def proposal_shape(self) -> Any:
+    def proposal_shape(self) -> Proposal:
         centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
         with relaxed():
             state = jax.eval_shape(self._init_raw, jax.random.key(0), centre)
@@ -79,7 +80,7 @@ class EvosaxStrategy(Strategy):
         }
 
     @cached_property
-    def _structure(self) -> Any:
+    def _structure(self) -> jax.tree_util.PyTreeDef:
         centre = jax.ShapeDtypeStruct((self.parameters,), np.float32)
         with relaxed():
             return jax.tree.structure(jax.eval_shape(self._init_raw, jax.random.key(0), centre))
@@ -95,12 +96,14 @@ class EvosaxStrategy(Strategy):
         unevaluated = jnp.full(self.population, jnp.inf)
         return _strong(self.algorithm.init(then, centre + self.std(0) * noise, unevaluated, self.params))
 
-    def _ask_raw(self, state: State, generation: Any) -> tuple[Float[Array, "member param"], State]:
+    def _ask_raw(self, state: State, generation: rng.AddressPart) -> tuple[Population, State]:
         key = rng.address(self.seed, rng.Purpose.NOISE, generation)
         population, asked = self.algorithm.ask(key, state, self.params)
         return population, _strong(asked)
 
-    def _tell_raw(self, asked: State, population: Any, losses: Any, generation: Any) -> State:
+    def _tell_raw(
+        self, asked: State, population: Population, losses: Float[Array, " member"], generation: rng.AddressPart
+    ) -> State:
         key = rng.address(self.seed, rng.Purpose.UPDATE, generation)
         state, _ = self.algorithm.tell(key, population, losses, asked, self.params)
         return _strong(state)

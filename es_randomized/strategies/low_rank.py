@@ -1,12 +1,12 @@
-"""Low-rank noise: every matrix is perturbed by A Bᵀ / √rank, vectors by independent normals (Sarkar et al. 2025).
+"""Low-rank noise: A Bᵀ / √rank for every matrix, independent normals for vectors (Sarkar et al. 2025, arXiv:2511.16652).
 
-arXiv:2511.16652. Only the factors are drawn: rank (in + out) numbers instead of in · out. Where members are evaluated side by
-side their matrices are never put together, and the sums of an update are contractions over members and rank.
+Only the factors A and B are drawn: rank (in + out) normals instead of in · out. Members evaluated side by side never multiply
+them out, and the sums of an update are matrix products of the factors of many rows.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,21 @@ from jaxtyping import Array, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.perturbed import Perturbed
-from es_randomized.strategies.noise import Noise, RowWeights
+from es_randomized.strategies.noise import Index, Kept, Noise, RowWeights
 
-ROWS_AT_ONCE = 64  # whose factors a contraction reads: enough to fill a matrix product, small beside the weights
+ROWS_AT_ONCE = 64  # of noise in one matrix product: enough for its speed, small beside the weights
 
 
 class Factors(NamedTuple):
-    """Of one matrix, or a stack of them, before the division by √rank."""
+    """A and B of one matrix, or of a stack of them."""
 
     left: Float[Array, "... out rank"]
     right: Float[Array, "... in rank"]
 
 
-Leaf = Factors | Float[Array, "..."]  # a vector; with a leading axis where it is of several rows
+Leaf = (
+    Factors | Float[Array, "..."]
+)  # noise of a matrix, or of a vector; with a leading axis where it is of several rows
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class LowRank(Noise):
         draws = jnp.split(jax.random.normal(rng.inside(key, row), (sum(sizes),)), np.cumsum(sizes)[:-1])
         return [self._leaf(draw, shape) for draw, shape in zip(draws, self.shapes, strict=True)]
 
-    def perturbed(self, mean: Float[Array, " param"], factors: list[Leaf], scale: Float[Array, ""]) -> list[Any]:
-        """mean + scale * noise, leaf by leaf, with matrices as a shared one and two thin ones."""
+    def perturbed(
+        self, mean: Float[Array | np.ndarray, " param"], factors: list[Leaf], scale: Float[Array, ""]
+    ) -> list[Perturbed | Array]:
+        """mean + scale * noise, leaf by leaf; of a matrix as the mean and two thin matrices."""
         means = jnp.split(mean, np.cumsum([math.prod(shape) for shape in self.shapes])[:-1])
         thin = scale * np.float32(self.rank**-0.5)
         return [
@@ -68,7 +72,7 @@ class LowRank(Noise):
         ]
 
     def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
         def one(row: Int[Array, ""]) -> Float[Array, " width"]:
             whole = jnp.pad(together(self.factors(key, row)), (0, width))
@@ -77,7 +81,7 @@ class LowRank(Noise):
         return jax.lax.map(one, rows)
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: RowWeights, top: Any, first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], weights: RowWeights, top: Index, first: Index, width: int
     ) -> Float[Array, "sum width"]:
         """Over all columns at once: a matrix product per leaf and `ROWS_AT_ONCE` rows.
 

@@ -1,24 +1,25 @@
-"""Standard noise [row, param] that exists only where it is asked for: any rows, any columns, the same bits every time.
+"""Noise [row, param] of zero mean and unit variance, of which any block can be drawn alone, with the same bits every time.
 
-`Normal` is evosax's own noise. With JAX's partitionable threefry, entry k of a draw depends on the key and the counter k
-alone, so a block of rows, or of columns, is drawn without the rest. `Rademacher` and `Table` are cheaper and have other
-distributions; a run says which it used.
+`Normal` has the numbers of `jax.random.normal`. JAX's partitionable threefry makes entry k of a draw from the key and k alone, so
+a block of rows and columns needs no other entries. `Rademacher` and `Table` are cheaper and have other distributions.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, Shaped, UInt32
+from jaxtyping import Array, Float, Int, Integer, Key, Shaped, UInt32
 
 from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.strategies.threefry import WORD, threefry
 
+Index = int | np.integer | Integer[Array, ""]
+Kept = Float[Array, " entry"] | None  # what `Noise.prepare` made
 HALF, LOW = np.uint32(16), np.uint32(0xFFFF)
 
 
@@ -35,12 +36,12 @@ class RowWeights(NamedTuple):
 
 
 class Noise(ABC):
-    """Independent rows of zero mean and unit variance.
+    """Rows of noise of zero mean and unit variance.
 
     Attributes:
         columns: entries of a row.
         align: first columns and widths of blocks are multiples of it.
-        draws_per_entry: draws of threefry an entry costs.
+        draws_per_entry: random numbers of 32 bits that an entry costs.
     """
 
     columns: int
@@ -52,15 +53,15 @@ class Noise(ABC):
         """For people."""
         return type(self).__name__.lower()
 
-    def prepare(self, seed: int) -> Any:
-        """What every process makes once and keeps, None where there is nothing."""
+    def prepare(self, seed: int) -> Kept:
+        """What every process makes once and keeps for blocks; None where blocks need nothing."""
         return None
 
     @abstractmethod
     def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
-        """Columns first, ..., first + width - 1 of some rows. Columns past the last one hold noise nobody uses.
+        """Columns first, ..., first + width - 1 of some rows; past the last column anything.
 
         Args:
             kept: what `prepare` returned.
@@ -69,9 +70,11 @@ class Noise(ABC):
         """
 
     def sums(
-        self, kept: Any, key: Key[Array, ""], weights: RowWeights, top: Any, first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], weights: RowWeights, top: Index, first: Index, width: int
     ) -> Float[Array, "sum width"]:
-        """Σ a z and, where asked for, Σ b z² over the rows top, ..., for some columns; row after row, so in one order everywhere.
+        """Σ a z and, where weights has b, Σ b z² over the rows top, top + 1, ..., for some columns.
+
+        Rows are added one after the other, so the order, and with it the rounding, is the same everywhere.
 
         Args:
             weights: of these rows.
@@ -96,7 +99,7 @@ class Normal(Noise):
     columns: int
 
     def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
         return _halves(lambda start, size: _normal(_bits(key, rows, self.columns, start, size)), first, width)
 
@@ -110,11 +113,11 @@ class Rademacher(Noise):
     draws_per_entry: float = 1 / WORD
 
     def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
         words_of_a_row = -(-self.columns // WORD)
 
-        def words(start: Any, size: int) -> UInt32[Array, "row word"]:
+        def words(start: Index, size: int) -> UInt32[Array, "row word"]:
             return _bits(key, rows, words_of_a_row, start, size)
 
         drawn = _halves(words, first // WORD, -(-width // WORD))
@@ -137,8 +140,9 @@ class Table(Noise):
         return jit(lambda: Normal(entries).block(None, key, jnp.zeros(1, jnp.int32), 0, entries)[0])()
 
     def block(
-        self, kept: Any, key: Key[Array, ""], rows: Int[Array, " row"], first: Any, width: int
+        self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
+        assert kept is not None
         starts = _bits(key, rows, 1, 0, 1)[:, 0] % np.uint32(self.size)
 
         def window(start: UInt32[Array, ""]) -> Float[Array, " width"]:
@@ -150,7 +154,7 @@ class Table(Noise):
 NOISES: dict[str, Callable[[int], Noise]] = {"normal": Normal, "rademacher": Rademacher, "table": Table}
 
 
-def _halves(draw: Callable[[Any, int], Array], first: Any, width: int) -> Shaped[Array, "row width"]:
+def _halves(draw: Callable[[Index, int], Array], first: Index, width: int) -> Shaped[Array, "row width"]:
     """`draw(first, width)`, half of it at a time: XLA vectorises such a loop for CPUs only where it fills a part of an array."""
     half = -(-width // 2)
     starts = jnp.asarray(first, jnp.int32) + half * jnp.arange(2, dtype=jnp.int32)
@@ -159,7 +163,7 @@ def _halves(draw: Callable[[Any, int], Array], first: Any, width: int) -> Shaped
 
 
 def _bits(
-    key: Key[Array, ""], rows: Int[Array, " row"], columns: int, first: Any, width: int
+    key: Key[Array, ""], rows: Int[Array, " row"], columns: int, first: Index, width: int
 ) -> UInt32[Array, "row width"]:
     """Entries of `jax.random.bits(key, (many, columns), uint32)` in some rows and `width` columns from `first` on."""
     high, low = _product(rows.astype(jnp.uint32), np.uint32(columns))

@@ -1,10 +1,10 @@
-"""Where an update is computed: in one place, or in parts by the workers. The bits are the same, so a run may change its mind."""
+"""Whether the coordinator computes an update alone or workers compute its parts; the results have the same bits."""
 
 from es_randomized.strategies.strategy import Parts
 
-ENTRIES_PER_SECOND = 1e8  # of normal noise drawn and added up on one CPU core, measured
-MESSAGES = 3e-3  # seconds of a round of messages, and
-BYTES_PER_SECOND = 1e9  # of results on their way
+ENTRIES_PER_SECOND = 1e8  # of normal noise that one CPU core draws and adds up, measured
+ROUND_SECONDS = 3e-3  # of one round of messages
+BYTES_PER_SECOND = 1e9  # of results that come back
 
 
 def seconds_here(parts: Parts) -> float:
@@ -27,16 +27,14 @@ def explained(parts: Parts | None) -> str:
     if parts is None:
         return "by the coordinator: this algorithm holds its population as a matrix"
     alone = seconds_here(parts)
-    few = next((workers for workers in range(1, parts.count + 1) if not updates_here(parts, workers)), None)
-    if few is None:
+    enough = next((workers for workers in range(1, parts.count + 1) if not updates_here(parts, workers)), None)
+    if enough is None:
         return f"by the coordinator: about {1e3 * alone:,.1f} ms, no more than by messages to workers"
-    what = (
+    shape = (
         "columns of the parameters" if parts.down == 1 else f"{parts.down} blocks of rows × {parts.across} of columns"
     )
-    return (
-        f"{parts.count} parts, {what}, by the workers from {few} workers on (coordinator alone: about {alone:,.2f} s)"
-    )
+    return f"{parts.count} parts, {shape}, by the workers from {enough} workers on (coordinator alone: about {alone:,.2f} s)"
 
 
 def _overhead(parts: Parts) -> float:
-    return MESSAGES + parts.bytes / BYTES_PER_SECOND
+    return ROUND_SECONDS + parts.bytes / BYTES_PER_SECOND

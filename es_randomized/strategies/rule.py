@@ -9,7 +9,7 @@ fixed, so the result has the same bits whoever computes them.
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +27,20 @@ from es_randomized.strategies.division import divided
 from es_randomized.strategies.evolution_settings import ShapedSettings
 from es_randomized.strategies.evosax_algorithm import relaxed
 from es_randomized.strategies.low_rank import LowRank
-from es_randomized.strategies.noise import NOISES, Noise, RowWeights
+from es_randomized.strategies.noise import NOISES, Index, Kept, Noise, RowWeights
 from es_randomized.strategies.placement import explained
 from es_randomized.strategies.shaping import by_name, centred, ranks
-from es_randomized.strategies.strategy import Ask, Member, Parts, PartsOf, SearchSpace, State, Strategy
+from es_randomized.strategies.strategy import (
+    Ask,
+    Member,
+    Parts,
+    PartsOf,
+    Proposal,
+    RowNoise,
+    SearchSpace,
+    State,
+    Strategy,
+)
 
 Losses = Float[Array, " member"]  # after fitness shaping
 Entries = Float[Array, " param"]
@@ -57,7 +67,7 @@ class RuleSettings(ShapedSettings):
             raise ValueError(f"rank draws normal factors, so noise cannot be {self.noise}; leave one out")
 
 
-class Proposal(TypedDict):
+class RuleProposal(TypedDict):
     """The members mean + scale * z of a generation, as what regenerates their noise z.
 
     Attributes:
@@ -65,11 +75,11 @@ class Proposal(TypedDict):
         kept: what the noise needs besides, made once in every process.
     """
 
-    mean: Any
-    scale: Any
-    generation: Any
-    seed: Any
-    kept: Any
+    mean: Float[Array | np.ndarray, " param"]
+    scale: Float[Array | np.ndarray, "*param"]
+    generation: rng.AddressPart
+    seed: rng.AddressPart
+    kept: Kept
 
 
 class Rule(Strategy):
@@ -96,7 +106,7 @@ class Rule(Strategy):
         self._bind(settings, space)
 
     @abstractmethod
-    def scale(self, state: State, generation: Any) -> Float[Array, "*entries"]:
+    def scale(self, state: State, generation: rng.AddressPart) -> Float[Array, "*entries"]:
         """What multiplies the noise: one number, or one per parameter; traceable."""
 
     @abstractmethod
@@ -104,7 +114,7 @@ class Rule(Strategy):
         """What multiplies every row of noise in the sums; traceable, computed again for every part."""
 
     @abstractmethod
-    def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
+    def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
         """The state after the generation, from the shaped losses and the sums; traceable."""
 
     def selected(self, losses: Losses) -> Losses:
@@ -114,7 +124,7 @@ class Rule(Strategy):
     def init(self, key: Key[Array, ""], centre: Entries) -> State:
         return {"mean": centre, "optimizer": self.optimizer.init(centre)}
 
-    def step(self, state: State, gradient: Entries) -> dict[str, Any]:
+    def step(self, state: State, gradient: Entries) -> dict[str, State]:
         """The mean and its optimizer after one step against a gradient."""
         change, optimizer = self.optimizer.update(gradient, state["optimizer"], state["mean"])
         return {"mean": optax.apply_updates(state["mean"], change), "optimizer": optimizer}
@@ -139,19 +149,19 @@ class Rule(Strategy):
     def message(self, ask: Ask) -> list[np.ndarray]:
         return [np.asarray(ask.proposal["mean"]), np.asarray(ask.proposal["scale"])]
 
-    def receive(self, message: list[np.ndarray], generation: int) -> Proposal:
+    def receive(self, message: list[np.ndarray], generation: int) -> RuleProposal:
         mean, scale = message
-        return Proposal(
+        return RuleProposal(
             mean=mean, scale=scale, generation=np.uint32(generation), seed=np.uint32(self.seed), kept=self._kept
         )
 
-    def row(self, proposal: Proposal, index: Int[Array, ""]) -> Any:
+    def row(self, proposal: RuleProposal, index: Int[Array, ""]) -> RowNoise:
         if self.factored:
             return self._low_rank.factors(_key(proposal), index)
         noise = self.noise.block(proposal["kept"], _key(proposal), index[None], 0, self.parameters)[0]
         return jnp.broadcast_to(proposal["scale"], noise.shape) * noise
 
-    def member(self, proposal: Proposal, row: Any, sign: Float[Array, ""]) -> Member:
+    def member(self, proposal: RuleProposal, row: RowNoise, sign: Float[Array, ""]) -> Member:
         if self.factored:
             return self._low_rank.perturbed(proposal["mean"], row, sign * proposal["scale"])
         return proposal["mean"] + sign * row
@@ -166,7 +176,7 @@ class Rule(Strategy):
     def centre(self, state: State) -> Entries:
         return jnp.asarray(state["mean"])
 
-    def proposal_shape(self) -> Any:
+    def proposal_shape(self) -> Proposal:
         key, centre = jax.random.key(0), jax.ShapeDtypeStruct((self.parameters,), np.float32)
         with relaxed():
             state = jax.eval_shape(self.init, key, centre)
@@ -207,11 +217,11 @@ class Rule(Strategy):
         assert isinstance(self.noise, LowRank)
         return self.noise
 
-    def _proposal(self, state: State, generation: Any, seed: Any, kept: Any) -> Proposal:
+    def _proposal(self, state: State, generation: rng.AddressPart, seed: rng.AddressPart, kept: Kept) -> RuleProposal:
         scale = self.scale(state, generation)
-        return Proposal(mean=state["mean"], scale=scale, generation=generation, seed=seed, kept=kept)
+        return RuleProposal(mean=state["mean"], scale=scale, generation=generation, seed=seed, kept=kept)
 
-    def _part(self, proposal: Proposal, selected: Losses, index: Int[Array, ""]) -> Float[Array, "sum width"]:
+    def _part(self, proposal: RuleProposal, selected: Losses, index: Int[Array, ""]) -> Float[Array, "sum width"]:
         down, across, height, width = self._division
         with relaxed():
             weights = self.weights(selected)
@@ -222,7 +232,9 @@ class Rule(Strategy):
         of_block = jax.tree.map(lambda entries: jax.lax.dynamic_slice(entries, (row,), (height,)), padded)
         return self._sums(proposal, of_block, row, column)
 
-    def _sums(self, proposal: Proposal, weights: RowWeights, row: Any, column: Any) -> Float[Array, "sum width"]:
+    def _sums(
+        self, proposal: RuleProposal, weights: RowWeights, row: Index, column: Index
+    ) -> Float[Array, "sum width"]:
         return self.noise.sums(proposal["kept"], _key(proposal), weights, row, column, self._division.width)
 
     def _shaping(self, name: str) -> Callable[[OnHost], tuple[OnHost, OnHost]]:
@@ -246,7 +258,7 @@ class Rule(Strategy):
         return on_host
 
 
-def _key(proposal: Proposal) -> Key[Array, ""]:
+def _key(proposal: RuleProposal) -> Key[Array, ""]:
     return rng.address(proposal["seed"], rng.Purpose.NOISE, proposal["generation"])
 
 

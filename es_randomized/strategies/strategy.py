@@ -19,10 +19,12 @@ from es_randomized.schedules import Schedule
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 
 State = Any  # a pytree of arrays: all a generation needs of the past
+Proposal = Any  # a pytree of arrays: the members of a generation, or what regenerates them
+RowNoise = Any  # a pytree of arrays: what the members of one row of noise share
 
 
 # Flat weights, or their leaves in flat order, of which matrices may be `Perturbed`.
-Member = Float[Array, " param"] | list[Any]
+Member = Float[Array, " param"] | list[Perturbed | Array]
 
 
 class Ask(NamedTuple):
@@ -36,7 +38,7 @@ class Ask(NamedTuple):
 
     generation: int
     state: State
-    proposal: Any
+    proposal: Proposal
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Parts:
     down: int
     across: int
     shape: tuple[int, int]
-    compute: Callable[[Any, Any, Any], Float[Array, "sum column"]]
+    compute: Callable[[Proposal, Float[np.ndarray, " member"], np.int32], Float[Array, "sum column"]]
     entries: float
 
     @property
@@ -67,7 +69,7 @@ class Parts:
         """Of all pieces together."""
         return 4 * self.count * self.shape[0] * self.shape[1]
 
-    def here(self, proposal: Any, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
+    def here(self, proposal: Proposal, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         """All pieces in order, computed in this process one after the other."""
         return [np.asarray(self.compute(proposal, shaped, np.int32(index))) for index in range(self.count)]
 
@@ -215,18 +217,18 @@ class Strategy(ABC):
         """What another process needs to make the same proposal."""
 
     @abstractmethod
-    def receive(self, message: list[np.ndarray], generation: int) -> Any:
+    def receive(self, message: list[np.ndarray], generation: int) -> Proposal:
         """The proposal of an ask, from its message."""
 
     @abstractmethod
-    def row(self, proposal: Any, index: Int[Array, ""]) -> Any:
+    def row(self, proposal: Proposal, index: Int[Array, ""]) -> RowNoise:
         """What the members of one row of noise share, drawn once for all of them; traceable."""
 
     @abstractmethod
-    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
+    def member(self, proposal: Proposal, row: RowNoise, sign: Float[Array, ""]) -> Member:
         """Weights of the member of a row with this antithetic sign; traceable."""
 
-    def members(self, proposal: Any, rows: Int[Array, " row"]) -> Float[Array, "row antithetic param"]:
+    def members(self, proposal: Proposal, rows: Int[Array, " row"]) -> Float[Array, "row antithetic param"]:
         """Weights of the members of some rows of noise; traceable."""
 
         def of_row(index: Int[Array, ""]) -> Float[Array, "antithetic param"]:
@@ -235,7 +237,7 @@ class Strategy(ABC):
 
         return jax.vmap(of_row)(rows)
 
-    def everyone(self, proposal: Any) -> Float[Array, "member param"]:
+    def everyone(self, proposal: Proposal) -> Float[Array, "member param"]:
         """Weights of the whole population, in id order: for small ones."""
         members = self.members(proposal, jnp.arange(self.rows))
         return jnp.swapaxes(members, 0, 1).reshape(self.population, self.parameters)
@@ -261,7 +263,7 @@ class Strategy(ABC):
         """The weights this strategy would answer with now."""
 
     @abstractmethod
-    def proposal_shape(self) -> Any:
+    def proposal_shape(self) -> Proposal:
         """Shapes and types of `Ask.proposal`, without computing it."""
 
     @abstractmethod

@@ -1,10 +1,9 @@
 """Augmented random search."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from es_randomized import rng
 from es_randomized.settings import settings
 from es_randomized.strategies.algorithms import open_es
 from es_randomized.strategies.rule import Losses, RuleSettings, Sums, antithetic_pairs
@@ -27,7 +26,7 @@ class ARS(open_es.Open_ES):
         best = self._best_pairs(losses)
         return jnp.concatenate([jnp.zeros_like(half).at[best].set(half[best]) for half in antithetic_pairs(losses)])
 
-    def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
+    def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
         best = self._best_pairs(losses)
         spread = jnp.clip(jnp.std(jnp.concatenate([half[best] for half in antithetic_pairs(losses)])), min=1e-8)
         return self.step(state, sums[0] / (len(best) * spread))

@@ -8,13 +8,13 @@ and add to it. There is no mixing weight to tune. This pays where the noise of h
 Where the noise is larger, `driver.past: noise_aware` weighs what was known against what is measured: see kalman.py.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from es_randomized import rng
 from es_randomized.compilation import jit
@@ -24,7 +24,9 @@ from es_randomized.settings import settings
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.kalman import kalman_estimate, no_moments
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Ask, Member, PartsOf, SearchSpace, State, Strategy
+from es_randomized.strategies.strategy import Ask, Member, PartsOf, Proposal, RowNoise, SearchSpace, State, Strategy
+
+Entries = Float[Array, " param"]
 
 
 class Past_ES(Strategy):  # noqa: N801, its kind
@@ -68,7 +70,7 @@ class Past_ES(Strategy):  # noqa: N801, its kind
         self._propose, self._project = jit(self._proposal), jit(self._projected)
         self._estimate = jit(self._estimated)
 
-    def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
+    def init(self, key: Key[Array, ""], centre: Entries) -> State:
         state = {"mean": centre, "optimizer": self.optimizer.init(centre), "past": jnp.zeros_like(centre)}
         return state | ({"moments": no_moments()} if self.split_batch else {})
 
@@ -78,13 +80,13 @@ class Past_ES(Strategy):  # noqa: N801, its kind
     def message(self, ask: Ask) -> list[np.ndarray]:
         return [np.asarray(ask.state["mean"]), np.asarray(ask.state["past"])]
 
-    def receive(self, message: list[np.ndarray], generation: int) -> Any:
+    def receive(self, message: list[np.ndarray], generation: int) -> Proposal:
         return self._propose(*message, np.uint32(generation))
 
-    def row(self, proposal: Any, index: Int[Array, ""]) -> Float[Array, " param"]:
+    def row(self, proposal: Proposal, index: Int[Array, ""]) -> Entries:
         return proposal["reach"] * proposal["directions"][index]
 
-    def member(self, proposal: Any, row: Any, sign: Float[Array, ""]) -> Member:
+    def member(self, proposal: Proposal, row: RowNoise, sign: Float[Array, ""]) -> Member:
         return proposal["mean"] + sign * row
 
     def tell(self, ask: Ask, losses: Float[np.ndarray, "*view member"], parts_of: PartsOf | None = None) -> State:
@@ -92,10 +94,10 @@ class Past_ES(Strategy):  # noqa: N801, its kind
             return self._estimate(ask.state, ask.proposal, losses, np.uint32(ask.generation))
         return self._project(ask.state, ask.proposal, losses)
 
-    def centre(self, state: State) -> Float[Array, " param"]:
+    def centre(self, state: State) -> Entries:
         return jnp.asarray(state["mean"])
 
-    def proposal_shape(self) -> Any:
+    def proposal_shape(self) -> Proposal:
         entries = jax.ShapeDtypeStruct((self.parameters,), np.float32)
         return jax.eval_shape(self._proposal, entries, entries, np.uint32(0))
 
@@ -109,7 +111,7 @@ class Past_ES(Strategy):  # noqa: N801, its kind
             "update": explained(self.parts),
         }
 
-    def _proposal(self, mean: Any, past: Any, generation: Any) -> dict[str, Array]:
+    def _proposal(self, mean: Entries, past: Entries, generation: UInt32[Array, ""]) -> dict[str, Array]:
         key = rng.address(self.seed, rng.Purpose.NOISE, generation)
         noise = jax.random.normal(key, (self.rows, self.parameters))
         first = jnp.where(jnp.any(past != 0), past, noise[0])
@@ -117,7 +119,7 @@ class Past_ES(Strategy):  # noqa: N801, its kind
         reach = jnp.asarray(self.std(generation.astype(jnp.float32)), jnp.float32) * np.float32(self.parameters**0.5)
         return {"mean": mean, "directions": directions.T, "reach": reach}
 
-    def _projected(self, state: State, proposal: Any, losses: Float[Array, " member"]) -> State:
+    def _projected(self, state: State, proposal: Proposal, losses: Float[Array, " member"]) -> State:
         """The state after a generation, by projection; `past` has length 1."""
         plus, minus = losses[: self.rows], losses[self.rows :]
         estimate = ((plus - minus) / (2 * proposal["reach"])) @ proposal["directions"]
@@ -125,7 +127,9 @@ class Past_ES(Strategy):  # noqa: N801, its kind
         past = jnp.where(length > 0, estimate / jnp.where(length > 0, length, 1.0), state["past"])
         return self._stepped(state, estimate) | {"past": past}
 
-    def _estimated(self, state: State, proposal: Any, losses: Float[Array, "view member"], generation: Any) -> State:
+    def _estimated(
+        self, state: State, proposal: Proposal, losses: Float[Array, "view member"], generation: UInt32[Array, ""]
+    ) -> State:
         """The same, noise-aware; `past` is the estimate itself, because its length is the slope expected along it."""
         slopes = (losses[:, : self.rows] - losses[:, self.rows :]) / (2 * proposal["reach"])
         expected = proposal["directions"][0] @ state["past"]
@@ -133,6 +137,6 @@ class Past_ES(Strategy):  # noqa: N801, its kind
         estimate = coefficients @ proposal["directions"]
         return self._stepped(state, estimate) | {"past": estimate, "moments": moments}
 
-    def _stepped(self, state: State, estimate: Float[Array, " param"]) -> dict[str, Any]:
+    def _stepped(self, state: State, estimate: Entries) -> dict[str, State]:
         step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
         return {"mean": optax.apply_updates(state["mean"], step), "optimizer": optimizer}

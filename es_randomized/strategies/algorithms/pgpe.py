@@ -1,10 +1,9 @@
 """Policy gradients with parameter-based exploration."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from es_randomized import rng
 from es_randomized.settings import settings
 from es_randomized.strategies.noise import RowWeights
 from es_randomized.strategies.rule import Entries, Losses, Rule, RuleSettings, Sums, antithetic_pairs
@@ -35,14 +34,14 @@ class PGPE(Rule):
     def init(self, key: Key[Array, ""], centre: Entries) -> State:
         return super().init(key, centre) | {"std": jnp.full_like(centre, self.std(0))}
 
-    def scale(self, state: State, generation: Any) -> Entries:
+    def scale(self, state: State, generation: rng.AddressPart) -> Entries:
         return state["std"]
 
     def weights(self, losses: Losses) -> RowWeights:
         plus, minus = antithetic_pairs(losses)
         return RowWeights(plus - minus, plus + minus - 2 * jnp.mean(losses))
 
-    def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
+    def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
         std, squares = state["std"], self.weights(losses).squares
         assert squares is not None
         gradient = std * (sums[1] - jnp.sum(squares)) / len(losses)

@@ -1,10 +1,9 @@
 """CMA-ES with a diagonal covariance."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from es_randomized import rng
 from es_randomized.settings import settings
 from es_randomized.strategies.evosax_algorithm import configured
 from es_randomized.strategies.noise import RowWeights
@@ -58,13 +57,13 @@ class Sep_CMA_ES(Rule):  # noqa: N801, its kind
         std = jnp.asarray(self.numbers.std_init, jnp.float32)
         return {"mean": centre, "std": std, "p_std": zeros, "p_c": zeros, "variance": ones}
 
-    def scale(self, state: State, generation: Any) -> Entries:
+    def scale(self, state: State, generation: rng.AddressPart) -> Entries:
         return state["std"] * jnp.sqrt(_loaded(state["variance"]))
 
     def weights(self, losses: Losses) -> RowWeights:
         return RowWeights(losses, losses)
 
-    def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
+    def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
         p, variance, generations = self.numbers, _loaded(state["variance"]), jnp.asarray(generation, jnp.float32)
         deviation = jnp.sqrt(variance)
         step = deviation * sums[0]  # (41)

@@ -1,10 +1,9 @@
 """Separable natural evolution strategy."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from es_randomized import rng
 from es_randomized.settings import settings
 from es_randomized.strategies.evosax_algorithm import configured
 from es_randomized.strategies.noise import RowWeights
@@ -40,13 +39,13 @@ class SNES(Rule):
     def init(self, key: Key[Array, ""], centre: Entries) -> State:
         return super().init(key, centre) | {"std": jnp.full_like(centre, self.numbers.std_init)}
 
-    def scale(self, state: State, generation: Any) -> Entries:
+    def scale(self, state: State, generation: rng.AddressPart) -> Entries:
         return state["std"]
 
     def weights(self, losses: Losses) -> RowWeights:
         return RowWeights(losses, losses)
 
-    def update(self, state: State, generation: Any, losses: Losses, sums: Sums) -> State:
+    def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
         std = state["std"]
         grown = std * jnp.exp(0.5 * self.numbers.lr_std_init * (sums[1] - jnp.sum(losses)))
         return self.step(state, -std * sums[0]) | {"std": grown}
