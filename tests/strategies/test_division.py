@@ -42,6 +42,6 @@ def test_a_small_model_with_a_large_population_has_work_for_many():
 @pytest.mark.parametrize("columns", [1, 3_392, 10**5, 10**6, 10**8])
 @pytest.mark.parametrize("whole_rows", [False, True])
 def test_what_comes_back_is_bounded_however_large_the_population(columns, whole_rows):
-    found = divided(10**9, columns, whole_rows)
-    assert found.down == 1 or found.down * found.across <= MOST
-    assert found.down * columns <= max(columns, MOST * WIDEST)
+    parts = divided(10**9, columns, whole_rows)
+    assert parts.down == 1 or parts.down * parts.across <= MOST
+    assert parts.down * columns <= max(columns, MOST * WIDEST)

@@ -42,15 +42,15 @@ def strategy(kind, std=STD):
     return EvosaxStrategy(settings, SearchSpace(shapes=((5,),), seed=SEED, generations=10))
 
 
-def adapted(made, generations, loss):
+def adapted(adapter, generations, loss):
     """Population and centre of every generation, through the adapter."""
-    state, history = made.init(jax.random.key(1), jnp.asarray(START)), []
+    state, history = adapter.init(jax.random.key(1), jnp.asarray(START)), []
     for generation in range(generations):
-        ask = made.ask(state, generation)
+        ask = adapter.ask(state, generation)
         population = np.asarray(ask.proposal[0])
-        state = made.tell(ask, loss(population))
-        history.append((population, np.asarray(made.centre(state))))
-    np.testing.assert_array_equal(made.everyone(ask.proposal), population)
+        state = adapter.tell(ask, loss(population))
+        history.append((population, np.asarray(adapter.centre(state))))
+    np.testing.assert_array_equal(adapter.everyone(ask.proposal), population)
     return history
 
 
@@ -102,15 +102,15 @@ def test_the_adapter_equals_evosax_driven_by_hand(kind):
 
 
 def test_the_step_size_schedule_does_not_lag():
-    made = strategy("HillClimbing", std=Schedule(start=0.5, end=0.1, shape="linear"))
-    state = made.init(jax.random.key(1), jnp.asarray(START))
+    adapter = strategy("HillClimbing", std=Schedule(start=0.5, end=0.1, shape="linear"))
+    state = adapter.init(jax.random.key(1), jnp.asarray(START))
     for generation in range(5):
-        ask, centre = made.ask(state, generation), np.asarray(made.centre(state))
+        ask, centre = adapter.ask(state, generation), np.asarray(adapter.centre(state))
         noise = np.asarray(jax.random.normal(rng.address(SEED, rng.Purpose.NOISE, generation), (MEMBERS, len(START))))
         scale = (np.asarray(ask.proposal[0]) - centre) / noise
         now, shorter_run = (0.5 - 0.4 * generation / steps for steps in (10, 9))  # either reading of "the end"
         assert np.median(scale) == pytest.approx(now, abs=1e-4) or np.median(scale) == pytest.approx(shorter_run, 1e-4)
-        state = made.tell(ask, quadratic(ask.proposal[0]))
+        state = adapter.tell(ask, quadratic(ask.proposal[0]))
 
 
 @pytest.mark.parametrize("kind", ["Open_ES", "SNES", "Sep_CMA_ES", "CMA_ES"])
@@ -126,14 +126,14 @@ def test_tied_losses_hardly_move_the_centre(kind):
 
 @pytest.mark.parametrize("kind", EVOSAX)
 def test_every_algorithm_with_a_matrix_improves_the_sphere_with_one_program(kind):
-    made = named(kind)(named(kind).Settings(population=32, std=0.3), SearchSpace(((10,),), seed=0, generations=100))
-    state = made.init(jax.random.key(1), jnp.ones(10))
+    adapter = named(kind)(named(kind).Settings(population=32, std=0.3), SearchSpace(((10,),), seed=0, generations=100))
+    state = adapter.init(jax.random.key(1), jnp.ones(10))
     for generation in range(100):
-        ask = made.ask(state, generation)
-        state = made.tell(ask, sphere(ask.proposal[0]))
-    assert sphere(made.centre(state)) <= 10 / 4
-    assert (made._ask._cache_size(), made._tell._cache_size()) == (1, 1)
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (made.proposal_shape(), ask.proposal))
+        ask = adapter.ask(state, generation)
+        state = adapter.tell(ask, sphere(ask.proposal[0]))
+    assert sphere(adapter.centre(state)) <= 10 / 4
+    assert (adapter._ask._cache_size(), adapter._tell._cache_size()) == (1, 1)
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), (adapter.proposal_shape(), ask.proposal))
     assert jax.tree.leaves(shapes[0]) == jax.tree.leaves(shapes[1])
 
 
@@ -152,7 +152,7 @@ def test_settings_have_the_numbers_of_evosax_with_its_defaults(kind):
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         params = [cls(population_size=16, solution=jnp.zeros(size)).default_params for size in (8, 50)]
     numbers = {
-        field.name: [getattr(each, field.name) for each in params]
+        field.name: [getattr(of_size, field.name) for of_size in params]
         for field in dataclasses.fields(params[0])
         if field.name != "std_init" and not hasattr(getattr(params[0], field.name), "keys")
     }

@@ -1,4 +1,4 @@
-"""Noise-aware past directions: gains against a slow twin, and what they are worth on a linear loss with noise of known size."""
+"""Noise-aware past directions: against a slow twin, and what they are worth on a linear loss with noise of known size."""
 
 import jax
 import jax.numpy as jnp
@@ -40,29 +40,29 @@ def twin(slopes, expected, history, generation):
     return [(expected if row == 0 else 0.0) + (past if row == 0 else new) * surprise[row] for row in range(rows)], means
 
 
-def test_gains_are_those_of_a_slow_twin():
+def test_estimates_are_those_of_a_slow_twin():
     draws = np.random.default_rng(0)
     moments, history = no_moments(), []
     for generation in range(HORIZON + 5):
         slopes = draws.normal(size=(3, 6)) * [[1.0], [1.5], [1.5]] + draws.normal(size=6)
         expected = float(draws.normal()) if generation else 0.0
-        found, moments = compiled(
+        estimates, moments = compiled(
             jnp.asarray(slopes, jnp.float32), jnp.float32(expected), moments, jnp.uint32(generation)
         )
         coefficients, means = twin(slopes, expected, history, generation)
-        np.testing.assert_allclose(found, coefficients, rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(estimates, coefficients, rtol=2e-4, atol=2e-5)
         np.testing.assert_allclose([moments["noise"], moments["surprise"]], means, rtol=1e-4)
 
 
-def test_slopes_of_nothing_are_believed_to_be_nothing():
-    found, moments = compiled(jnp.zeros((3, 6)), jnp.float32(0), no_moments(), jnp.uint32(0))
-    assert not np.asarray(found).any()
+def test_slopes_that_are_all_zero_are_estimated_as_zero():
+    estimates, moments = compiled(jnp.zeros((3, 6)), jnp.float32(0), no_moments(), jnp.uint32(0))
+    assert not np.asarray(estimates).any()
     assert not np.asarray(moments["surprise"]).any()
 
 
-def losses_of(sample, slope, deviation, draws):
+def losses_of(proposal, slope, deviation, draws):
     """Losses of all members on the whole batch and on both halves, whose slopes err by sqrt(2) times `deviation`."""
-    q, reach = np.asarray(sample["directions"], np.float64), float(sample["reach"])
+    q, reach = np.asarray(proposal["directions"], np.float64), float(proposal["reach"])
     halves = q @ slope + 2**0.5 * deviation * draws.normal(size=(2, len(q)))
     views = np.stack([halves.mean(axis=0), *halves]) * reach
     return np.concatenate([views, -views], axis=1).astype(np.float32)
@@ -70,42 +70,42 @@ def losses_of(sample, slope, deviation, draws):
 
 def cos2_along_a_linear_loss(past, ratio, generations):
     """cos² of estimate and gradient after every generation; `ratio` = ‖∇f‖² / (d v), v the variance of a slope's noise."""
-    made, draws = strategy(past), np.random.default_rng(5)
+    past_es, draws = strategy(past), np.random.default_rng(5)
     slope = draws.normal(size=SIZE)
     slope /= np.linalg.norm(slope)
-    state, found = made.init(jax.random.key(0), jnp.zeros(SIZE)), []
+    state, cosines = past_es.init(jax.random.key(0), jnp.zeros(SIZE)), []
     for generation in range(generations):
-        ask = made.ask(state, generation)
+        ask = past_es.ask(state, generation)
         losses = losses_of(ask.proposal, slope, (1 / (SIZE * ratio)) ** 0.5, draws)
-        state = made.tell(ask, losses if made.split_batch else losses[0])
+        state = past_es.tell(ask, losses if past_es.split_batch else losses[0])
         past_one = np.asarray(state["past"], np.float64)
-        found.append((past_one @ slope) ** 2 / (past_one @ past_one))
-    return np.array(found)
+        cosines.append((past_one @ slope) ** 2 / (past_one @ past_one))
+    return np.array(cosines)
 
 
 @pytest.mark.parametrize(("ratio", "factor"), [(0.8, 5), (0.2, 10)])
 def test_at_moderate_noise_the_estimate_is_several_times_better_and_as_good_as_the_closed_form_says(ratio, factor):
     """D' = D + (1 − D) κ k with k = ratio (1 − D) / (1 + ratio (1 − D)), the limit of gains that are known."""
     steps, kappa = 120, (PAIRS - 1) / (SIZE - 1)
-    found = cos2_along_a_linear_loss("noise_aware", ratio, steps)
+    aware = cos2_along_a_linear_loss("noise_aware", ratio, steps)
     plain = cos2_along_a_linear_loss("projection", ratio, steps)
-    assert found[-40:].mean() > factor * plain[-40:].mean()
+    assert aware[-40:].mean() > factor * plain[-40:].mean()
     expected = [PAIRS / SIZE * ratio / (1 + ratio)]
     for _ in range(steps - 1):
         left = 1 - expected[-1]
         expected.append(expected[-1] + left * kappa * ratio * left / (1 + ratio * left))
-    assert abs(found[-40:].mean() - np.mean(expected[-40:])) < 0.2 * np.mean(expected[-40:])
+    assert abs(aware[-40:].mean() - np.mean(expected[-40:])) < 0.2 * np.mean(expected[-40:])
 
 
 def test_without_noise_it_is_the_projection():
     aware, plain = strategy("noise_aware", 24, 3, rate=0.1), strategy("projection", 24, 3, rate=0.1)
     slope, draws = np.linspace(-1, 2, 24), np.random.default_rng(0)
-    states = [made.init(jax.random.key(0), jnp.zeros(24)) for made in (aware, plain)]
+    states = [past_es.init(jax.random.key(0), jnp.zeros(24)) for past_es in (aware, plain)]
     for generation in range(6):
-        samples = [made.ask(state, generation) for made, state in zip((aware, plain), states, strict=True)]
-        losses = losses_of(samples[0].proposal, slope, 0.0, draws)
-        states[0] = aware.tell(samples[0], losses)
-        states[1] = plain.tell(samples[1], losses_of(samples[1].proposal, slope, 0.0, draws)[0])
+        asks = [past_es.ask(state, generation) for past_es, state in zip((aware, plain), states, strict=True)]
+        losses = losses_of(asks[0].proposal, slope, 0.0, draws)
+        states[0] = aware.tell(asks[0], losses)
+        states[1] = plain.tell(asks[1], losses_of(asks[1].proposal, slope, 0.0, draws)[0])
     np.testing.assert_allclose(states[0]["mean"], states[1]["mean"], rtol=1e-3, atol=1e-4)
     past = np.asarray(states[0]["past"])
     np.testing.assert_allclose(past / np.linalg.norm(past), states[1]["past"], atol=1e-4)

@@ -40,9 +40,9 @@ def evolution(task, model, kind="Open_ES", rank=2, **plan):
     )
 
 
-def chunk_of(made):
-    ask = made.strategy.ask(made.init(), 1)
-    return made.chunk_losses(ask.proposal, np.arange(made.strategy.rows, dtype=np.int32), made.inputs(1))
+def chunk_of(driver):
+    ask = driver.strategy.ask(driver.init(), 1)
+    return driver.chunk_losses(ask.proposal, np.arange(driver.strategy.rows, dtype=np.int32), driver.inputs(1))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -89,16 +89,16 @@ def test_members_side_by_side_lose_what_they_lose_alone(name):
 
 
 def test_members_side_by_side_never_have_matrices_of_their_own():
-    made = evolution(CycleColouring(n=5), MODEL, block=8)
-    program = jax.make_jaxpr(made._chunk_losses)(
-        made.strategy.proposal_shape(), jax.ShapeDtypeStruct((8,), np.int32), made.inputs(0)
+    driver = evolution(CycleColouring(n=5), MODEL, block=8)
+    program = jax.make_jaxpr(driver._chunk_losses)(
+        driver.strategy.proposal_shape(), jax.ShapeDtypeStruct((8,), np.int32), driver.inputs(0)
     )
-    matrices = {shape for shape in made.strategy.noise.shapes if len(shape) > 1}
+    matrices = {shape for shape in driver.strategy.noise.shapes if len(shape) > 1}
     matrices |= {shape[1:] for shape in matrices if len(shape) == 3}
     assert {(20, 12), (12, 12)} <= matrices
-    found = shapes_in(program.jaxpr)
-    assert not [shape for shape in found if len(shape) > 2 and shape[-2:] in matrices and shape[0] in (8, 16)]
-    assert (8, 32, 2) in found or (8, 64) in found  # factors do have a member axis
+    shapes = shapes_in(program.jaxpr)
+    assert not [shape for shape in shapes if len(shape) > 2 and shape[-2:] in matrices and shape[0] in (8, 16)]
+    assert (8, 32, 2) in shapes or (8, 64) in shapes  # factors do have a member axis
 
 
 def shapes_in(jaxpr):
@@ -111,9 +111,9 @@ def shapes_in(jaxpr):
 
 
 def test_a_step_size_for_every_entry_puts_matrices_together():
-    made = {kind: evolution(*CASES["ring"], kind=kind, block=8) for kind in ("PGPE", "SNES", "Sep_CMA_ES")}
-    assert not any(driver.strategy.factored for driver in made.values())
-    assert np.isfinite(chunk_of(made["PGPE"])).all()
+    drivers = {kind: evolution(*CASES["ring"], kind=kind, block=8) for kind in ("PGPE", "SNES", "Sep_CMA_ES")}
+    assert not any(driver.strategy.factored for driver in drivers.values())
+    assert np.isfinite(chunk_of(drivers["PGPE"])).all()
 
 
 def test_a_perturbed_matrix_behaves_as_the_matrix_it_stands_for():
@@ -135,7 +135,7 @@ def test_it_finds_a_full_rank_matrix():
     state, everyone = strategy.init(jax.random.key(0), jnp.zeros(54)), jax.jit(strategy.everyone)
     for generation in range(300):
         ask = strategy.ask(state, generation)
-        found = np.asarray(everyone(ask.proposal)).reshape(-1, 6, 9)
-        state = strategy.tell(ask, ((found - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
+        matrices = np.asarray(everyone(ask.proposal)).reshape(-1, 6, 9)
+        state = strategy.tell(ask, ((matrices - target) ** 2).sum(axis=(1, 2)).astype(np.float32))
     error = np.asarray(strategy.centre(state)).reshape(6, 9) - target
     assert np.linalg.norm(error) < 0.1 * np.linalg.norm(target)

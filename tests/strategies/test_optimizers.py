@@ -25,7 +25,7 @@ def test_clipup_moves_as_evosaxs_does():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             expected, theirs_state = theirs.update(gradient, states[1], weights)
-        found, ours_state = ours.update(gradient, states[0], weights)
+        step, ours_state = ours.update(gradient, states[0], weights)
         states = ours_state, theirs_state
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert np.isclose(np.linalg.norm(found), rate * 2.0, rtol=1e-5)
+        np.testing.assert_allclose(step, expected, rtol=1e-6)
+    assert np.isclose(np.linalg.norm(step), rate * 2.0, rtol=1e-5)

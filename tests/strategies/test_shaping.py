@@ -52,8 +52,8 @@ def test_tied_members_share_the_mean_weight_of_their_ranks():
 
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=6))
 def test_rank_weights_equal_the_plain_rule(losses):
-    found = tied_weights(array(losses), array(WEIGHTS))
-    assert np.asarray(found).tolist() == pytest.approx(mean_weight_of_the_ranks(losses), abs=1e-6)
+    weights = tied_weights(array(losses), array(WEIGHTS))
+    assert np.asarray(weights).tolist() == pytest.approx(mean_weight_of_the_ranks(losses), abs=1e-6)
 
 
 def test_rank_weights_without_ties_are_those_of_evosax():
@@ -70,8 +70,8 @@ def test_rank_weights_without_ties_are_those_of_evosax():
 def test_centred_ranks_have_the_bits_of_evosax(members, values):
     losses = np.random.default_rng(members).integers(0, values, members).astype(np.float32)
     expected = jit(lambda raw: by_name("centred_rank")(raw, None))(losses)
-    found = jit(centred)(ranks(losses))
-    np.testing.assert_array_equal(found, expected)
+    ours = jit(centred)(ranks(losses))
+    np.testing.assert_array_equal(ours, expected)
 
 
 @pytest.mark.usefixtures("relaxed")
@@ -123,8 +123,8 @@ def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
     ask = lenient.strategy.ask(state, 4)
     losses = np.array([1.0, np.nan, 3.0, 2.0, 0.5, 1.5], np.float32)
     as_worst = np.where(np.isnan(losses), np.float32(1e6), losses)
-    found, expected = (lenient.strategy.centre(lenient.tell(ask, x)) for x in (losses, as_worst))
-    np.testing.assert_array_equal(found, expected)
+    centre, expected = (lenient.strategy.centre(lenient.tell(ask, x)) for x in (losses, as_worst))
+    np.testing.assert_array_equal(centre, expected)
     with pytest.raises(NonFiniteLossError, match=r"1 of 6 losses of generation 4 are not finite \(first: member 1"):
         strict.tell(ask, losses)
     with pytest.raises(NonFiniteLossError, match="6 of 6 losses"):

@@ -64,9 +64,9 @@ def test_fifty_generations_equal_evosax(kind, monkeypatch):
         ask, reference = ours.ask(mine, generation), theirs.ask(evosaxs, generation)
         expected = reference_everyone(reference.proposal)
         np.testing.assert_allclose(everyone(ask.proposal), expected, atol=2e-6)
-        found = np.asarray(losses_of(expected))  # the same for both: ranks would turn a last bit into a jump
-        mine, evosaxs = ours.tell(ask, found), theirs.tell(reference, found)
-        by_rows = divided.tell(divided.ask(by_rows, generation), found)
+        lost = np.asarray(losses_of(expected))  # the same for both: ranks would turn a last bit into a jump
+        mine, evosaxs = ours.tell(ask, lost), theirs.tell(reference, lost)
+        by_rows = divided.tell(divided.ask(by_rows, generation), lost)
     np.testing.assert_allclose(ours.centre(mine), theirs.centre(evosaxs), atol=1e-6)
     np.testing.assert_allclose(divided.centre(by_rows), theirs.centre(evosaxs), atol=1e-6)
     assert np.abs(ours.centre(mine) - START).max() > 0.1
@@ -94,7 +94,7 @@ def test_members_and_parts_are_the_same_in_any_portion(kind):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(workers, monkeypatch):
     monkeypatch.setattr(division, "TALLEST", 5)
-    strategy, found = streamed("SNES"), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
+    strategy, lost = streamed("SNES"), np.linspace(1, 0, POPULATION, dtype=np.float32) ** 2
     ask = strategy.ask(strategy.init(jax.random.key(0), START), 4)
     received = [strategy.receive(strategy.message(ask), 4) for _ in range(workers)]
 
@@ -104,8 +104,8 @@ def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(wor
         pieces = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
         return [np.asarray(pieces[i]) for i in range(parts.count)]
 
-    expected = strategy.tell(ask, found)
-    jax.tree.map(np.testing.assert_array_equal, strategy.tell(ask, found, by_workers), expected)
+    expected = strategy.tell(ask, lost)
+    jax.tree.map(np.testing.assert_array_equal, strategy.tell(ask, lost, by_workers), expected)
 
 
 def test_show_explains_how_an_update_is_divided(monkeypatch):
