@@ -35,18 +35,9 @@ class Evosax(NamedTuple):
     quadratic: bool = False
 
 
-COVARIANCE: dict[str, Number] = {
-    "std_min": 0.0,
-    "std_max": 1e8,
-    "mu_eff": None,
-    "c_mean": 1.0,
-    "c_std": None,
-    "d_std": None,
-    "c_c": None,
-    "c_1": None,
-    "c_mu": None,
-    "chi_n": None,
-}
+COVARIANCE: dict[str, Number] = {"std_min": 0.0, "std_max": 1e8, "c_mean": 1.0} | dict.fromkeys(
+    ("mu_eff", "c_std", "d_std", "c_c", "c_1", "c_mu", "chi_n")
+)
 BOUNDED: dict[str, Number] = {"std_min": 0.0, "std_max": 10.0, "std_meta": 2.0}
 EVOSAX = {
     "ESMC": Evosax("antithetic with a baseline at the centre (Merchant 2021)", optimizer=True, scheduled=True),
@@ -73,12 +64,7 @@ EVOSAX = {
     "HillClimbing": Evosax("the best member replaces the incumbent if it improves", scheduled=True),
     "SimulatedAnnealing": Evosax(
         "hill climbing that sometimes accepts worse (Rasdi 2016)",
-        {
-            "temperature_init": 1.0,
-            "temperature_limit": 0.1,
-            "temperature_decay": 0.999,
-            "boltzmann_constant": 5.0,
-        },
+        {"temperature_init": 1.0, "temperature_limit": 0.1, "temperature_decay": 0.999, "boltzmann_constant": 5.0},
         scheduled=True,
     ),
     "SimpleGA": Evosax("elites, crossover, Gaussian mutation (Such 2017)", {"crossover_rate": 0.0}, scheduled=True),

@@ -5,12 +5,12 @@ from jaxtyping import Array, Int
 
 from es_randomized import rng
 from es_randomized.settings import settings
-from es_randomized.strategies.algorithms import open_es
+from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.rule import Losses, RuleSettings, Sums, antithetic_pairs
 from es_randomized.strategies.strategy import State
 
 
-class ARS(open_es.Open_ES):
+class ARS(Open_ES):
     """Augmented random search: only the better half of the pairs counts, in units of their spread (Mania 2018)."""
 
     default_shaping = "identity"

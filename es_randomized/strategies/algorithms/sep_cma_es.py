@@ -12,7 +12,10 @@ from es_randomized.strategies.strategy import SearchSpace, State
 
 
 class Sep_CMA_ES(Rule):  # noqa: N801, its kind
-    """CMA-ES with a diagonal covariance (Ros & Hansen 2008); equation numbers in the code are Hansen's (2016)."""
+    """CMA-ES with a diagonal covariance (Ros & Hansen 2008).
+
+    Equation numbers in the code are those of Hansen 2016.
+    """
 
     scheduled = False
     takes_optimizer = False
