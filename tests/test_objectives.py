@@ -10,13 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from es_randomized import Evolution, LocalEvaluator
+from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of, names
+from es_randomized.config.sections import Batch, Plan
+from es_randomized.errors import ConfigError
+from es_randomized.models.transformer import Transformer
+from es_randomized.objectives.above import Above
 from es_randomized.objectives.cvar import CVaR
 from es_randomized.objectives.expected import Expected
 from es_randomized.objectives.log_sum_exp import LogSumExp
 from es_randomized.objectives.q_norm import QNorm
+from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.objectives.worst_case import WorstCase
 from es_randomized.schedules import Schedule
+from es_randomized.settings import settings
+from es_randomized.strategies.algorithms.open_es import Open_ES
+from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.task import Bounds
 
 LOSSES = np.random.default_rng(1).uniform(0, 3, (7, 5)).astype(np.float32)
 SAMPLES = [
@@ -63,6 +74,87 @@ def compiled(objective):
 
 def value(objective, losses):
     return float(compiled(objective)(np.asarray(losses, np.float32)))
+
+
+# Losses of any sign and size
+
+SIGNS = {
+    "negative": -LOSSES - 0.5,
+    "mixed": LOSSES - 1.5,
+    "huge": 1e30 * LOSSES,
+    "huge and negative": -1e30 * LOSSES,
+    "huge and mixed": 1e30 * (LOSSES - 1.5),
+}
+
+
+def shifted_log_sum_exp(expected, tau):
+    largest = expected.max()
+    return largest + log_sum_exp(expected - largest, tau)
+
+
+@pytest.mark.parametrize("name", SIGNS)
+@pytest.mark.parametrize("objective", [o for o in SAMPLES if not o.takes_powers], ids=repr)
+def test_losses_of_any_sign_and_size_have_the_closed_form(objective, name):
+    expected = SIGNS[name].astype(np.float32).astype(np.float64).mean(axis=1)
+    forms = CLOSED_FORMS | {LogSumExp: lambda objective, x: shifted_log_sum_exp(x, objective.tau)}
+    size = float(np.abs(SIGNS[name]).max())
+    assert value(objective, SIGNS[name]) == pytest.approx(forms[type(objective)](objective, expected), abs=1e-5 * size)
+
+
+@pytest.mark.parametrize("name", SIGNS)
+@pytest.mark.parametrize("q", [1.0, 3.0, 100.0])
+def test_powers_are_of_what_is_above_the_lower_bound(q, name):
+    losses = SIGNS[name].astype(np.float32)
+    low = float(np.float32(losses.min() - 0.1 * np.ptp(losses)))
+    expected = low + q_norm(losses.astype(np.float64).mean(axis=1) - low, q)
+    assert value(Above(QNorm(q=q), low), losses) == pytest.approx(expected, abs=1e-5 * float(np.abs(losses).max()))
+    halves = jax.jit(SplitBatch(Above(QNorm(q=q), low), "instances").__call__)(losses[:6])
+    twins = [
+        low + q_norm(part.astype(np.float64).mean(axis=1) - low, q) for part in (losses[:6], losses[:3], losses[3:6])
+    ]
+    np.testing.assert_allclose(halves, twins, atol=1e-5 * np.abs(losses).max())
+
+
+@settings
+class Rewarded(CycleColouring):
+    """A task of a user's: minus a reward, with a lower bound or without."""
+
+    low: float = -np.inf
+
+    @property
+    def loss_bounds(self):
+        return Bounds(self.low, np.inf)
+
+    def rollout(self, policy, observations):
+        outcome = super().rollout(policy, observations)
+        return outcome._replace(loss=outcome.loss - 4)
+
+
+SMALL = {"model": Transformer(width=4, blocks=1, hidden=4), "batch": Batch(instances=4, seeds=2), "seed": 1}
+
+
+def test_powers_of_losses_without_a_lower_bound_are_refused_by_name():
+    with pytest.raises(
+        ConfigError, match=r"q_norm takes powers .* Rewarded has none; declare loss_bounds .* worst_case"
+    ):
+        Experiment(task=Rewarded(n=5), **SMALL)
+    Experiment(task=Rewarded(n=5), objective=WorstCase(), **SMALL)
+
+
+@pytest.mark.parametrize("objective", [QNorm(q=3.0), QNorm(q=Schedule(start=3.0, end=3.0)), WorstCase()], ids=repr)
+def test_training_sees_what_a_negative_loss_says(objective):
+    """Members lose what they lose without the shift, less 4: none of it is clamped."""
+    settings = Open_ES.Settings(population=4)
+    plan = Plan(chunk=4, tile=8)
+    plain, shifted = (
+        Evolution.of(Experiment(task=task, objective=objective, driver=settings, plan=plan, **SMALL))
+        for task in (CycleColouring(n=5), Rewarded(n=5, low=-4.0))
+    )
+    ask = plain.strategy.ask(plain.init(), 0)
+    losses = LocalEvaluator(shifted).evaluate(ask)
+    assert (losses < -1).all()
+    assert len(set(losses.tolist())) > 1
+    np.testing.assert_allclose(losses, LocalEvaluator(plain).evaluate(ask) - 4, rtol=1e-5)
 
 
 def of_expected(objective, expected):

@@ -1,12 +1,14 @@
 """An experiment: task + model + objective + driver (+ batch, budget, evaluation, plan, seed), all plain numbers."""
 
+import math
 from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
-from es_randomized.config.kinds import OfKind
+from es_randomized.config.kinds import OfKind, kind_of
 from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
+from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import DriverSettings, settings
@@ -31,3 +33,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         self.model.check(self.task.interface)
+        if self.objective.takes_powers and not math.isfinite(self.task.loss_bounds.low):
+            raise ConfigError(
+                f"objective.kind: {kind_of(self.objective)} takes powers of losses above their lower bound, and "
+                f"{type(self.task).__name__} has none; declare loss_bounds in the task, or use worst_case, cvar, log_sum_exp "
+                "or expected"
+            )

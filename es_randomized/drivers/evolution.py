@@ -46,7 +46,7 @@ class Evolution(Driver):
             strategy = strategy.sharing(shared.strategy)
         fitness = fitness_of(tiled, block=int(tiled.plan.block))
         if strategy.split_batch:
-            fitness = replace(fitness, objective=SplitBatch(tiled.objective, tiled.batch.split_by(tiled.task)))
+            fitness = replace(fitness, objective=SplitBatch(fitness.objective, tiled.batch.split_by(tiled.task)))
         unsized = cls(tiled, strategy, fitness, shared)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()

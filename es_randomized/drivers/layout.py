@@ -12,6 +12,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.drivers import plan
 from es_randomized.errors import MemoryBudgetError
 from es_randomized.fitness import Fitness
+from es_randomized.objectives.above import Above
 
 
 def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
@@ -39,10 +40,11 @@ def with_tile(experiment: Experiment) -> Experiment:
 
 def fitness_of(experiment: Experiment, block: int) -> Fitness:
     """The fitness of an experiment whose tile is resolved."""
+    objective, low = experiment.objective, experiment.task.loss_bounds.low
     return Fitness(
         experiment.task,
         experiment.model,
-        experiment.objective,
+        Above(objective, low) if objective.takes_powers and low else objective,
         experiment.batch,
         experiment.seed,
         experiment.budget.generations,

@@ -18,4 +18,7 @@ class LogSumExp(Objective):
     tau: Annotated[float, Field(gt=0)] = 10.0
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
-        return (jax.nn.logsumexp(self.tau * expected) - jnp.log(float(expected.size))) / self.tau
+        # The largest is taken away before anything is multiplied: of losses of 1e30, a product's rounding alone overflows exp.
+        largest = jax.lax.stop_gradient(jnp.max(expected))
+        powers = self.tau * (expected - largest)
+        return largest + (jax.nn.logsumexp(powers) - jnp.log(float(expected.size))) / self.tau

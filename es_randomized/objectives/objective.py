@@ -5,6 +5,7 @@ distribution of the seed but not the draw (arXiv:2408.10818, section 2). What di
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -13,11 +14,18 @@ from es_randomized.schedules import Values
 
 
 class Objective(ABC):
-    """Combines the expected losses of the instances."""
+    """Combines the expected losses of the instances. Losses may have any sign and size.
+
+    Attributes:
+        takes_powers: needs losses >= 0. Of a task whose losses have another lower bound it gets them above that bound, see
+            above.py; a task without a lower bound is refused.
+    """
+
+    takes_powers: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
-        """The objective of per-instance expected losses `expected` >= 0."""
+        """The objective of per-instance expected losses."""
 
     def values(self, generations: int) -> Values | None:
         """The number of an objective that programs take as an argument, over a run; None where there is none."""
@@ -28,5 +36,5 @@ class Objective(ABC):
         return self
 
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
-        """The objective of one member's losses >= 0."""
+        """The objective of one member's losses."""
         return self.combine(jnp.mean(losses, axis=1))

@@ -1,6 +1,7 @@
 """The q-norm over instances (arXiv:2408.10818, equation 5)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +18,15 @@ SMALLEST = 1e-37  # float32: keeps log(0) finite, and its derivative too
 class QNorm(Objective):
     """(mean_x mu_x^q)^(1/q), equation 5 of the paper; between the mean (q = 1) and the maximum (q -> infinity).
 
+    Powers need losses mu >= 0; of losses with another lower bound, what is above the bound is taken (above.py).
     Computed as a log-sum-exp: in float32 the plain q = 100 of losses .01 and .02 underflows to 0.
 
     Attributes:
         q: at least 1; a number or a schedule {start, end, shape}: a small q finds good policies, a large one then
             raises their worst instances.
     """
+
+    takes_powers: ClassVar[bool] = True
 
     q: Rate = 3.0
 

@@ -35,6 +35,6 @@ class SplitBatch:
         return SplitBatch(self.objective.given(value), self.by)
 
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, " view"]:
-        """The objectives of one member's losses >= 0."""
+        """The objectives of one member's losses."""
         halves = jnp.split(losses, 2, axis=("instances", "seeds").index(self.by))
         return jnp.stack([self.objective(losses), *(self.objective(half) for half in halves)])

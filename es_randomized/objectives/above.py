@@ -1,0 +1,29 @@
+"""An objective that needs losses >= 0, on losses with any other lower bound."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Array, Float
+
+from es_randomized.objectives.objective import Objective
+from es_randomized.schedules import Values
+
+
+@dataclass(frozen=True)
+class Above(Objective):
+    """low + objective(losses - low), in the units of the losses.
+
+    Attributes:
+        low: no loss is lower; finite.
+    """
+
+    objective: Objective
+    low: float
+
+    def values(self, generations: int) -> Values | None:
+        return self.objective.values(generations)
+
+    def given(self, value: Float[Array, ""]) -> "Above":
+        return Above(self.objective.given(value), self.low)
+
+    def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
+        return self.low + self.objective.combine(expected - self.low)
