@@ -1,7 +1,6 @@
 """Another run from any generation of a run: what is known by then is copied, what comes after follows the new experiment."""
 
 import json
-from typing import Any
 
 import jax
 import numpy as np
@@ -76,7 +75,7 @@ def _equal(one: State, other: State) -> bool:
 
 
 def _check_fits(state: State, wanted: State) -> None:
-    def shapes(tree: Any) -> list[Any]:
+    def shapes(tree: State) -> list[object]:
         leaves, structure = jax.tree.flatten(tree)
         return [structure, *((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)]
 

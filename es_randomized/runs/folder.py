@@ -12,7 +12,6 @@ import json
 import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -137,13 +136,13 @@ class RunFolder:
             RunFolderError: a branch has lost the state it began with.
         """
         fresh = driver.init()
-        found = newest_snapshot(self.snapshots, fresh, generation) or (0, fresh)
-        if found[0] < (began := self._branched_at()):
+        newest = newest_snapshot(self.snapshots, fresh, generation) or (0, fresh)
+        if newest[0] < (began := self._branched_at()):
             raise RunFolderError(
                 f"{self.name} is a branch that began before generation {began}, and no state from there to {generation} is "
                 "left in its snapshots; branch again from its parent, named in provenance.json"
             )
-        return found
+        return newest
 
     def first(self, driver: Driver) -> tuple[int, State]:
         """The earliest state from which the journal leads on: generation 0, or a branch's oldest snapshot."""
@@ -176,9 +175,8 @@ class RunFolder:
         now = provenance()
         for what in ("jax", "evosax", "optax"):
             if then["packages"][what] != now["packages"][what]:
-                log.warning(
-                    "made with %s %s, continued with %s: last bits may differ", what, *_versions(what, then, now)
-                )
+                versions = then["packages"][what], now["packages"][what]
+                log.warning("made with %s %s, continued with %s: last bits may differ", what, *versions)
         if then["revision"] != now["revision"]:
             log.warning(
                 "made with revision %s, continued with %s: the changelog names changes of last bits",
@@ -199,7 +197,3 @@ class RunFolder:
     def save_snapshot(self, generation: int, state: State) -> None:
         """Save the state before `generation`."""
         save_snapshot(self.snapshots, generation, state)
-
-
-def _versions(name: str, *origins: dict[str, Any]) -> list[str]:
-    return [origin["packages"][name] for origin in origins]

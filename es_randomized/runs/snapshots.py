@@ -1,7 +1,6 @@
 """Snapshots: the driver's state before a generation, as safetensors (data, never code), newest two kept."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -55,7 +54,7 @@ def _named(state: State) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path) or "state": np.asarray(leaf) for path, leaf in leaves}
 
 
-def _read(path: Path, like: Any) -> State | None:
+def _read(path: Path, like: State) -> State | None:
     """The state in `path`, or None where the file is damaged or of another structure."""
     try:
         arrays = load_file(path)

@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +9,7 @@ import pyarrow.parquet as pq
 from es_randomized.runs.storage import write_atomically
 
 
-def write_part(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+def write_part(path: Path, rows: list[dict[str, object]], schema: pa.Schema) -> None:
     """Write rows as a new part.
 
     Raises:

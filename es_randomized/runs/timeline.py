@@ -7,7 +7,6 @@ hour has some two thousand, one of a week some seven thousand. Written beside th
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -60,7 +59,7 @@ class Timeline:
         everybody = workers()
         self._before = {each.number: each for each in everybody if each.gone is None}
         self._over = {each.number for each in everybody if each.gone is not None}
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[dict[str, object]] = []
 
     def add(self, generation: int) -> None:
         """A generation has just ended."""
@@ -101,7 +100,7 @@ class Timeline:
         write_part(self._folder / f"{self._rows[0]['first_generation']:08d}.parquet", self._rows, SCHEMA)
         self._rows = []
 
-    def _row(self, now: WorkerStatus, before: WorkerStatus | None, generation: int, seconds: float) -> dict[str, Any]:
+    def _row(self, now: WorkerStatus, before: WorkerStatus | None, generation: int, seconds: float) -> dict[str, object]:
         fate = None if now.gone is None else "lost" if now.lost else "left"
         return {
             "worker": now.number,

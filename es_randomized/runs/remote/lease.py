@@ -3,7 +3,8 @@
 Who trains renews `lease.json`. Whoever comes later watches it: a lease that changes is held, one that does not is given
 up. No clocks are compared. Who finds the lease gone or another's has lost it and stops. Two that take it in the same
 instant may both train until the next renewal; the same experiment has the same bits, so on one kind of device that
-costs time and nothing else.
+costs time and nothing else. Conditional writes would exclude it, but pyarrow's file systems have none, and obstore, which
+has, finds neither AWS profiles nor a bucket's region as they do, and cannot compare on a disk.
 """
 
 import datetime
@@ -15,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 from es_randomized.errors import RunFolderError, StorageError
 from es_randomized.runs.remote.repeating import repeating
@@ -24,6 +24,7 @@ from es_randomized.runs.remote.store import Remote
 NAME = "lease.json"
 PATIENCE = 3  # renewals that a holder may miss
 
+Holder = dict[str, object]  # who holds the lease, as lease.json has it
 log = logging.getLogger(__name__)
 
 
@@ -51,14 +52,14 @@ class Lease:
             RunFolderError: another machine holds it.
             StorageError: the store cannot be reached or refuses.
         """
-        found = self._read()
-        if found and found.get("copy") != self._copy:
-            self._watch(found)
+        held = self._read()
+        if held and not self._is_mine(held):
+            self._watch(held)
         self._write()
         self._renewing.enter_context(repeating(self.renew, self._seconds))
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._renewing.close()
         try:
             if not self.lost and self._is_mine(self._read()):
@@ -66,18 +67,18 @@ class Lease:
         except StorageError as error:
             log.warning("the lease of %s is left behind: %s", self._remote.address, error)
 
-    def _watch(self, found: dict[str, Any]) -> None:
+    def _watch(self, seen: Holder) -> None:
         wait = PATIENCE * self._seconds
-        log.warning("%s was being trained by %s; watching for %.0f s", self._remote.address, _holder(found), wait)
+        log.warning("%s was being trained by %s; watching for %.0f s", self._remote.address, _name(seen), wait)
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
             time.sleep(min(1.0, self._seconds))
             now = self._read()
             if now is None:
                 return
-            if now != found:
+            if now != seen:
                 raise RunFolderError(
-                    f"{self._remote.address} is being trained by {_holder(now)}; wait for it, stop it there, or take over "
+                    f"{self._remote.address} is being trained by {_name(now)}; wait for it, stop it there, or take over "
                     f"from it by deleting {NAME} at that address first"
                 )
 
@@ -85,26 +86,26 @@ class Lease:
         """Say that this process is still there, or find out that the lease is lost."""
         with self._one_at_a_time:
             try:
-                found = self._read()
-                if self._is_mine(found):
+                holder = self._read()
+                if self._is_mine(holder):
                     self._write()
                 elif not self.lost:
-                    self.lost = self._taken_over(found)
+                    self.lost = self._taken_over(holder)
                     self._on_lost()
             except StorageError as error:
                 log.info("the lease could not be renewed: %s", error)
 
-    def _taken_over(self, found: dict[str, Any] | None) -> RunFolderError:
-        by = f"taken over by {_holder(found)}" if found else "deleted"
+    def _taken_over(self, holder: Holder | None) -> RunFolderError:
+        by = f"taken over by {_name(holder)}" if holder else "deleted"
         return RunFolderError(
             f"the lease of {self._remote.address} was {by}, so training stopped here and brings up nothing more; "
             "to go on here, stop the other and resume"
         )
 
-    def _is_mine(self, found: dict[str, Any] | None) -> bool:
-        return bool(found and found.get("copy") == self._copy)
+    def _is_mine(self, holder: Holder | None) -> bool:
+        return bool(holder and holder.get("copy") == self._copy)
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read(self) -> Holder | None:
         data = self._remote.read(NAME)
         if data is None:
             return None
@@ -119,5 +120,5 @@ class Lease:
         self._remote.write(NAME, json.dumps(holder, indent=2).encode())
 
 
-def _holder(found: dict[str, Any]) -> str:
-    return f"process {found.get('process')} on {found.get('machine')}"
+def _name(holder: Holder) -> str:
+    return f"process {holder.get('process')} on {holder.get('machine')}"

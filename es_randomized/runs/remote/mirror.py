@@ -58,8 +58,8 @@ class Mirror:
         """Copy one file, if it changed and is (still) there."""
         name = path.relative_to(self._folder.path).as_posix()
         with suppress(FileNotFoundError):
-            found = path.stat()
-            if self._sent.get(name) != (state := (found.st_size, found.st_mtime_ns)):
+            now = path.stat()
+            if self._sent.get(name) != (state := (now.st_size, now.st_mtime_ns)):
                 self._write(name, path.read_bytes())
                 self._sent[name] = state
 

@@ -55,8 +55,8 @@ class Remote:
         """Every object here, or below a folder of it: name -> bytes."""
         below = FileSelector(f"{self._root}/{folder}".rstrip("/"), recursive=True, allow_not_found=True)
         with self._reaching("read"):
-            found = self._files.get_file_info(below)
-        files = [info for info in found if info.type == FileType.File and not info.base_name.startswith(".")]
+            entries = self._files.get_file_info(below)
+        files = [info for info in entries if info.type == FileType.File and not info.base_name.startswith(".")]
         return {info.path[len(self._root) + 1 :]: info.size for info in files}
 
     def read(self, name: str) -> bytes | None:
