@@ -12,6 +12,7 @@ from es_randomized.errors import RunFolderError
 from es_randomized.runs.branch import branch, state_at, verify
 from es_randomized.session import run_session
 from tests.tools.command import TINY
+from tests.tools.tiny import tiny
 
 
 def evolution_of(**overrides):
@@ -24,7 +25,7 @@ def session(folder, evolution):
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
-    evolution, folder = evolution_of(), RunFolder(tmp_path_factory.mktemp("branch") / "parent")
+    evolution, folder = tiny(), RunFolder(tmp_path_factory.mktemp("branch") / "parent")
     folder.create(evolution.experiment)
     session(folder, evolution)
     return folder, evolution

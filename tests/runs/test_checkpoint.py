@@ -1,13 +1,10 @@
 """A checkpoint scores exactly like the run it was made of, and bad ones say what is wrong."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from es_randomized.config.yaml import load
-from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import LocalEvaluator
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
@@ -15,14 +12,13 @@ from es_randomized.evaluation.stored import summary_of
 from es_randomized.runs.checkpoint import export, is_checkpoint, metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.session import run_session
-
-TINY = Path(__file__).parents[1] / "tiny.yaml"
+from tests.tools.tiny import tiny
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("run") / "a")
-    driver = driver_of(load(TINY, {"budget.generations": 3}))
+    driver = tiny()
     folder.create(driver.experiment)
     run_session(folder, driver, LocalEvaluator(driver), lambda row: None)
     return folder

@@ -8,16 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from es_randomized import Evolution, LocalEvaluator, RunFolder, load
+from es_randomized import Evolution, LocalEvaluator, RunFolder
 from es_randomized.errors import RunFolderError
 from es_randomized.session import run_session
 from es_randomized.strategies.strategy import State
-from tests.tools.command import TINY
+from tests.tools.tiny import tiny
 
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Evolution, State]:
-    evolution = Evolution.of(load(TINY))
+    evolution = tiny()
     folder = RunFolder(tmp_path_factory.mktemp("once") / "run")
     folder.create(evolution.experiment)
     session = run_session(folder, evolution, LocalEvaluator(evolution), lambda _: None)
@@ -66,7 +66,7 @@ def test_the_experiment_comes_back_as_it_was(trained: tuple[RunFolder, Evolution
 
 
 def test_another_revision_is_said_and_no_obstacle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    evolution, folder = Evolution.of(load(TINY)), RunFolder(tmp_path / "run")
+    evolution, folder = tiny(), RunFolder(tmp_path / "run")
     folder.create(evolution.experiment)
     origin = json.loads(folder.provenance_file.read_text())
     folder.provenance_file.write_text(json.dumps(origin | {"revision": "an older one"}))

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from es_randomized import RunFolder, driver_of, load, local_evaluator
+from es_randomized import RunFolder, local_evaluator
 from es_randomized.session import run_session
-from tests.tools.command import TINY
+from tests.tools.tiny import tiny
 
 DAY = 86_400.0
 
 
 def trained(path: Path) -> RunFolder:
-    driver = driver_of(load(TINY, {"budget.generations": 6}))
+    driver = tiny()
     folder = RunFolder(path)
     folder.create(driver.experiment)
     rows = []
@@ -32,8 +32,7 @@ def test_a_jumping_clock_changes_nothing(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * time.time()))
     jumping = trained(tmp_path / "jumping")
     assert jumping.journal_file.read_bytes() == steady.journal_file.read_bytes()
-    driver = driver_of(jumping.experiment())
-    generation, state = jumping.restore(driver)
-    _, expected = steady.restore(driver)
-    assert generation == 6
-    np.testing.assert_array_equal(driver.centre(state), driver.centre(expected))
+    generation, state = jumping.restore(tiny())
+    _, expected = steady.restore(tiny())
+    assert generation == 12
+    np.testing.assert_array_equal(tiny().centre(state), tiny().centre(expected))

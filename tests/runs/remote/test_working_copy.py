@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from es_randomized import Evolution, LocalEvaluator, RunFolder, load
+from es_randomized import Evolution, LocalEvaluator, RunFolder
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
 from es_randomized.runs.remote import working_copy
 from es_randomized.runs.remote.store import Remote
 from es_randomized.session import RunResult, run_session
-from tests.tools.command import TINY, final_snapshot, wait_until
+from tests.tools.command import final_snapshot, wait_until
 from tests.tools.faulty_store import FaultyStore
+from tests.tools.tiny import tiny
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 0.1
@@ -25,7 +26,7 @@ Machine = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def evolution() -> Evolution:
-    return Evolution.of(load(TINY))
+    return tiny()
 
 
 @pytest.fixture(scope="module")
