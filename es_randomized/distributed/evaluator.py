@@ -23,15 +23,17 @@ from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.events import (
     AnswersArrived,
     CallCollected,
-    CallsIssued,
+    CallIssued,
+    Event,
     EventListener,
+    IssueEnded,
     StepBegan,
     StepEnded,
     TurnBegan,
 )
-from es_randomized.distributed.handle import WorkerHandle
+from es_randomized.distributed.history import WorkerHistory
 from es_randomized.distributed.messages import Argument, read_answer, send_call
-from es_randomized.distributed.pool import Pool, first_ready
+from es_randomized.distributed.pool import Pool, WorkerHandle, first_ready
 from es_randomized.distributed.resolution import demands
 from es_randomized.distributed.work import TICK, Call, Result, Work, issue, units_per_call
 from es_randomized.drivers.driver import Evaluator
@@ -81,7 +83,7 @@ class RayEvaluator(Evaluator):
         claims: str = "",
     ) -> None:
         self.evolution, self.devices = evolution, devices
-        self._wanted_workers, self._listener = workers, listener
+        self._wanted_workers, self._listener, self._history = workers, listener, WorkerHistory()
         self._kind, options = demands(devices)
         # A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
         options |= {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
@@ -93,7 +95,7 @@ class RayEvaluator(Evaluator):
         self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
         self._typical: dict[str, float] = {}  # seconds from issuing to result, by method, in the last step
-        self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices, listener)
+        self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices, self._tell)
         self.pool.fill()
         self._wait_for_workers(workers)
 
@@ -135,7 +137,7 @@ class RayEvaluator(Evaluator):
         return self._sent[1]
 
     def workers(self) -> list[WorkerStatus]:
-        return self.pool.workers()
+        return self._history.workers()
 
     def close(self) -> None:
         self.pool.close()
@@ -177,14 +179,12 @@ class RayEvaluator(Evaluator):
         size = partial(units_per_call, work, len(workers), pace, self.devices)
         reissued = work.reissued
         for worker, call in issue(work, workers, size, time.monotonic):
-            if work.reissued > reissued:
-                reissued = work.reissued
-                self.pool.count_late(step.number, call.units)
             reference = send_call(worker.actor, step.method, step.generation, step.arguments, call.units)
             worker.calls[reference] = call
-            calls += 1
+            self._tell(CallIssued(worker.number, call, again=work.reissued > reissued))
+            reissued, calls = work.reissued, calls + 1
         if self._listener:
-            self._listener(CallsIssued(calls))
+            self._listener(IssueEnded(calls))
 
     def _receive(self, work: Work, step: Step) -> None:
         """Wait until something comes, and take it."""
@@ -212,14 +212,17 @@ class RayEvaluator(Evaluator):
             return
         call = worker.calls.pop(reference)
         results, seconds = read_answer(data, len(call.units))
-        worker.finished(call, seconds)
         if call.step == step.number:
             now = time.monotonic()
             self._pace[step.method] = seconds / len(call.units)
             for unit, result in zip(call.units, results, strict=True):
                 work.done(unit, result, now)
+        self._tell(CallCollected(worker.number, call, seconds, sum(map(len, results))))
+
+    def _tell(self, event: Event) -> None:
+        self._history(event)
         if self._listener:
-            self._listener(CallCollected(worker.number, call, seconds, sum(map(len, results))))
+            self._listener(event)
 
     def _lost(self, worker: WorkerHandle, work: Work, step: Step) -> None:
         for unit in _wait_again(self.pool.remove_lost(worker), work)[:1]:

@@ -1,14 +1,14 @@
 """What an evaluator tells whoever listens: how a step goes on, and who comes and goes. No bit of a run depends on it.
 
-A listener is called in the coordinator's own thread, so what it takes the run takes too. The simulator's costs, the benchmarks
-and the log of a run are made from these events; nobody has to change the evaluator to measure it.
+A listener is called in the coordinator's own thread, so the run waits for it. `WorkerHistory` always listens: the timeline, Ray's
+metrics and displays read it. Benchmarks, and the costs that the simulator is given, come from a listener too.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from es_randomized.distributed.work import Call
-from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.distributed.worker import WorkerInfo
 
 
 class StepBegan(NamedTuple):
@@ -33,7 +33,15 @@ class TurnBegan(NamedTuple):
     waiting: int
 
 
-class CallsIssued(NamedTuple):
+class CallIssued(NamedTuple):
+    """A worker, by its number, was asked for units; `again`: others have them under way, but they are late."""
+
+    worker: int
+    call: Call
+    again: bool
+
+
+class IssueEnded(NamedTuple):
     """All workers have what they can get in this turn: so many new calls."""
 
     calls: int
@@ -49,7 +57,7 @@ class CallCollected(NamedTuple):
     """The results of a call are in their places.
 
     Attributes:
-        worker: its number, see `WorkerStatus`.
+        worker: its number.
         seconds: of computing, as the worker says.
         bytes: of the results.
     """
@@ -67,18 +75,28 @@ class StepEnded(NamedTuple):
 
 
 class WorkerJoined(NamedTuple):
-    """A worker is ready."""
+    """A worker is ready; its number is never used again."""
 
-    worker: WorkerStatus
+    worker: int
+    info: WorkerInfo
 
 
 class WorkerGone(NamedTuple):
-    """A worker left, or was lost with what it had under way: its status says which."""
+    """A worker left, or it was lost with what it had under way."""
 
-    worker: WorkerStatus
+    worker: int
+    lost: bool
 
 
 Event: TypeAlias = (
-    StepBegan | TurnBegan | CallsIssued | AnswersArrived | CallCollected | StepEnded | WorkerJoined | WorkerGone
+    StepBegan
+    | TurnBegan
+    | CallIssued
+    | IssueEnded
+    | AnswersArrived
+    | CallCollected
+    | StepEnded
+    | WorkerJoined
+    | WorkerGone
 )
 EventListener: TypeAlias = Callable[[Event], None]

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -12,10 +13,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.compatibility import check_compatible
 from es_randomized.distributed.events import EventListener, WorkerGone, WorkerJoined
-from es_randomized.distributed.handle import WorkerHandle
 from es_randomized.distributed.ray_internals import WORKER_PROCESS, draining_nodes
 from es_randomized.distributed.work import Call
-from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.errors import ClusterError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
 
@@ -23,6 +23,23 @@ FAILED_STARTS = 3
 SECONDS_BETWEEN_CHECKS = 1.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class WorkerHandle:
+    """A worker that is ready.
+
+    Attributes:
+        calls: under way, by the reference of their answer, in the order they were issued.
+        leaving: its machine is about to go: it finishes its calls and gets no more.
+        number: in the order of joining, from 0; a number is never used again.
+    """
+
+    actor: Any
+    info: WorkerInfo
+    calls: dict[Any, Call] = field(default_factory=dict)
+    leaving: bool = False
+    number: int = 0
 
 
 class Pool:
@@ -45,13 +62,12 @@ class Pool:
         start: Callable[[], tuple[Any, Any]],
         wanted: Callable[[], int],
         mixed: bool,
-        listener: EventListener | None = None,
+        listener: EventListener,
     ) -> None:
         self.ready: list[WorkerHandle] = []
         self.starting: dict[Any, Any] = {}
         self.replaced = 0
         self._chosen: list[WorkerHandle] | None = None
-        self._gone: list[WorkerStatus] = []
         self._joined = 0
         self._start, self._wanted, self._mixed, self._listener = start, wanted, mixed, listener
         self._versions = deciding_versions()
@@ -70,17 +86,6 @@ class Pool:
     def calls(self) -> dict[Any, WorkerHandle]:
         """Every call of the active workers, by its reference, and who has it."""
         return {reference: worker for worker in self.active for reference in worker.calls}
-
-    def workers(self) -> list[WorkerStatus]:
-        """Everybody who is ready, and before them everybody who has gone."""
-        return [*self._gone, *(worker.status() for worker in list(self.ready))]
-
-    def count_late(self, step: int, units: Iterable[int]) -> None:
-        """Count units that are issued again as late ones of the workers that have them."""
-        for worker in self.active:
-            for call in worker.calls.values():
-                if call.step == step:
-                    worker.late += len(set(call.units) & set(units))
 
     def check_nodes(self, now: float) -> None:
         """Notice machines that have come or are about to go; at most once a second."""
@@ -127,8 +132,7 @@ class Pool:
         worker = WorkerHandle(actor, info, number=self._joined)
         self.ready.append(worker)
         self._joined += 1
-        if self._listener:
-            self._listener(WorkerJoined(worker.status()))
+        self._listener(WorkerJoined(worker.number, info))
 
     def give_up(self, worker: WorkerHandle) -> list[Call]:
         """Count a silent worker as lost, and end its process: a frozen one ignores `ray.kill` and keeps its cores."""
@@ -156,13 +160,10 @@ class Pool:
         self.ready, self.starting, self._chosen = [], {}, None
 
     def _remove(self, worker: WorkerHandle, lost: bool) -> None:
-        status = worker.status(time.monotonic(), lost)
-        self._gone.append(status)
         self.ready.remove(worker)
         if self._chosen is not None and worker in self._chosen:
             self._chosen.remove(worker)
-        if self._listener:
-            self._listener(WorkerGone(status))
+        self._listener(WorkerGone(worker.number, lost))
 
 
 def first_ready(references: list[Any], timeout: float | None) -> list[Any]:

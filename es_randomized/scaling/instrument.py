@@ -17,8 +17,8 @@ from jaxtyping import Float
 
 from es_randomized.distributed import events
 from es_randomized.distributed.evaluator import RayEvaluator
-from es_randomized.distributed.handle import WorkerHandle
 from es_randomized.distributed.messages import SMALL
+from es_randomized.distributed.pool import WorkerHandle
 from es_randomized.distributed.work import CALLS_PER_WORKER, Call
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
@@ -96,7 +96,7 @@ class GenerationCost:
                 self._thread, self._process = time.thread_time(), time.process_time()
             case events.TurnBegan():
                 self._waiting, self._mark = event.waiting, time.thread_time()
-            case events.CallsIssued():
+            case events.IssueEnded():
                 self.cost.turns += 1
                 self._calls += event.calls
                 if event.calls and self._waiting:

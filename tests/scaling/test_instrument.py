@@ -7,7 +7,7 @@ import pytest
 from es_randomized.distributed.events import (
     AnswersArrived,
     CallCollected,
-    CallsIssued,
+    IssueEnded,
     StepBegan,
     StepEnded,
     TurnBegan,
@@ -46,7 +46,7 @@ def test_a_step_is_divided_into_issuing_collecting_turns_and_other_threads(clock
     later(clock, thread=0.5)
     hear(TurnBegan(waiting=4))
     later(clock, thread=2.0)
-    hear(CallsIssued(2))
+    hear(IssueEnded(2))
     first, second = Call(7, [0, 1], clock.wall), Call(7, [2, 3], clock.wall)
     later(clock, thread=0.25, wall=10.0, others=4.0)
     hear(AnswersArrived(1))
@@ -54,7 +54,7 @@ def test_a_step_is_divided_into_issuing_collecting_turns_and_other_threads(clock
     hear(CallCollected(worker=0, call=first, seconds=6.0, bytes=16))
     hear(TurnBegan(waiting=0))
     later(clock, thread=8.0)  # looks for late units in vain
-    hear(CallsIssued(0))
+    hear(IssueEnded(0))
     hear(AnswersArrived(2))
     later(clock, thread=1.0)
     hear(CallCollected(worker=0, call=second, seconds=3.0, bytes=16))
@@ -75,6 +75,6 @@ def test_what_goes_with_every_call_counts_for_every_call_and_a_large_message_goe
         hear = GenerationCost(machines=3)
         hear(StepBegan(step=1, method="parts", generation=0, units=9, arguments=(message, shaped)))
         hear(TurnBegan(waiting=9))
-        hear(CallsIssued(5))
+        hear(IssueEnded(5))
         hear(StepEnded(reissued=0))
         assert hear.cost.down == down
