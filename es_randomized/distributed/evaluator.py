@@ -18,19 +18,10 @@ import ray
 from jaxtyping import Float
 
 from es_randomized.config.yaml import dump
+from es_randomized.distributed import events
 from es_randomized.distributed.actor import WorkerActor
 from es_randomized.distributed.cores import claims_folder
-from es_randomized.distributed.events import (
-    AnswersArrived,
-    CallCollected,
-    CallIssued,
-    Event,
-    EventListener,
-    IssueEnded,
-    StepBegan,
-    StepEnded,
-    TurnBegan,
-)
+from es_randomized.distributed.events import Event, EventListener
 from es_randomized.distributed.history import WorkerHistory
 from es_randomized.distributed.messages import Argument, read_answer, send_call
 from es_randomized.distributed.pool import Pool, WorkerHandle, first_ready
@@ -150,7 +141,7 @@ class RayEvaluator(Evaluator):
         listener, last_seen = self._listener, time.monotonic()
         if listener:
             sizes = tuple(argument.bytes for argument in step.arguments)
-            listener(StepBegan(step.number, method, ask.generation, units, sizes))
+            listener(events.StepBegan(step.number, method, sizes))
         while not work.complete:
             now = time.monotonic()
             self.pool.check_nodes(now)
@@ -163,7 +154,7 @@ class RayEvaluator(Evaluator):
                 log.warning("there is no worker; waiting until the cluster can take one")
                 last_seen = now
         if listener:
-            listener(StepEnded(work.reissued))
+            listener(events.StepEnded(work.reissued))
         if work.reissued:
             log.info(
                 "%d times a unit of generation %d was issued again because it was late", work.reissued, ask.generation
@@ -175,23 +166,23 @@ class RayEvaluator(Evaluator):
         """Give every worker the calls it can take."""
         workers, pace, calls = self.pool.active, self._pace.get(step.method), 0
         if self._listener:
-            self._listener(TurnBegan(work.waiting))
+            self._listener(events.TurnBegan(work.waiting))
         size = partial(units_per_call, work, len(workers), pace, self.devices)
         reissued = work.reissued
         for worker, call in issue(work, workers, size, time.monotonic):
             reference = send_call(worker.actor, step.method, step.generation, step.arguments, call.units)
             worker.calls[reference] = call
-            self._tell(CallIssued(worker.number, call, again=work.reissued > reissued))
+            self._tell(events.CallIssued(worker.number, call, again=work.reissued > reissued))
             reissued, calls = work.reissued, calls + 1
         if self._listener:
-            self._listener(IssueEnded(calls))
+            self._listener(events.IssueEnded(calls))
 
     def _receive(self, work: Work, step: Step) -> None:
         """Wait until something comes, and take it."""
         calls = self.pool.calls()
         references = first_ready([*calls, *self.pool.starting], TICK)
         if self._listener and references:
-            self._listener(AnswersArrived(len(references)))
+            self._listener(events.AnswersArrived(len(references)))
         for reference in references:
             if reference in self.pool.starting:
                 self.pool.admit(reference)
@@ -217,7 +208,7 @@ class RayEvaluator(Evaluator):
             self._pace[step.method] = seconds / len(call.units)
             for unit, result in zip(call.units, results, strict=True):
                 work.done(unit, result, now)
-        self._tell(CallCollected(worker.number, call, seconds, sum(map(len, results))))
+        self._tell(events.CallCollected(worker.number, call, seconds, sum(map(len, results))))
 
     def _tell(self, event: Event) -> None:
         self._history(event)

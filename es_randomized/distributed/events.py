@@ -1,7 +1,8 @@
 """What an evaluator tells whoever listens: how a step goes on, and who comes and goes. No bit of a run depends on it.
 
 A listener is called in the coordinator's own thread, so the run waits for it. `WorkerHistory` always listens: the timeline, Ray's
-metrics and displays read it. Benchmarks, and the costs that the simulator is given, come from a listener too.
+metrics and displays read it. Benchmarks, and the costs that the simulator is given, come from a listener too. Workers are told
+apart by numbers, in the order of joining; a number is never used again.
 """
 
 from collections.abc import Callable
@@ -12,18 +13,10 @@ from es_randomized.distributed.worker import WorkerInfo
 
 
 class StepBegan(NamedTuple):
-    """Workers are about to compute one step of a generation.
-
-    Attributes:
-        step: its number in the run.
-        method: of the worker: `evaluate` or `parts`.
-        arguments: bytes of what every call needs beside its units.
-    """
+    """Workers are about to compute a step: their method, and the bytes of what every call needs beside its units."""
 
     step: int
     method: str
-    generation: int
-    units: int
     arguments: tuple[int, ...]
 
 
@@ -34,7 +27,7 @@ class TurnBegan(NamedTuple):
 
 
 class CallIssued(NamedTuple):
-    """A worker, by its number, was asked for units; `again`: others have them under way, but they are late."""
+    """A worker was asked for units; `again`: others have them under way, but they are late."""
 
     worker: int
     call: Call
@@ -48,19 +41,13 @@ class IssueEnded(NamedTuple):
 
 
 class AnswersArrived(NamedTuple):
-    """Something came while the coordinator waited; it takes one answer after the other now."""
+    """So much came while the coordinator waited; it takes one answer after the other now."""
 
     answers: int
 
 
 class CallCollected(NamedTuple):
-    """The results of a call are in their places.
-
-    Attributes:
-        worker: its number.
-        seconds: of computing, as the worker says.
-        bytes: of the results.
-    """
+    """The results of a call are in their places: so many bytes, computed in so many seconds, as the worker says."""
 
     worker: int
     call: Call
@@ -75,7 +62,7 @@ class StepEnded(NamedTuple):
 
 
 class WorkerJoined(NamedTuple):
-    """A worker is ready; its number is never used again."""
+    """A worker is ready."""
 
     worker: int
     info: WorkerInfo
@@ -89,14 +76,6 @@ class WorkerGone(NamedTuple):
 
 
 Event: TypeAlias = (
-    StepBegan
-    | TurnBegan
-    | CallIssued
-    | IssueEnded
-    | AnswersArrived
-    | CallCollected
-    | StepEnded
-    | WorkerJoined
-    | WorkerGone
-)
+    StepBegan | TurnBegan | CallIssued | IssueEnded | AnswersArrived | CallCollected | StepEnded | WorkerJoined | WorkerGone
+)  # fmt: skip
 EventListener: TypeAlias = Callable[[Event], None]

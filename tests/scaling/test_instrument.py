@@ -42,7 +42,7 @@ def later(clock: SimpleNamespace, thread: float = 0.0, wall: float = 0.0, others
 
 def test_a_step_is_divided_into_issuing_collecting_turns_and_other_threads(clock: SimpleNamespace) -> None:
     hear = GenerationCost(machines=2)
-    hear(StepBegan(step=7, method="evaluate", generation=3, units=4, arguments=(LARGE,)))
+    hear(StepBegan(step=7, method="evaluate", arguments=(LARGE,)))
     later(clock, thread=0.5)
     hear(TurnBegan(waiting=4))
     later(clock, thread=2.0)
@@ -73,7 +73,7 @@ def test_a_step_is_divided_into_issuing_collecting_turns_and_other_threads(clock
 def test_what_goes_with_every_call_counts_for_every_call_and_a_large_message_goes_once(clock: SimpleNamespace) -> None:
     for message, shaped, down in ((LARGE, LARGE, 3 * LARGE), (LARGE, 40, 5 * 40), (8, LARGE, 5 * 8 + 3 * LARGE)):
         hear = GenerationCost(machines=3)
-        hear(StepBegan(step=1, method="parts", generation=0, units=9, arguments=(message, shaped)))
+        hear(StepBegan(step=1, method="parts", arguments=(message, shaped)))
         hear(TurnBegan(waiting=9))
         hear(IssueEnded(5))
         hear(StepEnded(reissued=0))
