@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Any
+from typing import NamedTuple
 
 from es_randomized.distributed.work import TICK, Call, Work, issue, units_per_call
 from es_randomized.scaling.simulation.clock import Clock, Cores
@@ -78,6 +78,26 @@ def simulate(
     return _Run(costs, cluster, chunks, here, hazards, seed).of(generations)
 
 
+class Done(NamedTuple):
+    """A message: the results of call `number`, computed in so many seconds."""
+
+    worker: SimulatedWorker
+    number: int
+    seconds: float
+
+
+class Joined(NamedTuple):
+    """A message: the workers of a machine are ready."""
+
+    machine: Machine
+
+
+class Lost(NamedTuple):
+    """A message: a machine is gone."""
+
+    machine: Machine
+
+
 class _Run:
     def __init__(self, costs: Costs, cluster: Cluster, chunks: int, here: bool, hazards: Hazards, seed: int) -> None:
         self.costs, self.cluster, self.chunks, self.here, self.hazards = costs, cluster, chunks, here, hazards
@@ -86,7 +106,7 @@ class _Run:
         self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
         self.ready: list[SimulatedWorker] = []
         self._steps, self._numbers = count(1), count()
-        self._inbox: list[tuple[str, Any, Any]] = []
+        self._inbox: list[Done | Joined | Lost] = []
         self._waiting, self._waits = False, 0
         self._noticed: list[Machine] = []
         self._checked = 0.0
@@ -141,25 +161,25 @@ class _Run:
                 self._send(worker, call, number, method)
             yield WAIT
             arrived, self._inbox = self._inbox, []
-            for what, whom, more in arrived:
-                if what == "done":
-                    yield self.costs.collect
-                    self._collect(work, whom, more, method)
-                elif what == "lost":
-                    self._remove_lost(work, whom)
-                else:
-                    self.ready += whom.workers
+            for message in arrived:
+                match message:
+                    case Done():
+                        yield self.costs.collect
+                        self._collect(work, message, method)
+                    case Lost():
+                        self._remove_lost(work, message.machine)
+                    case Joined():
+                        self.ready += message.machine.workers
         self.result.reissued += work.reissued
 
     def _units(self, work: Work, method: str) -> int:
         return units_per_call(work, len(self.ready), self._pace.get(method))
 
-    def _collect(self, work: Work, worker: SimulatedWorker, more: tuple[int, float], method: str) -> None:
-        number, seconds = more
-        call = worker.calls.pop(number, None)
+    def _collect(self, work: Work, done: Done, method: str) -> None:
+        call = done.worker.calls.pop(done.number, None)
         if call is None or call.step != work.step:
             return
-        self._pace[method] = seconds / len(call.units)
+        self._pace[method] = done.seconds / len(call.units)
         for unit in call.units:
             work.done(unit, b"", self.clock.now)
 
@@ -184,9 +204,9 @@ class _Run:
             self._waiting = False
             self._resume()
 
-    def _tell(self, what: str, whom: Any, more: Any = None) -> None:
+    def _tell(self, message: Done | Joined | Lost) -> None:
         """Something comes to the coordinator."""
-        self._inbox.append((what, whom, more))
+        self._inbox.append(message)
         if self._waiting:
             self._waiting = False
             self.clock.after(0.0, self._resume)  # with everything else that comes at this moment
@@ -221,7 +241,7 @@ class _Run:
         self.result.up += size
         self._receiving = max(self._receiving, self.clock.now) + size / self.cluster.bandwidth
         there = self._receiving + (self.costs.latency + self.cluster.latency) / 2
-        self.clock.at(there, lambda: self._tell("done", worker, (number, max(0.0, elapsed - self.costs.receive))))
+        self.clock.at(there, lambda: self._tell(Done(worker, number, max(0.0, elapsed - self.costs.receive))))
 
     # Machines that come and go
 
@@ -246,11 +266,11 @@ class _Run:
         return machine
 
     def _join(self, workers: int) -> None:
-        self._tell("join", self._machine(workers))
+        self._tell(Joined(self._machine(workers)))
 
     def _fail(self, machine: Machine) -> None:
         machine.alive = False
-        self.clock.after(self.hazards.detection, lambda: self._tell("lost", machine))
+        self.clock.after(self.hazards.detection, lambda: self._tell(Lost(machine)))
 
     def _preempt(self, machine: Machine) -> None:
         self._noticed.append(machine)
@@ -258,7 +278,7 @@ class _Run:
 
     def _end_notice(self, machine: Machine) -> None:
         machine.alive = False
-        self._tell("lost", machine)
+        self._tell(Lost(machine))
 
     def _check_machines(self) -> None:
         """As the pool's: workers of machines that are to go get nothing more and leave when no call is under way."""
