@@ -43,7 +43,7 @@ class Evotorch:
             config.seed
         )  # its actors draw their seeds from here; with a seed of its own they fail in 0.6.1
         if config.variant == "actors":
-            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only, see distributed/ray_internals.py
             ray.init(address="local", num_cpus=os.cpu_count(), include_dashboard=False, object_store_memory=2**28)
         self.problem = Colouring(config, len(centre))
         self.searcher = PGPE(

@@ -85,7 +85,7 @@ class Worker:
 
 class RaySeeds:
     def __init__(self, config, centre):
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only, see distributed/ray_internals.py
         os.environ.setdefault("RAY_worker_niceness", "0")
         cores = os.cpu_count()
         ray.init(
