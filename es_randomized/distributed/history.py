@@ -2,26 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from es_randomized.distributed.events import CallCollected, CallIssued, Event, WorkerGone, WorkerJoined
 from es_randomized.distributed.work import Call
-from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.drivers.workers import WorkerStatus
-
-
-@dataclass
-class _Record:
-    """One worker; see `WorkerStatus`."""
-
-    info: WorkerInfo
-    joined: float
-    calls: list[Call] = field(default_factory=list)
-    units: int = 0
-    busy: float = 0.0
-    late: int = 0
-    gone: float | None = None
-    lost: bool = False
 
 
 class WorkerHistory:
@@ -32,53 +16,38 @@ class WorkerHistory:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._records: dict[int, _Record] = {}
+        self._workers: dict[int, WorkerStatus] = {}
+        self._calls: dict[int, list[Call]] = {}
         self._clock = clock
 
     def __call__(self, event: Event) -> None:
         match event:
-            case CallIssued():
-                if event.again:
-                    self._count_late(event.call)
-                self._records[event.worker].calls.append(event.call)
-            case CallCollected():
-                record = self._records[event.worker]
-                record.calls.remove(event.call)
-                record.units += len(event.call.units)
-                record.busy += event.seconds
-            case WorkerJoined():
-                self._records[event.worker] = _Record(event.info, self._clock())
-            case WorkerGone():
-                record = self._records[event.worker]
-                record.gone, record.lost = self._clock(), event.lost
+            case CallIssued(number, call, again):
+                if again:
+                    self._count_late(call)
+                self._keep(self._workers[number], [*self._calls[number], call])
+            case CallCollected(number, call, seconds, _):
+                worker = self._workers[number]
+                worker = worker._replace(units=worker.units + len(call.units), busy=worker.busy + seconds)
+                self._keep(worker, [other for other in self._calls[number] if other != call])
+            case WorkerJoined(number, info):
+                self._keep(WorkerStatus(number, info.node, info.pid, info.device, self._clock()), [])
+            case WorkerGone(number, lost):
+                self._workers[number] = self._workers[number]._replace(gone=self._clock(), lost=lost)
+                del self._calls[number]
 
     def workers(self) -> list[WorkerStatus]:
         """Everybody who is there, and before them everybody who has gone."""
-        # Copies in one step: whoever watches is another thread.
-        everybody = [_status(number, record) for number, record in list(self._records.items())]
-        return sorted(everybody, key=lambda worker: worker.gone is None)
+        return sorted(self._workers.values(), key=lambda worker: worker.gone is None)
+
+    def _keep(self, worker: WorkerStatus, calls: list[Call]) -> None:
+        under_way, since = sum(len(call.units) for call in calls), min((call.since for call in calls), default=None)
+        self._calls[worker.number] = calls
+        self._workers[worker.number] = worker._replace(under_way=under_way, since=since)
 
     def _count_late(self, again: Call) -> None:
         """Count units that are issued again as late ones of the workers that have them."""
-        for record in self._records.values():
-            if record.gone is None:
-                calls = (call for call in record.calls if call.step == again.step)
-                record.late += sum(len(set(call.units) & set(again.units)) for call in calls)
-
-
-def _status(number: int, record: _Record) -> WorkerStatus:
-    calls = list(record.calls)
-    return WorkerStatus(
-        number=number,
-        node=record.info.node,
-        pid=record.info.pid,
-        device=record.info.device,
-        joined=record.joined,
-        under_way=sum(len(call.units) for call in calls),
-        since=min((call.since for call in calls), default=None),
-        units=record.units,
-        busy=record.busy,
-        late=record.late,
-        gone=record.gone,
-        lost=record.lost,
-    )
+        for number, calls in self._calls.items():
+            units = [unit for call in calls if call.step == again.step for unit in call.units]
+            late = self._workers[number].late + len(set(units) & set(again.units))
+            self._workers[number] = self._workers[number]._replace(late=late)

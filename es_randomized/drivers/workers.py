@@ -26,13 +26,13 @@ class WorkerStatus(NamedTuple):
     pid: int
     device: str
     joined: float
-    under_way: int
-    since: float | None
-    units: int
-    busy: float
-    late: int
-    gone: float | None
-    lost: bool
+    under_way: int = 0
+    since: float | None = None
+    units: int = 0
+    busy: float = 0.0
+    late: int = 0
+    gone: float | None = None
+    lost: bool = False
 
     @property
     def place(self) -> str:

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from es_randomized.distributed.work import Call
 from es_randomized.scaling.simulation.clock import Clock, Cores
@@ -30,7 +29,7 @@ class SimulatedWorker:
     machine: Machine
     cores: Cores
     clock: Clock
-    calls: dict[Any, Call] = field(default_factory=dict)
+    calls: dict[int, Call] = field(default_factory=dict)
     leaving: bool = False
     _queue: deque[tuple[float, Callable[[float], None]]] = field(default_factory=deque)
     _busy: bool = False
