@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from es_randomized.scaling.instrument import Generation, InstrumentedEvaluator, crowded, median
+from es_randomized.scaling.generation import Generation, median
+from es_randomized.scaling.instrument import InstrumentedEvaluator, crowded
 from es_randomized.scaling.simulation.costs import Costs, Linear
 
 CROWD = 500  # workers beside the first, to measure how a turn gets longer

@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
-from es_randomized.scaling.instrument import Generation, InstrumentedEvaluator
+from es_randomized.scaling.generation import Generation
+from es_randomized.scaling.instrument import InstrumentedEvaluator
 
 Case = TypeVar("Case", bound=Hashable)
 Numbers = dict[str, float]  # measured, by what they are

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from es_randomized.cli.main import cli
 from es_randomized.scaling.calibrate import Calibration
-from es_randomized.scaling.instrument import Generation
+from es_randomized.scaling.generation import Generation
 from es_randomized.scaling.measure import doubling, efficiency, interleaved, row_of, spread
 from es_randomized.scaling.simulation.costs import Cluster, Costs, Linear
 from es_randomized.scaling.simulation.simulate import simulate

@@ -14,8 +14,8 @@ from es_randomized.distributed.events import (
 )
 from es_randomized.distributed.messages import SMALL
 from es_randomized.distributed.work import Call
-from es_randomized.scaling import instrument
-from es_randomized.scaling.instrument import GenerationCost
+from es_randomized.scaling import generation
+from es_randomized.scaling.generation import GenerationCost
 
 LARGE = SMALL + 1
 
@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         monotonic=lambda: now.wall,
         perf_counter=lambda: now.wall,
     )
-    monkeypatch.setattr(instrument, "time", clocks)
+    monkeypatch.setattr(generation, "time", clocks)
     return now
 
 
