@@ -1,7 +1,5 @@
 """The worker as a Ray actor."""
 
-from typing import Any
-
 import ray
 
 from es_randomized.distributed.messages import answer_call
@@ -14,6 +12,6 @@ class WorkerActor(Worker):
     def ready(self, node: str = "") -> WorkerInfo:
         return super().ready(ray.get_runtime_context().get_node_id())
 
-    def call(self, packed: bytes, *large: Any) -> bytes:
+    def call(self, packed: bytes, *large: object) -> bytes:
         """See `messages.send_call`."""
         return answer_call(self, packed, large)

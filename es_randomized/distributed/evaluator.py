@@ -16,6 +16,8 @@ import jax
 import numpy as np
 import ray
 from jaxtyping import Float
+from ray import ObjectRef
+from ray.actor import ActorHandle
 
 from es_randomized.config.yaml import dump
 from es_randomized.distributed import events
@@ -189,7 +191,7 @@ class RayEvaluator(Evaluator):
             elif reference in calls:
                 self._collect(calls[reference], reference, work, step)
 
-    def _collect(self, worker: WorkerHandle, reference: Any, work: Work, step: Step) -> None:
+    def _collect(self, worker: WorkerHandle, reference: ObjectRef, work: Work, step: Step) -> None:
         """Take a finished call's results, or give what it had to others if the worker died."""
         if reference not in worker.calls:
             return  # of a worker that was lost a moment ago
@@ -239,7 +241,7 @@ class RayEvaluator(Evaluator):
             return f"the evaluation of {self.evolution.address(unit, step.generation)}"
         return f"part {unit} of the update of generation {step.generation}"
 
-    def _start(self) -> tuple[Any, Any]:
+    def _start(self) -> tuple[ActorHandle, ObjectRef]:
         actor = self._actor.remote(*self._arguments)
         return actor, actor.ready.remote()
 

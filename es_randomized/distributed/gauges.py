@@ -1,7 +1,6 @@
 """The run in Ray's own metrics, which Prometheus reads from every machine of the cluster."""
 
 from collections.abc import Callable
-from typing import Any
 
 from ray.util.metrics import Gauge
 
@@ -22,7 +21,7 @@ class Gauges(Tracker):
 
     def __init__(self, run: str, workers: Callable[[], list[WorkerStatus]]) -> None:
         self._run, self._workers = run, workers
-        self._gauges: dict[str, Any] = {}
+        self._gauges: dict[str, Gauge] = {}
 
     def log(self, generation: int, row: MetricsRow) -> None:
         everybody = self._workers()
@@ -43,7 +42,7 @@ class Gauges(Tracker):
         for name in ("workers", "units/under_way"):
             self._gauge(name).set(0.0)
 
-    def _gauge(self, name: str) -> Any:
+    def _gauge(self, name: str) -> Gauge:
         if name not in self._gauges:
             gauge = Gauge(f"{PREFIX}_{name.replace('/', '_')}", f"es-randomized: {name}", ("run",))
             gauge.set_default_tags({"run": self._run})

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 import ray
+from ray import ObjectRef
+from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.compatibility import check_compatible
@@ -35,9 +37,9 @@ class WorkerHandle:
         number: in the order of joining, from 0; a number is never used again.
     """
 
-    actor: Any
+    actor: ActorHandle
     info: WorkerInfo
-    calls: dict[Any, Call] = field(default_factory=dict)
+    calls: dict[ObjectRef, Call] = field(default_factory=dict)
     leaving: bool = False
     number: int = 0
 
@@ -59,13 +61,13 @@ class Pool:
 
     def __init__(
         self,
-        start: Callable[[], tuple[Any, Any]],
+        start: Callable[[], tuple[ActorHandle, ObjectRef]],
         wanted: Callable[[], int],
         mixed: bool,
         listener: EventListener,
     ) -> None:
         self.ready: list[WorkerHandle] = []
-        self.starting: dict[Any, Any] = {}
+        self.starting: dict[ObjectRef, ActorHandle] = {}
         self.replaced = 0
         self._chosen: list[WorkerHandle] | None = None
         self._joined = 0
@@ -83,7 +85,7 @@ class Pool:
         """Give calls to these workers only; None: to all, as from the beginning. The others rest."""
         self._chosen = None if workers is None else list(workers)
 
-    def calls(self) -> dict[Any, WorkerHandle]:
+    def calls(self) -> dict[ObjectRef, WorkerHandle]:
         """Every call of the active workers, by its reference, and who has it."""
         return {reference: worker for worker in self.active for reference in worker.calls}
 
@@ -109,7 +111,7 @@ class Pool:
             actor, reference = self._start()
             self.starting[reference] = actor
 
-    def admit(self, reference: Any) -> None:
+    def admit(self, reference: ObjectRef) -> None:
         """A worker has finished starting: take it in, or start another if it failed.
 
         Raises:
@@ -166,7 +168,7 @@ class Pool:
         self._listener(WorkerGone(worker.number, lost))
 
 
-def first_ready(references: list[Any], timeout: float | None) -> list[Any]:
+def first_ready(references: list[ObjectRef], timeout: float | None) -> list[ObjectRef]:
     """All references that are ready, waiting for the first one."""
     if not references:
         time.sleep(timeout or 0.0)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,5 +114,5 @@ class Worker:
         return self._proposals[index % len(self._proposals)]
 
 
-def _done(began: float, results: list[Any]) -> Done:
+def _done(began: float, results: Sequence[object]) -> Done:
     return Done([np.asarray(result).tobytes() for result in results], time.perf_counter() - began)
