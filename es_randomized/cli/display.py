@@ -14,7 +14,7 @@ from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.runs.metrics import MetricsRow
 
 SECONDS_BETWEEN_LINES = 10.0
-SECONDS_BETWEEN_LOOKS = 1.0  # at the workers
+SECONDS_BETWEEN_CHECKS = 1.0  # of the workers
 
 Workers = Callable[[], list[WorkerStatus]]
 
@@ -33,18 +33,18 @@ def showing(
     if console.is_terminal:
         view = View(budget.generations, seconds, workers)
         with Live(view, console=console, refresh_per_second=REFRESHES):
-            yield _both(changes.now_and_then, view.update)
+            yield _both(changes.print_now_and_then, view.update)
     else:
-        yield _both(changes.now_and_then, Lines(console, budget.generations))
-    changes.look()
+        yield _both(changes.print_now_and_then, Lines(console, budget.generations))
+    changes.print_changes()
 
 
 def _both(changes: Callable[[], None], show: Callable[[MetricsRow], None]) -> Callable[[MetricsRow], None]:
-    def each(row: MetricsRow) -> None:
+    def both(row: MetricsRow) -> None:
         changes()
         show(row)
 
-    return each
+    return both
 
 
 class Lines:
@@ -56,8 +56,8 @@ class Lines:
 
     def __call__(self, row: MetricsRow) -> None:
         """Print a row, unless there was one a moment ago."""
-        if found := held_out(row):
-            self._held_out = f"  held out: {', '.join(found)}"
+        if checked := held_out(row):
+            self._held_out = f"  held out: {', '.join(checked)}"
         final = row["generation"] + 1 == self._generations
         if final or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             failed = f"  {not_finite(row)}" if row["non_finite"] else ""
@@ -67,30 +67,30 @@ class Lines:
 
 
 class Changes:
-    """Prints a line for every worker that comes or goes after the first look."""
+    """Prints a line for every worker that comes or goes after it was made."""
 
     def __init__(self, console: Console, workers: Workers) -> None:
         self._console, self._workers = console, workers
-        self._there = {each.number for each in workers() if each.gone is None}
-        self._gone = {each.number for each in workers() if each.gone is not None}
+        self._there = {worker.number for worker in workers() if worker.gone is None}
+        self._gone = {worker.number for worker in workers() if worker.gone is not None}
         self._last = time.monotonic()
 
-    def now_and_then(self) -> None:
-        """Look, unless there was a look a moment ago."""
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LOOKS:
-            self.look()
+    def print_now_and_then(self) -> None:
+        """Print what changed, unless that was done a moment ago."""
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_CHECKS:
+            self.print_changes()
 
-    def look(self) -> None:
-        """Print what changed since the last look."""
+    def print_changes(self) -> None:
+        """Print what changed since the last time."""
         self._last = time.monotonic()
-        for each in self._workers():
-            if each.number not in self._there | self._gone:
-                self._there.add(each.number)
-                self._say(f"worker {each.number} joined: {each.place}")
-            if each.gone is not None and each.number not in self._gone:
-                self._gone.add(each.number)
-                fate = f"was lost with {each.under_way} units under way" if each.lost else "left"
-                self._say(f"worker {each.number} {fate}; it had done {each.units:,}: {each.place}")
+        for worker in self._workers():
+            if worker.number not in self._there | self._gone:
+                self._there.add(worker.number)
+                self._say(f"worker {worker.number} joined: {worker.place}")
+            if worker.gone is not None and worker.number not in self._gone:
+                self._gone.add(worker.number)
+                fate = f"was lost with {worker.under_way} units under way" if worker.lost else "left"
+                self._say(f"worker {worker.number} {fate}; it had done {worker.units:,}: {worker.place}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)

@@ -20,11 +20,11 @@ from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.runs.metrics import MetricsRow
 
 REFRESHES = 2  # a second
-RECENT, LOOKS = 30.0, 6  # paces are about so many seconds, of which so many looks are kept
+RECENT, OBSERVATIONS = 30.0, 6  # paces are about so many seconds, of which so many observations are kept
 LONGEST_BAR = 60
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """What was seen at one time: the newest row, when it came, and the workers that were there."""
 
     time: float
@@ -55,8 +55,8 @@ class View:
         self._newest: tuple[MetricsRow, float] | None = None
         self._checked: MetricsRow | None = None
         self._lowest = {"loss_mean": float("inf"), "loss_best": float("inf")}
-        self._looks: deque[Look] = deque(maxlen=LOOKS)
-        self._first: Look | None = None
+        self._observations: deque[Observation] = deque(maxlen=OBSERVATIONS)
+        self._first: Observation | None = None
 
     def update(self, row: MetricsRow) -> None:
         """Take the row of another generation."""
@@ -68,35 +68,37 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         now, everybody, width = self._clock(), self._workers(), options.max_width
-        there = {each.number: each for each in everybody if each.gone is None}
-        look = Look(now, *self._newest, there) if self._newest else None
-        if look:
-            self._remember(look)
-        yield self._bar(look, now, width)
-        text = Text("\n").join(self._lines(look, everybody, now, width))
+        there = {worker.number: worker for worker in everybody if worker.gone is None}
+        newest = Observation(now, *self._newest, there) if self._newest else None
+        if newest:
+            self._remember(newest)
+        yield self._bar(newest, now, width)
+        text = Text("\n").join(self._lines(newest, everybody, now, width))
         yield text
         if there:
-            before = self._looks[0] if self._looks else Look(now, {}, now, {})
-            room = (options.height or console.height) - 2 - text.plain.count("\n")
-            yield workers_table(list(there.values()), before.workers, now - before.time, now, width, room)
+            before = self._observations[0] if self._observations else Observation(now, {}, now, {})
+            most = (options.height or console.height) - 2 - text.plain.count("\n")
+            yield workers_table(list(there.values()), before.workers, now - before.time, now, width, most)
 
-    def _lines(self, look: Look | None, everybody: list[WorkerStatus], now: float, width: int) -> Iterator[Text]:
-        yield flow("time", [f"{duration(now - self._began)} so far", self._left(look, now)], width)
-        if not look:
+    def _lines(
+        self, newest: Observation | None, everybody: list[WorkerStatus], now: float, width: int
+    ) -> Iterator[Text]:
+        yield flow("time", [f"{duration(now - self._began)} so far", self._left(newest, now)], width)
+        if not newest:
             return
-        yield flow("loss", self._losses(look.row), width)
+        yield flow("loss", self._losses(newest.row), width)
         if self._checked:
             when = Text(f"held out, after generation {self._checked['generation'] + 1:,}", style="dim")
             yield flow("centre", [*held_out(self._checked), when], width)
-        yield flow("pace", self._pace(look, sum(each.lost for each in everybody)), width)
+        yield flow("pace", self._pace(newest, sum(worker.lost for worker in everybody)), width)
 
-    def _remember(self, look: Look) -> None:
-        self._first = self._first or look
-        if not self._looks or look.time - self._looks[-1].time >= RECENT / LOOKS:
-            self._looks.append(look)
+    def _remember(self, newest: Observation) -> None:
+        self._first = self._first or newest
+        if not self._observations or newest.time - self._observations[-1].time >= RECENT / OBSERVATIONS:
+            self._observations.append(newest)
 
-    def _bar(self, look: Look | None, now: float, width: int) -> Table:
-        done = look.row["generation"] + 1 if look else 0
+    def _bar(self, newest: Observation | None, now: float, width: int) -> Table:
+        done = newest.row["generation"] + 1 if newest else 0
         share = done / self._generations
         if self._seconds:
             share = max(share, min(1.0, (now - self._began) / self._seconds))
@@ -106,22 +108,22 @@ class View:
         line.add_row(title, bar, f"{share:.0%}")
         return line
 
-    def _left(self, look: Look | None, now: float) -> str:
+    def _left(self, newest: Observation | None, now: float) -> str:
         """How long it will take, and what will end it."""
         by_time = max(0.0, self._seconds - (now - self._began)) if self._seconds else None
-        rate = self._rate(look, "generation") if look else None
-        if not look or not rate:
+        rate = self._rate(newest, "generation") if newest else None
+        if not newest or not rate:
             return f"at most {duration(by_time)} left" if by_time is not None else "nobody knows yet how long it takes"
-        by_generations = (self._generations - look.row["generation"] - 1) / rate
+        by_generations = (self._generations - newest.row["generation"] - 1) / rate
         if by_time is None or by_generations <= by_time:
             return f"about {duration(by_generations)} left"
         return f"{duration(by_time)} left of {self._seconds:,.0f} s"
 
-    def _rate(self, look: Look, name: str) -> float | None:
+    def _rate(self, newest: Observation, name: str) -> float | None:
         """What a row counts, per second: of late, or where generations take longer than that, since the first one."""
-        for before in (self._looks[0], self._first):
-            if before and look.came > before.came:
-                return (look.row[name] - before.row[name]) / (look.came - before.came)
+        for before in (self._observations[0], self._first):
+            if before and newest.came > before.came:
+                return (newest.row[name] - before.row[name]) / (newest.came - before.came)
         return None
 
     def _losses(self, row: MetricsRow) -> Iterable[Text | str]:
@@ -131,17 +133,17 @@ class View:
             yield Text(not_finite(row), style="bold red")
         yield Text("lower is better", style="dim")
 
-    def _pace(self, look: Look, lost: int) -> Iterable[Text | str]:
-        for name, each in (("generation", "generations"), ("rollouts", "rollouts")):
-            if rate := self._rate(look, name):
-                yield f"{quantity(rate)} {each}/s"
-        if look.workers:
-            yield f"{len(look.workers)} workers on {', '.join(sorted({each.device for each in look.workers.values()}))}"
-            before = self._looks[0]
+    def _pace(self, newest: Observation, lost: int) -> Iterable[Text | str]:
+        for name, unit in (("generation", "generations"), ("rollouts", "rollouts")):
+            if rate := self._rate(newest, name):
+                yield f"{quantity(rate)} {unit}/s"
+        if newest.workers:
+            yield f"{len(newest.workers)} workers on {', '.join(sorted({worker.device for worker in newest.workers.values()}))}"
+            before = self._observations[0]
             shares = [
-                busy_share(each, before.workers.get(each.number), look.time - before.time)
-                for each in look.workers.values()
-                if each.number in before.workers
+                busy_share(worker, before.workers.get(worker.number), newest.time - before.time)
+                for worker in newest.workers.values()
+                if worker.number in before.workers
             ]
             known = [share for share in shares if share is not None]
             if known:

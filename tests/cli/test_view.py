@@ -124,13 +124,13 @@ def test_nobody_is_announced_twice():
     crew = [worker(0)]
     changes = Changes(console, lambda: list(crew))
     crew[0] = worker(0, gone=1.0)
-    changes.look()
-    changes.look()
-    changes.now_and_then()
+    changes.print_changes()
+    changes.print_changes()
+    changes.print_now_and_then()
     assert console.file.getvalue().count("worker 0 left") == 1
 
 
-def test_lines_come_now_and_then():
+def test_lines_come_print_now_and_then():
     console = Console(file=io.StringIO(), width=200)
     lines = Lines(console, 1000)
     for generation in range(500):
