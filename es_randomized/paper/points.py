@@ -1,6 +1,5 @@
 """The trials of a figure: one per model, position and training seed; those that ask for equal experiments are one."""
 
-import dataclasses
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +23,15 @@ def trials_by_cell(figure: PaperFigure) -> dict[Cell, Trial]:
         ConfigError: a cell is no valid experiment.
     """
     trials: dict[str, Trial] = {}
+    sources: dict[str, list[Randomness | None]] = {}
     texts = {}
     for cell in dict.fromkeys(_cells(figure)):
         trial = _trial(figure, *cell)
         text = texts[cell] = repr(trial.experiment)
-        sources = trials[text].sources if text in trials else (None,)
-        sources = tuple(dict.fromkeys([*sources, *_sources(figure, cell)]))
-        trials[text] = dataclasses.replace(trials.get(text, trial), sources=sources)
-    return {cell: trials[text] for cell, text in texts.items()}
+        trials.setdefault(text, trial)
+        sources.setdefault(text, [None]).extend(_sources(figure, cell))
+    scored = {text: trial.scored_under(dict.fromkeys(sources[text])) for text, trial in trials.items()}
+    return {cell: scored[text] for cell, text in texts.items()}
 
 
 def trials_of(figure: PaperFigure) -> list[Trial]:

@@ -1,6 +1,7 @@
 """The numbers of a figure as plain data: read from the run folders, with intervals over training seeds."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,14 @@ from es_randomized.tasks.measure import UNBOUNDED, Bounds
 from es_randomized.trials.trial import Trial
 
 CONFIDENCE = 0.95
+PERCENT = Bounds(0.0, 100.0)
 
 Tree = dict[str, Any]
 
 
 def results(figure: PaperFigure, out: Path) -> Tree:
     """Everything a figure shows: what <figure>-<scale>.json holds and what is drawn."""
-    points = trials_by_cell(figure)
-    read = _Reader(figure, out)
-    panels = [_panel(figure, panel, points, read) for panel in figure.panels]
-    trials = {trial.name: read.summary(trial) for trial in points.values()}
+    reader = _Reader(figure, out)
     return {
         "figure": figure.name,
         "title": figure.title,
@@ -35,8 +34,8 @@ def results(figure: PaperFigure, out: Path) -> Tree:
         "note": figure.scale.note,
         "paper_comparable": figure.scale.comparable,
         "confidence": CONFIDENCE,
-        "panels": panels,
-        "trials": trials,
+        "panels": [reader.panel(panel) for panel in figure.panels],
+        "trials": {trial.name: reader.summary(trial) for trial in reader.trials.values()},
         "hardware": hardware(),
         "provenance": provenance(),
     }
@@ -53,135 +52,133 @@ def estimate(values: list[float], bounds: Bounds = UNBOUNDED) -> Tree | None:
 
 
 class _Reader:
-    """Evaluations of trials, each file read once."""
+    """Reads what the trials of a figure came to, each file once."""
 
     def __init__(self, figure: PaperFigure, out: Path) -> None:
-        self.folder = folder_of(figure, out)
-        self.known: dict[Path, Tree] = {}
+        self.figure, self.folder, self.trials = figure, folder_of(figure, out), trials_by_cell(figure)
+        self._evaluations: dict[Path, Tree] = {}
 
     def evaluation(self, trial: Trial, curve: Curve) -> Tree | None:
         """What a curve draws of a trial; None where the trial is not finished."""
-        folder = self.folder.run(trial.name)
-        path = file_of(folder, trial.experiment, curve.source)
-        if path not in self.known and finished(trial, folder):
-            self.known[path] = json.loads(path.read_text())
-        return self.known.get(path)
+        run = self.folder.run(trial.name)
+        path = file_of(run, trial.experiment, curve.source)
+        if path not in self._evaluations and finished(trial, run):
+            self._evaluations[path] = json.loads(path.read_text())
+        return self._evaluations.get(path)
 
     def summary(self, trial: Trial) -> Tree:
         """Where a trial is, what it ran on and what its training cost."""
-        folder = self.folder.run(trial.name)
-        if not finished(trial, folder):
-            return {"folder": str(folder.path), "finished": False}
-        origin = json.loads(folder.provenance_file.read_text())
+        run = self.folder.run(trial.name)
+        if not finished(trial, run):
+            return {"folder": str(run.path), "finished": False}
+        origin = json.loads(run.provenance_file.read_text())
         kept = {name: origin.get(name) for name in ("date", "revision", "device", "packages")}
-        last = read_metrics(folder.metrics).to_pylist()[-1]
+        last = read_metrics(run.metrics).to_pylist()[-1]
         kept |= {name: last[name] for name in ("seconds", "rollouts", "flops")}
-        return {"folder": str(folder.path), "finished": True} | kept
+        return {"folder": str(run.path), "finished": True} | kept
+
+    def panel(self, panel: Panel) -> Tree:
+        """What a panel draws."""
+        curves = [
+            self.curve(panel, curve, statistic)
+            for curve in self.figure.curves_of(panel)
+            for statistic in panel.measures
+        ]
+        return {
+            "title": panel.title,
+            "label": panel.label,
+            "axis": self.figure.axes[panel.axis].label if panel.axis else None,
+            "measures": panel.measures,
+            "curves": [curve for curve in curves if curve["points"] or curve["paper"]],
+            "lines": self.lines(panel),
+        }
+
+    def curve(self, panel: Panel, curve: Curve, statistic: Statistic) -> Tree:
+        """One curve with the paper's values; positions of which nothing is known are left out."""
+        axis, points = self.figure.axes[panel.axis] if panel.axis else None, []
+        for position in range(positions(self.figure, panel)):
+            trials = [self.trials[curve.model, panel.axis, position, seed] for seed in self.figure.scale.seeds]
+            evaluations = [(trial, tree) for trial in trials if (tree := self.evaluation(trial, curve))]
+            if point := _point(curve, statistic, evaluations):
+                points.append({"x": axis.values[position] if axis else None} | point)
+        paper = _paper(curve, statistic, axis is not None)
+        return {
+            "model": curve.model,
+            "label": self.figure.models[curve.model].label,
+            "answer": curve.answer,
+            "measure": statistic,
+            "points": points,
+            "paper": [{"x": x, "value": value} for x, value in paper.items()],
+        }
+
+    def lines(self, panel: Panel) -> list[Tree]:
+        """The exact references a panel asks for, as the first evaluation that is there names them."""
+        evaluations = (
+            self.evaluation(self.trials[curve.model, panel.axis, 0, seed], curve)
+            for curve in self.figure.curves_of(panel)
+            for seed in self.figure.scale.seeds
+        )
+        tree = next((tree for tree in evaluations if tree), None)
+        if not tree:
+            return []
+        scale = measure_of(tree).scale
+        return [
+            {"label": reference["name"], "measure": level, "value": scale * reference[level]}
+            for beginning, level in panel.lines.items()
+            for reference in tree["references"]
+            if reference["name"].startswith(beginning) and reference[level] is not None
+        ]
 
 
-def _panel(figure: PaperFigure, panel: Panel, points: Any, read: _Reader) -> Tree:
-    axis = figure.axes[panel.axis] if panel.axis else None
-    curves = [
-        _curve(figure, panel, curve, measure, points, read)
-        for curve in figure.curves_of(panel)
-        for measure in panel.measures
-    ]
-    return {
-        "title": panel.title,
-        "label": panel.label,
-        "axis": axis.label if axis else None,
-        "measures": panel.measures,
-        "curves": [curve for curve in curves if curve["points"] or curve["paper"]],
-        "lines": _lines(figure, panel, points, read),
-    }
-
-
-def _curve(figure: PaperFigure, panel: Panel, curve: Curve, measure: Statistic, points: Any, read: _Reader) -> Tree:
-    model = figure.models[curve.model]
-    axis = figure.axes[panel.axis] if panel.axis else None
-    found = []
-    for position in range(positions(figure, panel)):
-        trials = {seed: points[curve.model, panel.axis, position, seed] for seed in figure.scale.seeds}
-        x = axis.values[position] if axis else None
-        found += _point(x, curve, measure, {s: (t, read.evaluation(t, curve)) for s, t in trials.items()})
-    return {
-        "model": curve.model,
-        "label": model.label,
-        "answer": curve.answer,
-        "measure": measure,
-        "points": found,
-        "paper": [{"x": x, "value": value} for x, value in _paper(curve, measure, axis is not None).items()],
-    }
-
-
-def _paper(curve: Curve, measure: Statistic, along_axis: bool) -> dict[Any, float]:
+def _paper(curve: Curve, statistic: Statistic, along_axis: bool) -> Mapping[float | None, float]:
     """The paper's values that belong into a panel: by position, or one number without one."""
-    known = curve.paper.get(measure)
-    if isinstance(known, dict):
-        return known if along_axis else {}
-    return {} if known is None or along_axis else {None: known}
+    values = curve.paper.get(statistic)
+    if isinstance(values, dict):
+        return {x: value for x, value in values.items() if along_axis}
+    return {} if values is None or along_axis else {None: values}
 
 
-def _point(x: Any, curve: Curve, measure: Statistic, scored: dict[int, tuple[Trial, Tree | None]]) -> list[Tree]:
-    """The point at one position, as a list that is empty where nothing is known."""
-    values = {s: measured(tree, curve, measure) for s, (_, tree) in scored.items() if tree}
-    known = {seed: value for seed, value in values.items() if value is not None}
-    if not known:
-        return []
-    tree = next(tree for _, tree in scored.values() if tree)
-    bounds = Bounds(0.0, 100.0) if in_percent(tree, measure) else UNBOUNDED
-    sample = {"training_seeds": len(known)} | (_part(tree, curve) or tree)["sample"]
-    trials = [scored[seed][0].name for seed in known]
-    return [
-        {"x": x, "by_seed": known, "trials": trials, "sample": sample} | (estimate(list(known.values()), bounds) or {})
-    ]
+def _point(curve: Curve, statistic: Statistic, evaluations: list[tuple[Trial, Tree]]) -> Tree:
+    """A statistic at one position, over training seeds; empty where nothing is known."""
+    values = [(trial, measured(tree, curve, statistic)) for trial, tree in evaluations]
+    by_seed = {trial.seed: value for trial, value in values if value is not None}
+    if not by_seed:
+        return {}
+    tree = evaluations[0][1]
+    return {
+        "by_seed": by_seed,
+        "trials": [trial.name for trial, value in values if value is not None],
+        "sample": {"training_seeds": len(by_seed)} | (_part(tree, curve) or tree)["sample"],
+        **(estimate(list(by_seed.values()), PERCENT if in_percent(tree, statistic) else UNBOUNDED) or {}),
+    }
 
 
-def in_percent(tree: Tree, measure: Statistic) -> bool:
-    """Whether a measure is a share, which is drawn in percent; losses stay in task units."""
-    return measure in ("seed_share", "seed_decides") or (
-        measure_of(tree).unit == "%" and not measure.startswith("loss")
+def in_percent(tree: Tree, statistic: Statistic) -> bool:
+    """Whether a statistic is a share, which is drawn in percent; losses stay in the unit of the task."""
+    return statistic in ("seed_share", "seed_decides") or (
+        measure_of(tree).unit == "%" and not statistic.startswith("loss")
     )
 
 
-def measured(tree: Tree, curve: Curve, measure: Statistic) -> float | None:
-    """A measure of an evaluation, in percent or task units; None where it has no such number."""
+def measured(tree: Tree, curve: Curve, statistic: Statistic) -> float | None:
+    """A statistic of an evaluation, in percent or in the unit of the task; None where it has no such number."""
     part = _part(tree, curve)
-    factor = 100 if in_percent(tree, measure) else 1
+    factor = 100 if in_percent(tree, statistic) else 1
     if part is None:
         return None
-    if measure in ("average", "p95", "worst"):
-        return factor * float(part[measure]["value"])
-    if measure == "seed_decides":
+    if statistic in ("average", "p95", "worst"):
+        return factor * float(part[statistic]["value"])
+    if statistic == "seed_decides":
         return factor * float(part["by_seed"]["depends_on_seed"]) if "by_seed" in part else None
     losses = part.get("loss")
     if not losses:
         return None
-    if measure == "seed_share":
+    if statistic == "seed_share":
         return factor * float(losses["between_runs"])
-    return factor * float(losses[measure.removeprefix("loss_")]["value"])
+    return factor * float(losses[statistic.removeprefix("loss_")]["value"])
 
 
 def _part(tree: Tree, curve: Curve) -> Tree | None:
     """Where an evaluation says how well a curve's way to answer does."""
     way, _, voters = curve.answer.partition(" of ")
     return tree["majority"].get(voters) if way == "majority" else tree
-
-
-def _lines(figure: PaperFigure, panel: Panel, points: Any, read: _Reader) -> list[Tree]:
-    """The exact references a panel asks for, as the first evaluation that is there names them."""
-    trees = (
-        read.evaluation(points[curve.model, panel.axis, 0, seed], curve)
-        for curve in figure.curves_of(panel)
-        for seed in figure.scale.seeds
-    )
-    tree = next((tree for tree in trees if tree), None)
-    if not tree:
-        return []
-    scale = measure_of(tree).scale
-    return [
-        {"label": reference["name"], "measure": value, "value": scale * reference[value]}
-        for beginning, value in panel.lines.items()
-        for reference in tree["references"]
-        if reference["name"].startswith(beginning) and reference[value] is not None
-    ]

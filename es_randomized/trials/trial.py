@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Trial:
         except UserError as error:
             raise ConfigError(f"the trial {self.name} is no experiment: {error}") from None
         return experiment
+
+    def scored_under(self, sources: Iterable[Randomness | None]) -> "Trial":
+        """The same trial with other sources of randomness."""
+        trial = dataclasses.replace(self, sources=tuple(sources))
+        vars(trial)["experiment"] = self.experiment  # read already
+        return trial
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def test_decisions_are_those_that_tune_made(case):
     assert decided(rule.goes_on, seed) == RECORDED[case]
 
 
+@pytest.mark.cluster  # importing Tune takes longer than all other tests here
 def test_decisions_are_those_that_tune_makes():
     schedulers = pytest.importorskip("ray.tune.schedulers")
     some = 0
