@@ -44,9 +44,7 @@ class Evolution(Driver):
         strategy = _strategy(settings, tiled)
         if shared:
             strategy = strategy.sharing(shared.strategy)
-        fitness = fitness_of(tiled, block=int(tiled.plan.block))
-        if strategy.split_batch:
-            fitness = replace(fitness, objective=SplitBatch(fitness.objective, tiled.batch.split_by(tiled.task)))
+        fitness = fitness_of(tiled, int(tiled.plan.block), strategy.split_batch)
         unsized = cls(tiled, strategy, fitness, shared)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()

@@ -13,6 +13,7 @@ from es_randomized.drivers import plan
 from es_randomized.errors import MemoryBudgetError
 from es_randomized.fitness import Fitness
 from es_randomized.objectives.above import Above
+from es_randomized.objectives.split_batch import SplitBatch
 
 
 def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
@@ -38,13 +39,22 @@ def with_tile(experiment: Experiment) -> Experiment:
     return with_plan(experiment, tile=tile)
 
 
-def fitness_of(experiment: Experiment, block: int) -> Fitness:
-    """The fitness of an experiment whose tile is resolved."""
+def fitness_of(experiment: Experiment, block: int, split_batch: bool = False) -> Fitness:
+    """The fitness of an experiment whose tile is resolved.
+
+    Args:
+        split_batch: also on both halves of every batch.
+
+    Raises:
+        ConfigError: the batch has to be split and cannot be.
+    """
     objective, low = experiment.objective, experiment.task.loss_bounds.low
+    if objective.takes_powers and low:
+        objective = Above(objective, low)
     return Fitness(
         experiment.task,
         experiment.model,
-        Above(objective, low) if objective.takes_powers and low else objective,
+        SplitBatch(objective, experiment.batch.split_by(experiment.task)) if split_batch else objective,
         experiment.batch,
         experiment.seed,
         experiment.budget.generations,

@@ -18,7 +18,9 @@ class LogSumExp(Objective):
     tau: Annotated[float, Field(gt=0)] = 10.0
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
-        # The largest is taken away before anything is multiplied: of losses of 1e30, a product's rounding alone overflows exp.
+        # A compiler may compute `expected` twice and differ in the last bit, which is 1e23 of a loss of 1e30. So say again
+        # what is true of exact numbers: no exponent is above 0, and the largest one is 0.
         largest = jax.lax.stop_gradient(jnp.max(expected))
-        powers = self.tau * (expected - largest)
-        return largest + (jax.nn.logsumexp(powers) - jnp.log(float(expected.size))) / self.tau
+        exponents = self.tau * (expected - largest)
+        mean = jnp.mean(jnp.exp(jnp.where(exponents > 0, 0.0, exponents)))
+        return largest + jnp.log(jnp.maximum(mean, 1 / expected.size)) / self.tau
