@@ -19,10 +19,11 @@ from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.gradient import Gradient
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import LocalEvaluator, local_evaluator
+from es_randomized.listener import Listener
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.runs.folder import RunFolder
-from es_randomized.service import Listener, evaluate, resume, train_run
+from es_randomized.service import evaluate, resume, train_run
 from es_randomized.session import RunResult, TrainingSession
 from es_randomized.strategies.strategy import Strategy
 from es_randomized.tasks.task import Task

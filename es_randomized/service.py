@@ -23,8 +23,9 @@ from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.evaluate import evaluate as evaluate_weights
-from es_randomized.evaluation.of_runs import Trained, evaluate_runs, newest, write_score
+from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
 from es_randomized.evaluation.randomness import Randomness
+from es_randomized.listener import Listener
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import RunLocation, new_run, reading, training
 from es_randomized.runs.metrics import MetricsRow
@@ -33,34 +34,6 @@ from es_randomized.tracking.kinds import check_installed, trackers
 from es_randomized.tracking.tracker import Tracker, Trackers
 
 log = logging.getLogger(__name__)
-
-
-class Listener:
-    """Is told how a run goes. Every method does nothing; override those of interest."""
-
-    def connecting(self, address: str | None) -> None:
-        """Ray is being started, or the cluster at `address` joined."""
-
-    def planned(self, driver: Driver) -> None:
-        """The experiment is resolved; next, workers start."""
-
-    def began(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, seconds: float | None) -> None:
-        """All workers are there and training begins, for so many seconds at most. `ended` follows in any case."""
-
-    def row(self, row: MetricsRow) -> None:
-        """The metrics of a generation."""
-
-    def warned(self, text: str) -> None:
-        """Something does not work that training can do without."""
-
-    def ended(self, result: RunResult | None) -> None:
-        """Training has ended; None where it raised something."""
-
-    def evaluating(self, trained: Trained) -> None:
-        """Weights are being evaluated."""
-
-    def scored(self, folder: RunFolder, trained: Trained, score: Score, path: Path) -> None:
-        """They were, and the score is in the file `path` of the run folder."""
 
 
 class TrainingOptions(TypedDict, total=False):

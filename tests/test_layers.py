@@ -36,6 +36,7 @@ LEVELS = {
     "train": 5,
     "session": 7,
     "service": 7,
+    "listener": 7,
     "runs": 5,
     "tracking": 5,
     "evaluation": 5,

@@ -9,13 +9,13 @@ from es_randomized.cli.display import showing
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.of_runs import Trained
+from es_randomized.listener import Listener
 from es_randomized.report.picture import draw
 from es_randomized.report.table import score_table
 from es_randomized.runs.checkpoint import is_checkpoint, metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import MetricsRow
 from es_randomized.runs.storage import saying_what_failed
-from es_randomized.service import Listener
 from es_randomized.session import RunResult
 
 

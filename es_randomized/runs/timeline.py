@@ -100,7 +100,9 @@ class Timeline:
         write_part(self._folder / f"{self._rows[0]['first_generation']:08d}.parquet", self._rows, SCHEMA)
         self._rows = []
 
-    def _row(self, now: WorkerStatus, before: WorkerStatus | None, generation: int, seconds: float) -> dict[str, object]:
+    def _row(
+        self, now: WorkerStatus, before: WorkerStatus | None, generation: int, seconds: float
+    ) -> dict[str, object]:
         fate = None if now.gone is None else "lost" if now.lost else "left"
         return {
             "worker": now.number,
