@@ -43,14 +43,14 @@ class Ask(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """An update in pieces that can be computed apart from each other.
+    """The parts of an update: each can be computed alone, here or by a worker.
 
     Attributes:
         down: blocks of rows.
-        across: blocks of columns; piece number row * across + column reads the noise of a block of rows in one of columns.
-        shape: of every piece, [sum, column].
-        compute: jitted (proposal, losses as parts read them, index) -> one piece.
-        entries: entries of noise all of them read, weighted by what drawing them costs.
+        across: blocks of columns; part number row * across + column reads the noise of one block of rows and columns.
+        shape: of every part, [sum, column].
+        compute: jitted (proposal, losses as parts read them, index) -> one part.
+        entries: how many entries of noise they read together, weighted by the cost of drawing one.
     """
 
     down: int
@@ -61,25 +61,25 @@ class Parts:
 
     @property
     def count(self) -> int:
-        """How many pieces."""
+        """How many parts."""
         return self.down * self.across
 
     @property
     def bytes(self) -> int:
-        """Of all pieces together."""
+        """Of all parts together."""
         return 4 * self.count * self.shape[0] * self.shape[1]
 
     def here(self, proposal: Proposal, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
-        """All pieces in order, computed in this process one after the other."""
+        """All parts in order, computed in this process one after the other."""
         return [np.asarray(self.compute(proposal, shaped, np.int32(index))) for index in range(self.count)]
 
-    def together(self, pieces: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
-        """All columns side by side, with what different rows gave added from the first block of rows to the last.
+    def together(self, parts: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
+        """The sums over all rows: blocks of columns side by side, blocks of rows added from the first to the last.
 
         Args:
-            pieces: all, in order. Columns past the last parameter stay.
+            parts: all, in order. Columns past the last parameter stay.
         """
-        rows = (pieces[first : first + self.across] for first in range(0, self.count, self.across))
+        rows = (parts[first : first + self.across] for first in range(0, self.count, self.across))
         return reduce(np.add, (np.concatenate(row, axis=1) for row in rows))
 
 
@@ -121,7 +121,7 @@ class Strategy(ABC):
         antithetic: members come as pairs, mean + scale * noise and mean - scale * noise of one row of noise: row r makes the
             members r and r + rows. Otherwise row r makes member r.
         split_batch: also wants the losses on both halves of every batch: `tell` gets three views of it.
-        parts: the pieces of an update; None where it is made in one place.
+        parts: of its update; None where that is computed in one place.
         population: members per generation.
         parameters: number of weights.
         seed: of the run.
