@@ -75,7 +75,7 @@ class LowRank(Noise):
         self, kept: Kept, key: Key[Array, ""], rows: Int[Array, " row"], first: Index, width: int
     ) -> Float[Array, "row width"]:
         def one(row: Int[Array, ""]) -> Float[Array, " width"]:
-            whole = jnp.pad(together(self.factors(key, row)), (0, width))
+            whole = jnp.pad(flat_noise(self.factors(key, row)), (0, width))
             return jax.lax.dynamic_slice(whole, (jnp.asarray(first, jnp.int32),), (width,))
 
         return jax.lax.map(one, rows)
@@ -120,7 +120,7 @@ class LowRank(Noise):
         ]
 
 
-def together(leaves: list[Leaf]) -> Float[Array, " param"]:
+def flat_noise(leaves: list[Leaf]) -> Float[Array, " param"]:
     """The noise itself, flat."""
     one = jnp.ones(1)
     return jnp.concatenate([weighted(one, jax.tree.map(lambda x: x[None], leaf)).reshape(-1) for leaf in leaves])

@@ -170,7 +170,7 @@ class Rule(Strategy):
         with relaxed():
             shaped, selected = self._shape(losses)
             parts = parts_of(self.parts, ask, selected) if parts_of else self.parts.here(ask.proposal, selected)
-            sums = self.parts.together(parts)[:, : self.parameters]
+            sums = self.parts.joined(parts)[:, : self.parameters]
             return self._update(ask.state, np.uint32(ask.generation), shaped, sums)
 
     def centre(self, state: State) -> Entries:

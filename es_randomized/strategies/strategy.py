@@ -73,7 +73,7 @@ class Parts:
         """All parts in order, computed in this process one after the other."""
         return [np.asarray(self.compute(proposal, shaped, np.int32(index))) for index in range(self.count)]
 
-    def together(self, parts: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
+    def joined(self, parts: Sequence[Float[np.ndarray, "sum column"]]) -> Float[np.ndarray, "sum param"]:
         """The sums over all rows: blocks of columns side by side, blocks of rows added from the first to the last.
 
         Args:

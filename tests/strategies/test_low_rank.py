@@ -66,7 +66,7 @@ def test_the_sums_are_those_over_all_perturbations_put_together(population, rank
     assert strategy.parts.down == blocks
     ask = strategy.ask(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
     shaped = np.linspace(-1, 1, population, dtype=np.float32) ** 3
-    sums = strategy.parts.together(strategy.parts.here(ask.proposal, shaped))
+    sums = strategy.parts.joined(strategy.parts.here(ask.proposal, shaped))
     members, half = np.asarray(strategy.everyone(ask.proposal), np.float64), population // 2
     z = (members[:half] - members[half:]) / (2 * 0.1)
     first, second = shaped[:half] - shaped[half:], shaped[:half] + shaped[half:] - 2 * shaped.mean()

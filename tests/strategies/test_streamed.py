@@ -103,8 +103,8 @@ def test_an_update_has_the_same_bits_whoever_computes_its_parts_in_any_order(wor
     def by_workers(parts, _, counted):
         assert (parts.down, parts.across) == (5, 4)
         order = np.random.default_rng(workers).permutation(parts.count)
-        pieces = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
-        return [np.asarray(pieces[i]) for i in range(parts.count)]
+        computed = {i: parts.compute(received[n % workers], counted, np.int32(i)) for n, i in enumerate(order)}
+        return [np.asarray(computed[i]) for i in range(parts.count)]
 
     expected = strategy.tell(ask, lost)
     jax.tree.map(np.testing.assert_array_equal, strategy.tell(ask, lost, by_workers), expected)
@@ -122,7 +122,7 @@ def test_the_parts_are_the_sums_over_the_whole_matrix(tallest, monkeypatch):
     strategy = streamed("PGPE")
     ask = strategy.ask(strategy.init(jax.random.key(0), START), 2)
     shaped = np.random.default_rng(0).normal(size=POPULATION).astype(np.float32)
-    sums = strategy.parts.together(strategy.parts.here(ask.proposal, shaped))[:, :SIZE]
+    sums = strategy.parts.joined(strategy.parts.here(ask.proposal, shaped))[:, :SIZE]
     key = rng.address(3, rng.Purpose.NOISE, 2)
     z = np.asarray(jax.random.normal(key, (POPULATION // 2, SIZE)), np.float64)
     plus, minus = shaped[: POPULATION // 2].astype(np.float64), shaped[POPULATION // 2 :].astype(np.float64)
