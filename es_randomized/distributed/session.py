@@ -68,8 +68,12 @@ def _local(cpus: int, dashboard_port: int | None) -> dict[str, Any]:
 
 
 def _start(options: dict[str, Any]) -> ModuleType:
-    import ray
-
+    try:
+        import ray
+    except ImportError:
+        raise ClusterError(
+            "Ray is not installed: pip install 'es-randomized[ray]', or do without it: --local"
+        ) from None
     previous = os.umask(0o077)  # Ray writes its authentication token with the default mask
     try:
         with warnings.catch_warnings():

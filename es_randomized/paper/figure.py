@@ -3,6 +3,7 @@
 One YAML file per figure in configs/paper; docs/reproduction.md says how to read and write one. Strict like an experiment.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,6 +182,6 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> PaperFigure:
     return settings_of("", PaperFigure, tree | parts)
 
 
-def _must_know(where: str, name: str | None, known: Any) -> None:
+def _must_know(where: str, name: str | None, known: Collection[str | None]) -> None:
     if name not in known:
-        raise ConfigError(f"{where}: nothing is called {name}; {suggest(str(name), [str(each) for each in known])}")
+        raise ConfigError(f"{where}: nothing is called {name}; {suggest(str(name), [str(one) for one in known])}")

@@ -1,10 +1,13 @@
 """What trials in one process have in common: compiled programs, of training, of held-out checks and of scores."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.program_sharing import Drivers
+from es_randomized.models.model import Model
+from es_randomized.tasks.task import Task
 
 Runner = TypeVar("Runner")
 
@@ -14,7 +17,7 @@ class SharedPrograms:
 
     def __init__(self) -> None:
         self._drivers = Drivers()
-        self._runners: dict[tuple[type, str, str], Any] = {}
+        self._runners: dict[tuple[object, str, str], Any] = {}
 
     def driver(self, experiment: Experiment) -> Driver:
         """The experiment made executable.
@@ -25,10 +28,10 @@ class SharedPrograms:
         """
         return self._drivers.of(experiment)
 
-    def runner(self, kind: type[Runner], experiment: Experiment) -> Runner:
-        """What runs policies of this task and model, made by `kind(task, model)`."""
+    def runner(self, kind: Callable[[Task, Model], Runner], experiment: Experiment) -> Runner:
+        """What runs policies of this task and model, made by `kind`."""
         key = kind, repr(experiment.task), repr(experiment.model)
-        made: Any = kind
         if key not in self._runners:
-            self._runners[key] = made(experiment.task, experiment.model)
-        return self._runners[key]
+            self._runners[key] = kind(experiment.task, experiment.model)
+        runner: Runner = self._runners[key]
+        return runner

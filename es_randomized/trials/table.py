@@ -55,17 +55,8 @@ def write(sweep: Sweep, folder: TrialsFolder, rows: list[TrialRow]) -> None:
     Raises:
         StorageError: the disk did not take it.
     """
-    names = [
-        *sweep.search.parameters,
-        "trial",
-        "seed",
-        "status",
-        "message",
-        "generations",
-        *NUMBERS,
-        *LEVEL_COLUMNS,
-        "folder",
-    ]
+    columns_before = ["trial", "seed", "status", "message", "generations"]
+    names = [*sweep.search.parameters, *columns_before, *NUMBERS, *LEVEL_COLUMNS, "folder"]
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata({"metric": sweep.metric}), buffer)
