@@ -7,11 +7,13 @@ losses and a strategy's state never are, and what an update adds up is what was 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, BFloat16, Float, Float32
+
+from es_randomized.policy import Weights
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -37,7 +39,7 @@ class Rounded:
         """Transposed."""
         return Rounded(self.exact.mT)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: "Rounded | Float32[Array, '...']") -> "Rounded | Float32[Array, '...']":
         """A matrix of the same kind for one of the same kind, float32 columns for columns."""
         if isinstance(other, Rounded):
             return Rounded(multiply(self.exact, other.exact))
@@ -54,7 +56,7 @@ class Rounded:
         return map(Rounded, self.exact)
 
 
-def rounded(weights: Any) -> Any:
+def rounded(weights: Weights) -> Weights:
     """A model's weights with every matrix, shared and thin ones too, as a `Rounded` one; vectors stay as they are."""
     return jax.tree.map(lambda leaf: Rounded(leaf) if leaf.ndim > 1 else leaf, weights)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,7 @@ def numbered(columns: T) -> tuple[T, Int[np.ndarray, " column"]]:
     return columns, np.arange(_count(columns), dtype=np.int32)
 
 
-def over_blocks(program: Callable[..., T], shared: object, columns: Any, size: int) -> T:
+def over_blocks(program: Callable[..., T], shared: object, columns: object, size: int) -> T:
     """Apply program(shared, block) to blocks of `size` of the last axis of `columns`, dealt out over all devices.
 
     Args:

@@ -61,10 +61,10 @@ class Looped(Model):
         return self.claimed
 
 
-def assert_same(found, expected):
+def assert_same(outcome, expected):
     """Success and answers agree; windows have no losses."""
-    np.testing.assert_array_equal(found.success, expected.success)
-    np.testing.assert_array_equal(found.answer, expected.answer)
+    np.testing.assert_array_equal(outcome.success, expected.success)
+    np.testing.assert_array_equal(outcome.answer, expected.answer)
 
 
 @pytest.fixture(scope="module")
@@ -179,5 +179,5 @@ def test_distinct_windows_are_all_paths_up_to_reversal(n, radius, count):
     assert len({min(w, w[::-1]) for w in map(tuple, windows.T.tolist())}) == count
     for node in range(n):
         around = np.stack([cycles[(node + step) % n] for step in range(-radius, radius + 1)])
-        found = windows[:, index[node]]
-        assert ((found == around).all(axis=0) | (found[::-1] == around).all(axis=0)).all()
+        window = windows[:, index[node]]
+        assert ((window == around).all(axis=0) | (window[::-1] == around).all(axis=0)).all()

@@ -105,9 +105,9 @@ def test_equal_instances_in_different_blocks_are_sampled_independently(sampled):
 @pytest.fixture(scope="module")
 def dropout():
     """Weights without and with dropout, each leaf with a leading axis `run`."""
-    found = repeated_runs(RANDOM, MEMBERS[:1], "dropout", 400, drop=0.3)
-    assert found.size == 400
-    return jax.device_get(jax.jit(jax.vmap(unraveller(MODEL, TASK)))(jnp.concatenate([MEMBERS[:1], found.weights])))
+    runs = repeated_runs(RANDOM, MEMBERS[:1], "dropout", 400, drop=0.3)
+    assert runs.size == 400
+    return jax.device_get(jax.jit(jax.vmap(unraveller(MODEL, TASK)))(jnp.concatenate([MEMBERS[:1], runs.weights])))
 
 
 def masks(weights):

@@ -23,8 +23,8 @@ SHAPES = [
 ]
 
 
-def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+def close(outputs, expected):
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 class Decoded:
@@ -91,10 +91,10 @@ def test_readers_of_a_store_get_what_the_last_token_of_a_causal_sequence_gets(sh
     model = Transformer(width=6, blocks=blocks, hidden=8, **shape)
     weights = twin.random_weights(model, interface, 3)
     tokens = np.random.default_rng(4).normal(size=(4, stored + readers, CASES)).astype(np.float32)
-    found = jax.jit(lambda weights, tokens: model.policy(weights, interface)(tokens))(weights, tokens)
-    assert found.shape == (2, readers, CASES)
+    outputs = jax.jit(lambda weights, tokens: model.policy(weights, interface)(tokens))(weights, tokens)
+    assert outputs.shape == (2, readers, CASES)
     for reader in range(readers):
         for case in range(CASES):
             sequence = tokens[:, [*range(stored), stored + reader], case]
             expected = twin.outputs(model, twin.doubled(weights), sequence, twin.causal)[:, -1]
-            close(found[:, reader, case], expected)
+            close(outputs[:, reader, case], expected)

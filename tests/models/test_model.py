@@ -111,12 +111,12 @@ def experiment(model, driver="dense", task="ring", **changes):
     [("dense", "ring"), ("rank 1", "ring"), ("gradient", "ring"), ("dense", "store"), ("dense", "steps")],
 )
 def test_two_generations_move_the_weights(model, driver, task):
-    made = driver_of(experiment(model, driver, task))
-    first = made.init()
-    *_, last = train(made, local_evaluator(made), first)
+    trained = driver_of(experiment(model, driver, task))
+    first = trained.init()
+    *_, last = train(trained, local_evaluator(trained), first)
     assert last.generation == 1
     assert np.isfinite(last.losses).all()
-    assert (np.asarray(made.centre(last.state)) != np.asarray(made.centre(first))).any()
+    assert (np.asarray(trained.centre(last.state)) != np.asarray(trained.centre(first))).any()
 
 
 def test_what_it_costs_is_read_off_its_weights_unless_it_says_otherwise(model):
@@ -175,8 +175,8 @@ def test_a_worker_finds_it_by_the_name_of_its_module(model, monkeypatch):
     worker.ready()
     (losses,) = worker.evaluate(0, evolution.strategy.message(ask), [0]).results
     expected = LocalEvaluator(evolution).evaluate(ask)
-    found = evolution.in_id_order([np.frombuffer(losses, np.float32).reshape(2, 2)])
-    np.testing.assert_array_equal(found, expected)
+    chunk = np.frombuffer(losses, np.float32).reshape(2, 2)
+    np.testing.assert_array_equal(evolution.in_id_order([chunk]), expected)
 
 
 # What is refused

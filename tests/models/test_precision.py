@@ -52,8 +52,8 @@ def gradient(precision="bfloat16"):
     return Gradient.of(experiment(*RECALL, GradientSettings(), precision, tile=2))
 
 
-def chunk_arguments(made):
-    return made.strategy.ask(made.init(), 1).proposal, made.chunks[0], made.fitness.inputs(1)
+def chunk_arguments(driver):
+    return driver.strategy.ask(driver.init(), 1).proposal, driver.chunks[0], driver.fitness.inputs(1)
 
 
 def rounding(x):
@@ -69,9 +69,9 @@ def test_a_product_and_its_derivatives_round_operands_only():
     result, transposed = jax.vjp(multiply, a, b)
     ours = result, *transposed(slope)
     expected = rounding(a) @ rounding(b), rounding(slope) @ rounding(b).T, rounding(a).T @ rounding(slope)
-    for found, exact in zip(ours, expected, strict=True):
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-4)  # adding up in bfloat16 would miss by 1e-1
+    for product, exact in zip(ours, expected, strict=True):
+        assert product.dtype == np.float32
+        np.testing.assert_allclose(product, exact, rtol=1e-5, atol=1e-4)  # adding up in bfloat16 would miss by 1e-1
     assert np.abs(result - a @ b).max() > 1e-2
 
 
@@ -103,16 +103,16 @@ def test_outputs_are_those_of_float32_products_but_for_rounding(case):
             output, memory = policy.step(memory, token, slot)
         return output
 
-    found, exact = (np.asarray(jax.jit(outputs, static_argnums=0)(each)) for each in ("bfloat16", "float32"))
-    assert found.dtype == exact.dtype == np.float32
-    assert 0 < np.abs(found - exact).max() < 0.03 * np.abs(exact).max()
+    rounded, exact = (np.asarray(jax.jit(outputs, static_argnums=0)(name)) for name in ("bfloat16", "float32"))
+    assert rounded.dtype == exact.dtype == np.float32
+    assert 0 < np.abs(rounded - exact).max() < 0.03 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("case", ["ring, dense", "ring with keys, rank 2"])
 def test_losses_are_float32_and_those_of_float32_products_but_for_rounding(case):
-    made, twin = evolution(case), evolution(case, "float32")
-    arguments = chunk_arguments(made)
-    losses, exact = (np.asarray(each.chunk_losses(*arguments)) for each in (made, twin))
+    drivers = evolution(case), evolution(case, "float32")
+    arguments = chunk_arguments(drivers[0])
+    losses, exact = (np.asarray(driver.chunk_losses(*arguments)) for driver in drivers)
     assert losses.dtype == np.float32
     np.testing.assert_allclose(losses, exact, rtol=0.03)
     assert (losses != exact).any()
@@ -120,11 +120,11 @@ def test_losses_are_float32_and_those_of_float32_products_but_for_rounding(case)
 
 @pytest.mark.parametrize("case", [*CASES, "gradient"])
 def test_all_products_are_of_bfloat16_numbers_and_nothing_else_is(case):
-    made = gradient() if case == "gradient" else evolution(case)
+    driver = gradient() if case == "gradient" else evolution(case)
     if case == "gradient":
-        program, arguments = made._step, (made.init(), *made._told(1))
+        program, arguments = driver._step, (driver.init(), *driver._told(1))
     else:
-        program, arguments = made.chunk_losses.__wrapped__, chunk_arguments(made)
+        program, arguments = driver.chunk_losses.__wrapped__, chunk_arguments(driver)
     half, single, arithmetic = np.dtype(ml_dtypes.bfloat16), np.dtype("float32"), set()
     products = 0
     for equation in equations(jax.make_jaxpr(program)(*arguments).jaxpr):
@@ -142,12 +142,12 @@ def test_all_products_are_of_bfloat16_numbers_and_nothing_else_is(case):
 def equations(jaxpr):
     """Every equation of a program and of those inside it, not those that only call others."""
     for equation in jaxpr.eqns:
-        inner = [getattr(each, "jaxpr", each) for each in jax.tree.leaves(equation.params, is_leaf=is_program)]
-        inner = [each for each in inner if hasattr(each, "eqns")]
+        leaves = jax.tree.leaves(equation.params, is_leaf=is_program)
+        inner = [program for leaf in leaves if hasattr(program := getattr(leaf, "jaxpr", leaf), "eqns")]
         if not inner:
             yield equation
-        for each in inner:
-            yield from equations(each)
+        for program in inner:
+            yield from equations(program)
 
 
 def is_program(value):

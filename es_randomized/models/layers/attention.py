@@ -1,16 +1,16 @@
-"""Attention patterns: which nodes a node may look at.
+"""Attention along a ring, a causal sequence and a store: one function for each (connectivity.py).
 
 Arrays are `[feature, column]` with a column for every token, node by node: column = node · cases + case. Long rows keep the
 vector loops of a CPU long, which they are not with nodes and cases as axes of their own.
 
-A pattern takes one head's `Head` and the normalised tokens and returns what attention adds to each of them. `ring` takes
+A function takes one head's `Head` and the normalised tokens and returns what attention adds to each of them. `ring` takes
 the products KᵀQ and OV, formed once per member, so that it costs two matrix products per token instead of four; for
 several heads that pays while the width is at most twice the key size. Its neighbours are slices of one wrapped copy: two
 rolls would be computed again in every fusion that reads them, which halves the speed.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,8 +19,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from es_randomized.perturbed import WeightMatrix, products_of
-
-Normalise = Callable[[Float[Array, "query source case"], Bool[np.ndarray, "query source"]], Array]
 
 
 class Head(NamedTuple):
