@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import pytest
 from es_randomized.evaluation.of_runs import newest
 from es_randomized.evaluation.stored import score_of, stored
 from es_randomized.report.picture import figure_of
-from es_randomized.report.sections.sweep import score_of as score_of_sweep
+from es_randomized.report.sweep.trials import score_of as score_of_sweep
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.trials.attempt import final_score, scores_over_time
@@ -47,7 +48,7 @@ class Doors(Task):
 
     @property
     def interface(self):
-        return Interface(features=2, outputs=3, nodes=1{connectivity})
+        return Interface(features=2, outputs=3, seed_features=range(2))
 
     @property
     def measure(self):
@@ -103,7 +104,7 @@ def printed(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(sys, "path", [str(folder), *sys.path])
         patch.setattr("es_randomized.report.figures.DOTS_PER_INCH", 40)
-        (folder / "doors.py").write_text(TASK.replace("{connectivity}", CONNECTIVITY))
+        (folder / "doors.py").write_text(TASK)
         texts = {}
         for kind, (task, _, _) in KINDS.items():
             for seed in (0, 1):
@@ -165,7 +166,7 @@ def test_tables_say_what_is_not_known_and_nothing_is_infinite(printed, kind):
     text = printed[kind]
     assert "no bound known" in text
     assert f"points ({'higher' if kind == 'mixed' else 'lower'} is better)" in text
-    page = read_html(open(f"page-{kind}/index.html").read())
+    page = read_html(Path(f"page-{kind}/index.html").read_text())
     words = page.all("main")[0].text + " ".join(image.attributes["alt"] for image in page.all("img"))
     assert "no bound known" in words
     for said in (text, words):
@@ -194,7 +195,11 @@ def test_the_picture_shows_every_value(printed, kind):
 @kinds
 def test_the_comparison_agrees_with_the_evaluations(printed, kind):
     a, b = (summary(kind, seed)["average"]["value"] for seed in (0, 1))
-    line = next(line for line in printed[kind].splitlines() if re.match(r"\W+average .*−?\d.*[+−]", line) and "learned" not in line)
+    line = next(
+        line
+        for line in printed[kind].splitlines()
+        if re.match(r"\W+average .*−?\d.*[+−]", line) and "learned" not in line
+    )
     numbers = [float(x) for x in re.findall(r"[+-]?\d[\d.]*(?:e[+-]?\d+)?", line.replace("−", "-"))]
     assert numbers[:3] == pytest.approx([a, b, a - b], rel=0.02, abs=0.02)
 

@@ -12,7 +12,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.evaluation.compare import Comparison, compare_groups, compare_runs
 from es_randomized.evaluation.groups import grouped
 from es_randomized.evaluation.of_runs import newest
-from es_randomized.report.sections.comparison import comparison_table, sentence
+from es_randomized.report.comparison import comparison_table, sentence
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from es_randomized import compilation
 from es_randomized.cli.location import LOCATION
 from es_randomized.report.page import write_page
-from es_randomized.report.sections.sweep import is_sweep
+from es_randomized.report.sweep.trials import is_sweep
 from es_randomized.runs.location import reading
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from es_randomized.report.figures import DOTS_PER_INCH, NARROW, Figure, blank, looking
+from es_randomized.report.figures import DOTS_PER_INCH, NARROW, PageFigure, blank, looking
 from es_randomized.report.palette import INK, PALE, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
@@ -16,7 +16,7 @@ STEPS_PER_SECOND = 2
 REST = 4  # frames at the end, before it starts again
 
 
-def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) -> Figure:
+def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) -> PageFigure:
     """The agents of the first seeds side by side, one frame a step; what they have seen is shaded."""
     from matplotlib.animation import FuncAnimation, PillowWriter
 
@@ -54,7 +54,7 @@ def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) 
     caption = (
         f"The first episodes of {len(shown)} seeds, step by step: cells that were seen are shaded. Close it to stop it."
     )
-    return Figure(name, caption, alt, png, NARROW, moving=True)
+    return PageFigure(name, caption, alt, png, NARROW, moving=True)
 
 
 class Agent:

@@ -37,7 +37,7 @@ LOOK = {
 }
 
 
-class Figure(NamedTuple):
+class PageFigure(NamedTuple):
     """A picture that is ready for a page.
 
     Attributes:
@@ -57,14 +57,14 @@ class Figure(NamedTuple):
     moving: bool = False
 
 
-def drawn(name: str, caption: str, size: tuple[float, float], draw: Callable[[Any], str]) -> Figure:
+def drawn(name: str, caption: str, size: tuple[float, float], draw: Callable[[Any], str]) -> PageFigure:
     """Draw a figure; `draw` takes a matplotlib figure and returns the words for it."""
     with looking():
         canvas = blank(size)
         alt = draw(canvas)
         content = io.BytesIO()
         canvas.savefig(content, format="png")
-    return Figure(name, caption, alt, content.getvalue(), size[0])
+    return PageFigure(name, caption, alt, content.getvalue(), size[0])
 
 
 def blank(size: tuple[float, float]) -> Any:

@@ -10,7 +10,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.groups import Group, grouped
 from es_randomized.evaluation.statistics import Estimate, mean_estimate
-from es_randomized.evaluation.stored import Tree, score_of, stored
+from es_randomized.evaluation.stored import Tree, command, score_of, stored
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.timeline import read_timeline
@@ -101,3 +101,15 @@ def together(estimates: list[Estimate], bounds: Bounds) -> Estimate:
     if len(estimates) == 1:
         return estimates[0]
     return mean_estimate(np.array([estimate.value for estimate in estimates]), CONFIDENCE, bounds)
+
+
+def missing(run: Run) -> str | None:
+    """What a run lacks that the page could show, and how to get it."""
+    if run.summary is None:
+        return f"{run.name} was not evaluated, so only its training is shown. To evaluate it: {command(run.folder)}"
+    if run.score is None:
+        return (
+            f"The table of instances of {run.name} was not kept, so its single inputs are not shown. "
+            f"To make it again: {command(run.folder)}"
+        )
+    return None

@@ -1,6 +1,5 @@
 """One picture of a run: how it learned, how it does on every instance, and what the task has to show."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,9 @@ from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.report.sections.overview import histogram, learning_curve
-from es_randomized.report.tasks.associative_recall import draw_recall
-from es_randomized.report.tasks.cycle_colouring import draw_cycles
-from es_randomized.report.tasks.treasure_hunt import draw_hunts
-from es_randomized.tasks.associative_recall import AssociativeRecall
-from es_randomized.tasks.cycle_colouring import CycleColouring
-from es_randomized.tasks.treasure_hunt import TreasureHunt
+from es_randomized.report.overview import histogram, learning_curve
+from es_randomized.report.tasks.drawings import drawings_of
 
-DRAWINGS: dict[type, Callable[..., Any]] = {
-    CycleColouring: draw_cycles,
-    TreasureHunt: draw_hunts,
-    AssociativeRecall: draw_recall,
-}
 UPPER, LOWER = 4.1, 2.5  # heights in inches
 
 
@@ -35,14 +24,14 @@ def figure_of(experiment: Experiment, metrics: pa.Table, score: Score, weights: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    drawing = DRAWINGS.get(type(experiment.task))
-    figure: Any = Figure(figsize=(11, UPPER + LOWER if drawing else UPPER), dpi=130, layout="constrained")
+    drawings = drawings_of(experiment.task)
+    figure: Any = Figure(figsize=(11, UPPER + LOWER if drawings else UPPER), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    heights = [UPPER, LOWER] if drawing else [UPPER]
+    heights = [UPPER, LOWER] if drawings else [UPPER]
     upper, *lower = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     left, right = upper.subplots(1, 2)
     learning_curve(left, metrics, score)
     histogram(right, score)
-    if drawing:
-        drawing(lower[0], experiment, score, weights)
+    if drawings:
+        drawings.draw(lower[0], experiment, score, weights)
     return figure

@@ -23,10 +23,10 @@ from es_randomized.fitness import parameters
 from es_randomized.models.transformer import Transformer
 from es_randomized.report import picture
 from es_randomized.report.animation import Agent, walking
-from es_randomized.report.picture import DRAWINGS, draw, figure_of
-from es_randomized.report.sections.overview import learning_curve
+from es_randomized.report.overview import learning_curve
+from es_randomized.report.picture import draw, figure_of
 from es_randomized.report.tasks import associative_recall as recall
-from es_randomized.report.tasks.registry import task_figures
+from es_randomized.report.tasks.drawings import drawings_of
 from es_randomized.runs.metrics import SCHEMA
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
@@ -165,7 +165,7 @@ def test_rates_of_few_runs_have_bars_at_their_places(frozen):
 
 
 def test_a_task_without_a_drawing_has_the_upper_row_alone(monkeypatch):
-    monkeypatch.delitem(DRAWINGS, CycleColouring)
+    monkeypatch.setattr(picture, "drawings_of", lambda task: None)
     figure = Pictured(TASKS["cycles"]).figure
     assert [len(part.axes) for part in figure.subfigs] == [3]  # one more for the training loss
     assert figure.get_size_inches()[1] < 5
@@ -211,7 +211,7 @@ def test_the_hardest_cycle_is_shown_under_six_seeds(pictured):
 
 def test_a_page_has_the_hardest_cycle_in_two_rows_and_in_words(pictured):
     one = pictured["cycles"]
-    (figure,) = task_figures("inputs", one.experiment, one.score, one.weights)
+    (figure,) = drawings_of(one.experiment.task).figures("inputs", one.experiment, one.score, one.weights)
     titles = [axes.get_title() for axes in one.figure.subfigs[1].axes]
     assert figure.alt.endswith(f"under six seeds: {', '.join(titles)}.")
     assert struct.unpack(">II", figure.png[16:24]) == (832, 640)
@@ -371,7 +371,7 @@ def test_many_query_positions_have_no_numbers(pictured, monkeypatch):
     monkeypatch.setattr(recall, "LARGEST_NUMBERED", 2)
     monkeypatch.setattr(recall, "by_seed", lambda *_: np.zeros((16, 3)))
     one, area = pictured["recall"], Figure()
-    recall.draw_recall(area, one.experiment, one.score, one.weights)
+    recall.draw(area, one.experiment, one.score, one.weights)
     assert not area.axes[1].texts
     assert area.axes[1].images[0].get_array().shape == (16, 3)
 

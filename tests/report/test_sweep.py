@@ -13,9 +13,9 @@ from es_randomized.evaluation.statistics import Estimate
 from es_randomized.report import figures
 from es_randomized.report.page import write_page
 from es_randomized.report.sections.curves import Checks
-from es_randomized.report.sections.parallel import parallel_coordinates, scale
-from es_randomized.report.sections.sweep import MOST_ROWS, Point, read_trials, score_of
-from es_randomized.report.sections.sweep_curves import Learned, limits, sweep_learning
+from es_randomized.report.sweep.curves import Learned, limits, sweep_learning
+from es_randomized.report.sweep.parallel import parallel_coordinates, scale
+from es_randomized.report.sweep.trials import MOST_ROWS, Point, read_trials, score_of
 from tests.tools.html import read_html
 from tests.tools.layout import layout_problems
 from tests.tools.made_run import TASKS, Made

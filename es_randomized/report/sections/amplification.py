@@ -6,12 +6,18 @@ import numpy as np
 
 from es_randomized.evaluation.statistics import LEVELS, Estimate
 from es_randomized.evaluation.stored import Tree, estimate_of
-from es_randomized.report.figures import NARROW, Figure, drawn, grid, legend_below, style
+from es_randomized.report.figures import NARROW, PageFigure, drawn, grid, legend_below, style
 from es_randomized.report.material import RunGroup, together
+from es_randomized.report.section import Section
 from es_randomized.tasks.measure import SUCCESS
 
 
-def amplification(groups: list[RunGroup]) -> list[Figure]:
+def sections(groups: list[RunGroup]) -> list[Section]:
+    """What votes gain."""
+    return [Section("votes", "Majority votes", figures=amplification(groups))]
+
+
+def amplification(groups: list[RunGroup]) -> list[PageFigure]:
     """Success by the number of runs that vote, a figure for each measure; none where nothing was voted on."""
     voting = [
         group
@@ -32,7 +38,7 @@ def by_votes(summaries: list[Tree], level: str) -> dict[int, Estimate]:
     return {k: together(of_runs, SUCCESS.bounds) for k, of_runs in estimates.items()}
 
 
-def _figure(groups: list[RunGroup], level: str, label: str) -> Figure:
+def _figure(groups: list[RunGroup], level: str, label: str) -> PageFigure:
     def draw(figure: Any) -> str:
         axes, said, sizes = figure.subplots(), [], set()
         for index, group in enumerate(groups):

@@ -8,9 +8,10 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from es_randomized.evaluation.statistics import LEVELS, Estimate
-from es_randomized.report.figures import NARROW, Figure, drawn, grid, legend_below, style
+from es_randomized.report.figures import NARROW, PageFigure, drawn, grid, legend_below, style
 from es_randomized.report.material import CONFIDENCE, RunGroup, together
 from es_randomized.report.palette import INK
+from es_randomized.report.section import Section
 from es_randomized.tasks.measure import Bounds
 
 MOST_MARKERS = 8
@@ -31,7 +32,12 @@ class Checks(NamedTuple):
     values: Float[np.ndarray, "run check"]
 
 
-def learning(groups: list[RunGroup]) -> list[Figure]:
+def sections(groups: list[RunGroup]) -> list[Section]:
+    """How the runs learned."""
+    return [Section("learning", "Learning", figures=learning(groups))]
+
+
+def learning(groups: list[RunGroup]) -> list[PageFigure]:
     """A figure for each level on held-out draws, and the training loss where there is one group.
 
     Groups without a generation are left out.
@@ -62,7 +68,7 @@ def band(held_out: Checks, bounds: Bounds) -> list[Estimate]:
     return [together([Estimate(v, v, v) for v in column], bounds) for column in held_out.values.T]
 
 
-def _level(groups: list[RunGroup], level: str, label: str) -> Figure:
+def _level(groups: list[RunGroup], level: str, label: str) -> PageFigure:
     by_rollouts = len(groups) > 1
     measure = groups[0].measure
 
@@ -112,7 +118,7 @@ def _optimum(axes: Any, groups: list[RunGroup], level: str) -> list[str]:
     return [f"{label}."]
 
 
-def _losses(group: RunGroup) -> Figure:
+def _losses(group: RunGroup) -> PageFigure:
     def draw(figure: Any) -> str:
         axes, said = figure.subplots(), []
         for index, run in enumerate(group.members):

@@ -6,14 +6,20 @@ import numpy as np
 from jaxtyping import Float
 
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.report.figures import NARROW, Figure, drawn, style
+from es_randomized.report.figures import NARROW, PageFigure, drawn, style
 from es_randomized.report.material import RunGroup
-from es_randomized.report.sections.overview import CROWD, bins, histogram, value_bins
+from es_randomized.report.overview import CROWD, bins, histogram, value_bins
+from es_randomized.report.section import Section
 
 Scores = dict[str, Score]
 
 
-def histograms(groups: list[RunGroup]) -> list[Figure]:
+def sections(groups: list[RunGroup]) -> list[Section]:
+    """How the instances are distributed."""
+    return [Section("instances", f"{groups[0].measure.noun.capitalize()} on every input", figures=histograms(groups))]
+
+
+def histograms(groups: list[RunGroup]) -> list[PageFigure]:
     """A figure for every group of which some run has its table of instances; groups of several runs share their bins."""
     by_group = [{run.name: run.score for run in group.members if run.score} for group in groups]
     shared = [score for scores in by_group if len(scores) > 1 for score in scores.values()]
@@ -24,7 +30,7 @@ def histograms(groups: list[RunGroup]) -> list[Figure]:
     ]
 
 
-def _figure(index: int, group: RunGroup, scores: Scores, shared: list[Score]) -> Figure:
+def _figure(index: int, group: RunGroup, scores: Scores, shared: list[Score]) -> PageFigure:
     name, caption = f"instances-{index}", f"{group.name}: every instance by its mean over runs"
     if len(scores) == 1:
         caption += "; lines mark the score and what is known exactly."

@@ -12,10 +12,11 @@ from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.evaluation.statistics import between_runs
-from es_randomized.report.figures import NARROW, WIDE, Figure, drawn, legend_below
+from es_randomized.report.figures import NARROW, WIDE, PageFigure, drawn, legend_below
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.material import Run, RunGroup
 from es_randomized.report.palette import INK, PALE, PALETTE
+from es_randomized.report.section import Section
 
 INSTANCES, SEEDS = 16, 40  # of the look at single runs
 SHARES = {
@@ -39,7 +40,12 @@ class Looked(NamedTuple):
     answers: Int[np.ndarray, " instance"]
 
 
-def usage(groups: list[RunGroup]) -> list[Figure]:
+def sections(groups: list[RunGroup]) -> list[Section]:
+    """What the seed decides."""
+    return [Section("seeds", "What the seed decides", figures=usage(groups))]
+
+
+def usage(groups: list[RunGroup]) -> list[PageFigure]:
     """Which instances depend on the seed, and how much of the variance is the seed's; nothing before an evaluation."""
     evaluated = [run for group in groups for run in group.members if run.summary]
     shares = {run.name: share for run in evaluated if (share := variance_share(run)) is not None}
@@ -60,7 +66,7 @@ def variance_share(run: Run) -> float | None:
     return between_runs(rate, float(np.mean(rate * (1 - rate))) * count / (count - 1), count)
 
 
-def _shares(evaluated: list[Run]) -> Figure:
+def _shares(evaluated: list[Run]) -> PageFigure:
     def draw(figure: Any) -> str:
         axes, left = figure.subplots(), np.zeros(len(evaluated))
         for name, (label, look) in SHARES.items():
@@ -82,7 +88,7 @@ def _said(run: Run) -> str:
     return f"{run.name}: " + ", ".join(f"{label} {shares[name]:.1%}" for name, (label, _) in SHARES.items()) + "."
 
 
-def _variance(shares: dict[str, float]) -> Figure:
+def _variance(shares: dict[str, float]) -> PageFigure:
     def draw(figure: Any) -> str:
         axes = figure.subplots()
         values = [100 * share for share in shares.values()]
@@ -151,7 +157,7 @@ def draw_look(area: Any, experiment: Experiment, score: Score, weights: Float[Ar
     )
 
 
-def look_figure(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Figure:
+def look_figure(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> PageFigure:
     """The look at single runs as a figure."""
     caption = "Single runs. A column that is dark throughout is a seed that does badly everywhere."
     return drawn(name, caption, (WIDE, 4.8), lambda area: draw_look(area, experiment, score, weights))

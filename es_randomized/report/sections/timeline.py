@@ -8,14 +8,15 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from es_randomized.report.figures import WIDE, Figure, drawn
-from es_randomized.report.material import Run
+from es_randomized.report.figures import WIDE, PageFigure, drawn
+from es_randomized.report.material import Run, RunGroup
 from es_randomized.report.palette import INK, PALE, PALETTE
+from es_randomized.report.section import Section
 from es_randomized.report.tables import Table
 
 MOST_LANES = 40  # more workers than these are shown machine by machine
 BINS = 240
-Row = dict[str, Any]
+Stretch = dict[str, Any]  # a row of the timeline, see `runs.timeline.SCHEMA`
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Lane:
     """
 
     name: str
-    rows: list[Row]
+    rows: list[Stretch]
 
     @property
     def workers(self) -> int:
@@ -53,7 +54,17 @@ class Lane:
         return np.where(there > 0, busy / np.where(there > 0, there, 1), np.nan)
 
 
-def timeline(name: str, run: Run) -> Figure | None:
+def sections(groups: list[RunGroup]) -> list[Section]:
+    """The workers of one run of every group: of all runs the page would be endless."""
+    shown = [next((run for run in group.members if len(run.timeline)), None) for group in groups]
+    return [
+        Section(f"cluster-{index}", f"Cluster: {run.name}", tables=[workers(run)], figures=[figure])
+        for index, run in enumerate(shown)
+        if run and (figure := timeline(f"cluster-{index}", run))
+    ]
+
+
+def timeline(name: str, run: Run) -> PageFigure | None:
     """Lanes over the seconds of training; None for runs without workers."""
     if not len(run.timeline):
         return None
@@ -101,10 +112,10 @@ def workers(run: Run) -> Table:
 
 def lanes(table: pa.Table) -> list[Lane]:
     """Workers in the order of joining; one that came after another had gone from the same machine takes over its lane."""
-    by_worker: dict[tuple[str, int], list[Row]] = {}
+    by_worker: dict[tuple[str, int], list[Stretch]] = {}
     for row in table.to_pylist():
         by_worker.setdefault((row["node"], row["pid"]), []).append(row)
-    packed: list[list[Row]] = []
+    packed: list[list[Stretch]] = []
     for rows in sorted(by_worker.values(), key=lambda rows: float(rows[0]["begin"])):
         free = [
             lane for lane in packed
@@ -116,7 +127,7 @@ def lanes(table: pa.Table) -> list[Lane]:
             packed.append(list(rows))
     if len(packed) <= MOST_LANES:
         return [Lane(f"{number} on {rows[0]['node'][:8]}", rows) for number, rows in enumerate(packed)]
-    machines: dict[str, list[Row]] = {}
+    machines: dict[str, list[Stretch]] = {}
     for rows in packed:
         machines.setdefault(rows[0]["node"], []).extend(rows)
     return [Lane(node[:8], rows) for node, rows in machines.items()]
@@ -128,7 +139,7 @@ def _marks(axes: Any, shown: list[Lane], name: str, style: dict[str, Any]) -> No
         axes.scatter(*zip(*found, strict=True), zorder=3, clip_on=False, **style)
 
 
-def _with(rows: Iterable[Row], name: str) -> list[Row]:
+def _with(rows: Iterable[Stretch], name: str) -> list[Stretch]:
     return [row for row in rows if (row["fate"] == "lost" if name == "lost" else row[name] > 0)]
 
 

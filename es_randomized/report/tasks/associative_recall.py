@@ -10,6 +10,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import repeated_runs
+from es_randomized.report.figures import WIDE, PageFigure, drawn
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 
@@ -18,7 +19,7 @@ STORES_SHOWN = 64
 LARGEST_NUMBERED = 12  # query positions; numbers of more would be too small to read
 
 
-def draw_recall(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
+def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
     """Success by query position and, where runs differ by their seeds, by seed and query position."""
     if score.randomness != "seed":
         draw_by_query(area.subplots(), experiment, score)
@@ -26,6 +27,23 @@ def draw_recall(area: Any, experiment: Experiment, score: Score, weights: Float[
     left, right = area.subplots(1, 2)
     draw_by_query(left, experiment, score)
     draw_by_seed(area, right, by_seed(experiment, score, weights))
+
+
+def figures(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> list[PageFigure]:
+    """Success by query, and by seed and query where runs differ by their seeds."""
+    drawings = []
+    if "query" in score.by_group:
+        caption = "Success by the position of the key that is asked for; 0 was stored first."
+        drawings.append(
+            drawn(f"{name}-query", caption, (WIDE, 3.6), lambda a: draw_by_query(a.subplots(), experiment, score))
+        )
+    if score.randomness == "seed":
+        rates = np.asarray(by_seed(experiment, score, weights))
+        caption = (
+            "Every row is one seed: dark cells are keys whose values it keeps. Equal rows: the seed decides nothing."
+        )
+        drawings.append(drawn(f"{name}-seeds", caption, (WIDE, 4.4), lambda a: draw_by_seed(a, a.subplots(), rates)))
+    return drawings
 
 
 def draw_by_seed(area: Any, axes: Any, success: Float[np.ndarray, "seed query"]) -> str:

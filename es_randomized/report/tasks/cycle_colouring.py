@@ -12,6 +12,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.randomness import frozen_seed
+from es_randomized.report.figures import NARROW, PageFigure, drawn
 from es_randomized.report.heat_map import ink_on
 from es_randomized.report.palette import FAINT, INK, PALETTE
 
@@ -19,7 +20,7 @@ SHOWN = 6
 SHAPES = "osDhp8^"  # of vertices: a second sign of their colour
 
 
-def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"], rows: int = 1) -> str:
+def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"], rows: int = 1) -> str:
     """Six colourings; monochromatic edges are drawn thick and red. Says in words what is to be seen."""
     task: Any = experiment.task
     cycles, _ = evaluation_bundles(experiment)
@@ -42,6 +43,17 @@ def draw_cycles(area: Any, experiment: Experiment, score: Score, weights: Float[
         axes.axis("off")
     drawn = zip(places, cycles[:, hardest].T, colours.T, strict=False)
     return f"{title}: {', '.join(_coloured_cycle(*each) for each in drawn)}."
+
+
+def figures(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> list[PageFigure]:
+    """The hardest cycles, in two rows."""
+    caption = (
+        "Colours are drawn as shapes too; numbers are vertices. A thick red edge joins two vertices of the same colour."
+    )
+
+    return [
+        drawn(f"{name}-cycles", caption, (NARROW, 4.0), lambda area: draw(area, experiment, score, weights, rows=2))
+    ]
 
 
 def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: Int[np.ndarray, " position"]) -> str:

@@ -10,6 +10,8 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.randomness import repeated_runs
+from es_randomized.report.animation import walking
+from es_randomized.report.figures import NARROW, WIDE, PageFigure, drawn
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
@@ -17,7 +19,7 @@ from es_randomized.tasks.treasure_hunt import TreasureHunt
 PATHS_SHOWN = 4
 
 
-def draw_hunts(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
+def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
     """Two grids of mean steps and the most frequent first episodes, all on one scale of steps."""
     task: Any = experiment.task
     paths = explored(experiment, score, weights)
@@ -25,6 +27,29 @@ def draw_hunts(area: Any, experiment: Experiment, score: Score, weights: Float[A
     draw_steps(area, axes[:2], task, score, paths)
     draw_paths(axes[2:], task, score, paths)
     area.suptitle(_title(task, len(np.unique(paths, axis=1).T), score.runs), x=0.01, ha="left", color=INK)
+
+
+def figures(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> list[PageFigure]:
+    """Steps, the most frequent first episodes, and agents that walk."""
+    task: Any = experiment.task
+    paths = explored(experiment, score, weights)
+    one = score.runs == 1
+
+    def steps(area: Any) -> str:
+        return draw_steps(area, area.subplots(1, 2), task, score, paths)
+
+    def routes(area: Any) -> str:
+        return draw_paths(area.subplots(1, 1 if one else 3, squeeze=False).flat, task, score, paths)
+
+    mean = "With its one seed" if one else f"Mean over {score.runs} seeds"
+    cost = f"{mean}; S is the start. A cell not visited counts {task.steps} steps."
+    frequent = "The first episodes that are most frequent over seeds: arrows are steps, the square is where it ends."
+    alone = "The first episode, the same every time: arrows are steps, the square is where it ends."
+    drawings = [
+        drawn(f"{name}-steps", cost, (WIDE, 3.6), steps),
+        drawn(f"{name}-paths", alone if one else frequent, (NARROW if one else WIDE, 3.2), routes),
+    ]
+    return drawings if one else [*drawings, walking(f"{name}-walking", task, paths)]
 
 
 def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:

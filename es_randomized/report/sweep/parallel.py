@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from es_randomized.report.figures import BEST_STYLES, NARROW, WIDE, Figure, drawn, wrapped
+from es_randomized.report.figures import BEST_STYLES, NARROW, WIDE, PageFigure, drawn, wrapped
 from es_randomized.report.palette import FAINT, INK
-from es_randomized.report.sections.sweep import Trials, shown
+from es_randomized.report.sweep.trials import SweepTrials, shown
 
 FEW_AXES = 4  # have room on a narrow figure, which can be read on a phone
 WIDE_RANGE = 20.0  # largest over smallest from which on an axis is logarithmic
@@ -24,7 +24,7 @@ class Scale(NamedTuple):
     ticks: dict[float, str]
 
 
-def parallel_coordinates(name: str, trials: Trials) -> Figure | None:
+def parallel_coordinates(name: str, trials: SweepTrials) -> PageFigure | None:
     """A line for every point over an axis for every setting and one for the score; None where there is no score."""
     points, names = trials.points, trials.settings
     if not points or not names:
@@ -98,7 +98,7 @@ def _broken(name: str) -> str:
     return f"{section}.\n{rest}" if section else name
 
 
-def _said(trials: Trials) -> str:
+def _said(trials: SweepTrials) -> str:
     best = "; ".join(
         f"{trials.label(point)} with {', '.join(f'{name} {shown(point.rows[0][name])}' for name in trials.settings)}"
         for point in trials.points[:BEST]

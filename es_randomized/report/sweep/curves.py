@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.compute as pc
 
 from es_randomized.evaluation.statistics import Estimate
-from es_randomized.report.figures import BEST_STYLES, NARROW, Figure, drawn, grid, wrapped
+from es_randomized.report.figures import BEST_STYLES, NARROW, PageFigure, drawn, grid, wrapped
 from es_randomized.report.material import CONFIDENCE
 from es_randomized.report.palette import FAINT
 from es_randomized.report.sections.curves import MOST_MARKERS, Checks, band, checks
-from es_randomized.report.sections.sweep import Point, Trials
+from es_randomized.report.sweep.trials import Point, SweepTrials
 from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 
@@ -34,7 +34,7 @@ class Learned(NamedTuple):
         return self.estimates[-1].value
 
 
-def sweep_learning(name: str, trials: Trials) -> Figure | None:
+def sweep_learning(name: str, trials: SweepTrials) -> PageFigure | None:
     """The score on held-out draws while the trials trained; None where no trial's folder is there."""
     learned = [found for point in trials.points if (found := _learned(trials, point))]
     if not learned:
@@ -64,7 +64,7 @@ def sweep_learning(name: str, trials: Trials) -> Figure | None:
     return drawn(f"{name}-learning", _caption(trials, learned), (NARROW, 4.4 + 0.25 * min(BEST, len(learned))), draw)
 
 
-def _learned(trials: Trials, point: Point) -> Learned | None:
+def _learned(trials: SweepTrials, point: Point) -> Learned | None:
     """Scores at the checks of those trials of a point that have come to one."""
     score = trials.score
     if score.column is None:
@@ -119,7 +119,7 @@ def _legend(figure: Any, axes: Any, others: int) -> None:
     figure.legend(handles, labels, loc="outside lower left")
 
 
-def _said(trials: Trials, best: list[Learned], others: list[Learned]) -> str:
+def _said(trials: SweepTrials, best: list[Learned], others: list[Learned]) -> str:
     show = trials.score.shown
     text = " ".join(
         f"{each.point.name}: from {show(each.estimates[0].value)} to {show(each.last())} after "
@@ -134,7 +134,7 @@ def _said(trials: Trials, best: list[Learned], others: list[Learned]) -> str:
     )
 
 
-def _caption(trials: Trials, learned: list[Learned]) -> str:
+def _caption(trials: SweepTrials, learned: list[Learned]) -> str:
     several = any(len(each.checks.values) > 1 for each in learned)
     seeds = (
         f" A curve is the mean over training seeds as far as all of them came, bars are its {CONFIDENCE:.0%} intervals."
