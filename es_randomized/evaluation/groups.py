@@ -40,17 +40,17 @@ def grouped(folders: list[RunFolder]) -> list[Group]:
         ConfigError: two folders hold runs of one experiment with one seed, or the runs are of several tasks.
     """
     unique = list({folder.path.resolve(): folder for folder in folders}.values())
-    found: list[Group] = []
+    groups: list[Group] = []
     for folder in unique:
         experiment = folder.experiment()
-        group = next((g for g in found if comparable(g.experiment) == comparable(experiment)), None)
+        group = next((g for g in groups if comparable(g.experiment) == comparable(experiment)), None)
         if group is None:
             group = Group("", {}, experiment)
-            found.append(group)
-        _refuse_other(group, found[0], folder, experiment)
+            groups.append(group)
+        _refuse_other(group, groups[0], folder, experiment)
         group.runs[experiment.seed] = folder
-    names = _names([[folder.path for folder in group.runs.values()] for group in found])
-    return [dataclasses.replace(group, name=name) for group, name in zip(found, names, strict=True)]
+    names = _names([[folder.path for folder in group.runs.values()] for group in groups])
+    return [dataclasses.replace(group, name=name) for group, name in zip(groups, names, strict=True)]
 
 
 def comparable(experiment: Experiment) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _names(groups: list[list[Path]]) -> list[str]:
     above = Path(os.path.commonpath([path.parent for path in every]))
     full = [[path.resolve().relative_to(above).as_posix() for path in paths] for paths in groups]
     for labels in ([[path.resolve().name for path in paths] for paths in groups], full):
-        names = [_in_common(each) for each in labels]
+        names = [_in_common(of_group) for of_group in labels]
         if all(names) and len(set(names)) == len(names):
             return names
-    return [each[0] + (f" and {len(each) - 1} more" if len(each) > 1 else "") for each in full]
+    return [paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") for paths in full]
 
 
 def _in_common(labels: list[str]) -> str:

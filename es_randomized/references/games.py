@@ -51,7 +51,7 @@ def solve(matrix: Real[np.ndarray, "algorithm input"]) -> Solution:
     if matrix.ndim != 2 or matrix.size == 0 or not np.isfinite(matrix).all():
         raise ValueError(f"expected a finite matrix, algorithms x inputs, got shape {matrix.shape}")
     algorithms, inputs = matrix.shape
-    found = linprog(
+    programme = linprog(
         np.append(np.zeros(algorithms), 1.0),
         A_ub=np.hstack([matrix.T, np.full((inputs, 1), -1.0)]),
         b_ub=np.zeros(inputs),
@@ -60,9 +60,9 @@ def solve(matrix: Real[np.ndarray, "algorithm input"]) -> Solution:
         bounds=[(0, None)] * algorithms + [(None, None)],
         method="highs",
     )
-    if found.status != 0:
-        raise ArithmeticError(f"the linear programme of the game was not solved: {found.message}")
-    return Solution(float(found.fun), _distribution(found.x[:-1]), _distribution(-found.ineqlin.marginals))
+    if programme.status != 0:
+        raise ArithmeticError(f"the linear programme of the game was not solved: {programme.message}")
+    return Solution(float(programme.fun), _distribution(programme.x[:-1]), _distribution(-programme.ineqlin.marginals))
 
 
 def double_oracle(

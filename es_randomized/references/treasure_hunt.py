@@ -83,12 +83,12 @@ class Hunt:
     @cached_property
     def distance(self) -> Int[np.ndarray, "cell"]:
         """Steps from the start to each cell, -1 if out of reach; the parity is the cell's colour on a chessboard."""
-        found = np.full(len(self.cells), -1)
+        distance = np.full(len(self.cells), -1)
         edge = np.zeros(1, dtype=int)
         while edge.size:
-            found[edge] = found.max() + 1
-            edge = np.array([cell for cell in np.unique(self.moved[edge]) if found[cell] < 0], dtype=int)
-        return found
+            distance[edge] = distance.max() + 1
+            edge = np.array([cell for cell in np.unique(self.moved[edge]) if distance[cell] < 0], dtype=int)
+        return distance
 
     @property
     def horizon(self) -> int:
@@ -131,12 +131,12 @@ def losses(hunt: Hunt, walk: str) -> Int[np.ndarray, "input"]:
     """
     if not set(walk) <= set(MOVES):
         raise ValueError(f"expected a walk over UDLR, got {walk!r}")
-    found = np.full(len(hunt.cells), hunt.loss(hunt.horizon + 1, hunt.horizon + 1, hunt.distance))
+    best = np.full(len(hunt.cells), hunt.loss(hunt.horizon + 1, hunt.horizon + 1, hunt.distance))
     cell = 0
     for step, move in enumerate(walk[: hunt.horizon]):
         cell = hunt.moved[cell if step % hunt.steps else 0, list(MOVES).index(move)]
-        found[cell] = min(found[cell], hunt.loss(step + 1, step + 1, hunt.distance[cell]))
-    return found[1:]
+        best[cell] = min(best[cell], hunt.loss(step + 1, step + 1, hunt.distance[cell]))
+    return best[1:]
 
 
 def randomized(hunt: Hunt, tolerance: float = 1e-7) -> Randomized:
@@ -152,19 +152,19 @@ def randomized(hunt: Hunt, tolerance: float = 1e-7) -> Randomized:
         walks.append(walk)
         return losses(hunt, walk), loss
 
-    found = games.double_oracle(respond, losses(hunt, walks[0])[None], tolerance)
-    return Randomized(found.lower, found.upper, walks[: len(found.rows)], found.mixture, found.hard)
+    solution = games.double_oracle(respond, losses(hunt, walks[0])[None], tolerance)
+    return Randomized(solution.lower, solution.upper, walks[: len(solution.rows)], solution.mixture, solution.hard)
 
 
-def certify(hunt: Hunt, found: Randomized) -> tuple[Fraction, Fraction]:
+def certify(hunt: Hunt, solution: Randomized) -> tuple[Fraction, Fraction]:
     """Proven [lower, upper] bounds of the randomized value, equal when `found` is optimal.
 
     The probabilities are made rational; the upper bound is the worst expected loss of the
     mixture, the lower one the best response to the hider, searched with integer weights.
-    Raises ArithmeticError when `found` is too far from optimal vertices, or their denominators too large.
+    Raises ArithmeticError when `solution` is too far from optimal vertices, or their denominators too large.
     """
-    matrix = np.array([losses(hunt, walk) for walk in found.walks])
-    mixture, hard = games.rational(matrix, found.mixture, found.hard)
+    matrix = np.array([losses(hunt, walk) for walk in solution.walks])
+    mixture, hard = games.rational(matrix, solution.mixture, solution.hard)
     upper = max(sum(p * int(loss) for p, loss in zip(mixture, column, strict=True)) for column in matrix.T)
     scale = lcm(*(p.denominator for p in hard))
     if scale * hunt.horizon >= 2**63:

@@ -81,11 +81,18 @@ def _runs(group: Group) -> RunGroup:
 
 
 def _run(name: str, seed: int, folder: RunFolder) -> Run:
-    found = stored(folder)
-    score = score_of(*found) if found and found.instances is not None else None
+    evaluation = stored(folder)
+    score = score_of(*evaluation) if evaluation and evaluation.instances is not None else None
     metrics = metrics_of(folder)
     return Run(
-        name, seed, folder, metrics, found and found.summary, score, _origin(folder), read_timeline(folder.workers)
+        name,
+        seed,
+        folder,
+        metrics,
+        evaluation and evaluation.summary,
+        score,
+        _origin(folder),
+        read_timeline(folder.workers),
     )
 
 

@@ -81,11 +81,11 @@ def costs(groups: list[RunGroup]) -> Table:
 def settings(groups: list[RunGroup]) -> Table | None:
     """The settings in which groups differ; None where there is nothing to tell apart."""
     flat = [_flat(dump(group.experiment)) for group in groups]
-    names = dict.fromkeys(name for each in flat for name in each if not name.startswith(("plan.", "seed")))
-    different = [name for name in names if len({each.get(name, "–") for each in flat}) > 1]
+    names = dict.fromkeys(name for flattened in flat for name in flattened if not name.startswith(("plan.", "seed")))
+    different = [name for name in names if len({flattened.get(name, "–") for flattened in flat}) > 1]
     if not different:
         return None
-    rows = [[name, *(each.get(name, "–") for each in flat)] for name in different]
+    rows = [[name, *(flattened.get(name, "–") for flattened in flat)] for name in different]
     return Table(
         "Settings in which the groups differ", ["setting", *(group.name for group in groups)], rows, prose=True
     )
@@ -148,7 +148,7 @@ def _sample(tree: Tree) -> str:
 
 def _flat(tree: Tree, above: str = "") -> dict[str, str]:
     """Settings by their dotted names."""
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for name, value in tree.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": str(value)}
-    return found
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": str(value)}
+    return flat

@@ -31,7 +31,7 @@ EMPTY, FOUND = -0.1, 1.0  # rewards as the paper's tokens show them
 FREQUENCIES = 4  # of the sinusoids that tell the time
 LARGEST_SOLVED = 25  # free cells with the start: 5 s
 
-Cell = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+RowColumn = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
 class FirstEpisode(NamedTuple):
@@ -67,8 +67,8 @@ class TreasureHunt(Task):
 
     rows: Annotated[int, Field(ge=1)] = 5
     columns: Annotated[int, Field(ge=1)] = 5
-    start: Cell = Field(default_factory=lambda: [0, 0])
-    obstacles: list[Cell] = Field(default_factory=list)
+    start: RowColumn = Field(default_factory=lambda: [0, 0])
+    obstacles: list[RowColumn] = Field(default_factory=list)
     steps: Annotated[int, Field(ge=1)] = 25
     episodes: Annotated[int, Field(ge=1)] = 2
     noise_width: Annotated[int, Field(ge=1)] = 8
@@ -116,7 +116,7 @@ class TreasureHunt(Task):
     @cached_property
     def grid(self) -> Grid:
         """Where the hunt takes place."""
-        return Grid(self.rows, self.columns, _place(self.start), tuple(_place(each) for each in self.obstacles))
+        return Grid(self.rows, self.columns, _position(self.start), tuple(_position(cell) for cell in self.obstacles))
 
     @property
     def treasures(self) -> Int[np.ndarray, " treasure"]:
@@ -281,19 +281,19 @@ class Hunters(NamedTuple):
     log_chance: Float[Array, " hunter"]
 
 
-def _place(cell: list[int]) -> Position:
+def _position(cell: list[int]) -> Position:
     return cell[0], cell[1]
 
 
 @functools.cache
 def _optima_of(game: exact.Hunt) -> tuple[Reference, ...]:
-    found = exact.randomized(game)
-    losses = np.stack([exact.losses(game, walk) for walk in found.walks])
-    mixed = found.mixture @ losses
+    solution = exact.randomized(game)
+    losses = np.stack([exact.losses(game, walk) for walk in solution.walks])
+    mixed = solution.mixture @ losses
     best = float(exact.best_average(game))
     deterministic = float(exact.best_worst_case(game))
     return (
-        Reference("exact minimax (a mixture of walks)", float(mixed.mean()), None, found.upper, "exact"),
+        Reference("exact minimax (a mixture of walks)", float(mixed.mean()), None, solution.upper, "exact"),
         Reference("best deterministic worst case", None, None, deterministic, "exact"),
         Reference("best possible average", best, None, None, "exact"),
     )

@@ -55,9 +55,9 @@ def checks(metrics: list[pa.Table], column: str) -> Checks:
         {row["generation"]: row for row in table.select(columns).to_pylist() if row[column] is not None}
         for table in metrics
     ]
-    common = sorted(set.intersection(*(set(each) for each in rows)))
+    common = sorted(set.intersection(*(set(checks_of_run) for checks_of_run in rows)))
     rollouts = [rows[0][generation]["rollouts"] for generation in common]
-    values = [[each[generation][column] for generation in common] for each in rows]
+    values = [[checks_of_run[generation][column] for generation in common] for checks_of_run in rows]
     return Checks(
         np.array(common, int) + 1, np.array(rollouts, int), np.array(values, float).reshape(len(rows), len(common))
     )
@@ -145,7 +145,7 @@ def blocks(metrics: pa.Table) -> tuple[Float[np.ndarray, " block"], Float[np.nda
     columns = (metrics["generation"].to_numpy() + 1.0, metrics["loss_mean"].to_numpy())
     if len(metrics) <= POINTS:
         return columns
-    generation, loss = (np.array([part.mean() for part in np.array_split(each, POINTS)]) for each in columns)
+    generation, loss = (np.array([part.mean() for part in np.array_split(column, POINTS)]) for column in columns)
     return generation, loss
 
 

@@ -68,12 +68,12 @@ def timeline(name: str, run: Run) -> PageFigure | None:
     """Lanes over the seconds of training; None for runs without workers."""
     if not len(run.timeline):
         return None
-    found = lanes(run.timeline)
-    shown = found[:MOST_LANES]
+    all_lanes = lanes(run.timeline)
+    shown = all_lanes[:MOST_LANES]
 
     def draw(figure: Any) -> str:
         axes = figure.subplots()
-        last = max(row["end"] for lane in found for row in lane.rows)
+        last = max(row["end"] for lane in all_lanes for row in lane.rows)
         edges = np.linspace(0, last, BINS + 1)
         shares = np.stack([lane.share(edges) for lane in shown])
         image = axes.imshow(
@@ -94,7 +94,7 @@ def timeline(name: str, run: Run) -> PageFigure | None:
             figure.legend(loc="outside lower left", ncols=2)
         return f"Workers of {run.name} over {last:.0f} seconds of training. {' '.join(map(_said, shown))}"
 
-    return drawn(f"{name}-timeline", _caption(found, shown), (WIDE, 1.9 + 0.26 * max(3, len(shown))), draw)
+    return drawn(f"{name}-timeline", _caption(all_lanes, shown), (WIDE, 1.9 + 0.26 * max(3, len(shown))), draw)
 
 
 def workers(run: Run) -> Table:
@@ -134,9 +134,9 @@ def lanes(table: pa.Table) -> list[Lane]:
 
 
 def _marks(axes: Any, shown: list[Lane], name: str, style: dict[str, Any]) -> None:
-    found = [(row["end"], number) for number, lane in enumerate(shown) for row in _with(lane.rows, name)]
-    if found:
-        axes.scatter(*zip(*found, strict=True), zorder=3, clip_on=False, **style)
+    marks = [(row["end"], number) for number, lane in enumerate(shown) for row in _with(lane.rows, name)]
+    if marks:
+        axes.scatter(*zip(*marks, strict=True), zorder=3, clip_on=False, **style)
 
 
 def _with(rows: Iterable[Stretch], name: str) -> list[Stretch]:
@@ -155,9 +155,9 @@ def _said(lane: Lane) -> str:
     return f"{lane.name}: {', '.join(what)}."
 
 
-def _caption(found: list[Lane], shown: list[Lane]) -> str:
-    what = "A lane is a worker and whoever took its place" if " on " in found[0].name else "A lane is a machine"
-    rest = f"; {len(found) - len(shown)} more are in the table" if len(found) > len(shown) else ""
+def _caption(all_lanes: list[Lane], shown: list[Lane]) -> str:
+    what = "A lane is a worker and whoever took its place" if " on " in all_lanes[0].name else "A lane is a machine"
+    rest = f"; {len(all_lanes) - len(shown)} more are in the table" if len(all_lanes) > len(shown) else ""
     return (
         f"{what}{rest}. Blue is computing, grey is waiting: for the coordinator's update, for slower workers, for messages. "
         "White: nobody was there."

@@ -36,19 +36,19 @@ class Learned(NamedTuple):
 
 def sweep_learning(name: str, trials: SweepTrials) -> PageFigure | None:
     """The score on held-out draws while the trials trained; None where no trial's folder is there."""
-    learned = [found for point in trials.points if (found := _learned(trials, point))]
+    learned = [curve for point in trials.points if (curve := _learned(trials, point))]
     if not learned:
         return None
-    by_rollouts = len({int(each.checks.rollouts[0] // each.checks.generation[0]) for each in learned}) > 1
+    by_rollouts = len({int(curve.checks.rollouts[0] // curve.checks.generation[0]) for curve in learned}) > 1
 
     def draw(figure: Any) -> str:
         axes = figure.subplots()
         scale, best, others = trials.score.scale, learned[:BEST], learned[BEST:]
-        for each in reversed(others):
-            values = scale * np.array([estimate.value for estimate in each.estimates])
-            axes.plot(_along(each, by_rollouts), values, color=FAINT, alpha=0.4, linewidth=0.8, zorder=1)
-        for rank, each in enumerate(best):
-            _strong(axes, rank, _along(each, by_rollouts), each, scale, wrapped(trials.label(each.point), NARROW))
+        for curve in reversed(others):
+            values = scale * np.array([estimate.value for estimate in curve.estimates])
+            axes.plot(_along(curve, by_rollouts), values, color=FAINT, alpha=0.4, linewidth=0.8, zorder=1)
+        for rank, curve in enumerate(best):
+            _strong(axes, rank, _along(curve, by_rollouts), curve, scale, wrapped(trials.label(curve.point), NARROW))
         axes.set_ylim(trials.score.measure.limits or limits(best, others))
         if by_rollouts:
             axes.set_xscale("log")  # the rollouts of one point may be a fraction of another's
@@ -76,11 +76,11 @@ def _learned(trials: SweepTrials, point: Point) -> Learned | None:
     looked = [table for table in tables if len(table)]
     if not looked:
         return None
-    found = checks(looked, score.column)
-    if not len(found.generation):
+    held_out = checks(looked, score.column)
+    if not len(held_out.generation):
         return None
-    found = found._replace(values=score.measure.as_loss(found.values))
-    return Learned(point, found, band(found, score.bounds))
+    held_out = held_out._replace(values=score.measure.as_loss(held_out.values))
+    return Learned(point, held_out, band(held_out, score.bounds))
 
 
 def _along(learned: Learned, by_rollouts: bool) -> Any:
@@ -102,8 +102,8 @@ def _strong(axes: Any, rank: int, x: Any, learned: Learned, scale: int, label: s
 
 def limits(best: list[Learned], others: list[Learned]) -> tuple[float, float]:
     """All that the best went through, and some room above: a curve that diverges would leave none for the others."""
-    strong = np.concatenate([each.checks.values.ravel() for each in best])
-    every = np.append(strong, [estimate.value for each in others for estimate in each.estimates])
+    strong = np.concatenate([curve.checks.values.ravel() for curve in best])
+    every = np.append(strong, [estimate.value for curve in others for estimate in curve.estimates])
     if not np.isfinite(strong).any():
         return 0.0, 1.0
     low, high = every[np.isfinite(every)].min(), strong[np.isfinite(strong)].max()
@@ -122,12 +122,12 @@ def _legend(figure: Any, axes: Any, others: int) -> None:
 def _said(trials: SweepTrials, best: list[Learned], others: list[Learned]) -> str:
     show = trials.score.shown
     text = " ".join(
-        f"{each.point.name}: from {show(each.estimates[0].value)} to {show(each.last())} after "
-        f"{each.checks.generation[-1]:,} generations."
-        for each in best
+        f"{curve.point.name}: from {show(curve.estimates[0].value)} to {show(curve.last())} after "
+        f"{curve.checks.generation[-1]:,} generations."
+        for curve in best
     )
     if others:
-        last = [each.last() for each in others]
+        last = [curve.last() for curve in others]
         text += f" The other {len(others)} end between {show(min(last))} and {show(max(last))}."
     return (
         f"Learning curves of {len(best) + len(others)} points of {trials.name}, {trials.score.label}. The best: {text}"
@@ -135,7 +135,7 @@ def _said(trials: SweepTrials, best: list[Learned], others: list[Learned]) -> st
 
 
 def _caption(trials: SweepTrials, learned: list[Learned]) -> str:
-    several = any(len(each.checks.values) > 1 for each in learned)
+    several = any(len(curve.checks.values) > 1 for curve in learned)
     seeds = (
         f" A curve is the mean over training seeds as far as all of them came, bars are its {CONFIDENCE:.0%} intervals."
         if several

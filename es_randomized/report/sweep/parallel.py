@@ -30,8 +30,8 @@ def parallel_coordinates(name: str, trials: SweepTrials) -> PageFigure | None:
     if not points or not names:
         return None
     scores = [trials.score.scale * point.estimate.value for point in points]
-    scales = [*(scale([point.rows[0][each] for point in points]) for each in names), scale(scores)]
-    lines = np.stack([each.at for each in scales], axis=1)
+    scales = [*(scale([point.rows[0][setting] for point in points]) for setting in names), scale(scores)]
+    lines = np.stack([axis.at for axis in scales], axis=1)
     width = NARROW if len(scales) <= FEW_AXES else WIDE
 
     def draw(figure: Any) -> str:
@@ -42,9 +42,9 @@ def parallel_coordinates(name: str, trials: SweepTrials) -> PageFigure | None:
             axes.plot(x, line, color=FAINT, alpha=0.6, linewidth=0.8, linestyle=dashes)
         for look, point, line in zip(BEST_STYLES, points, lines, strict=False):
             axes.plot(x, line, linewidth=2, label=wrapped(trials.label(point), width), zorder=3, **look)
-        for place, each in zip(x, scales, strict=True):
+        for place, axis in zip(x, scales, strict=True):
             axes.axvline(place, color=INK, linewidth=0.8, zorder=1)
-            for height, text in each.ticks.items():
+            for height, text in axis.ticks.items():
                 axes.text(place + 0.2 / width, height, text, fontsize=8, va="center", color=INK, zorder=4, bbox=_PAPER)
         axes.set_xticks(x, [*map(_broken, names), wrapped(trials.score.label, 1.3)], fontsize=9)
         axes.tick_params(length=0)

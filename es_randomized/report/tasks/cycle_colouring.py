@@ -42,7 +42,7 @@ def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, 
     for axes in places[len(hardest) :]:
         axes.axis("off")
     drawn = zip(places, cycles[:, hardest].T, colours.T, strict=False)
-    return f"{title}: {', '.join(_coloured_cycle(*each) for each in drawn)}."
+    return f"{title}: {', '.join(_coloured_cycle(*cycle) for cycle in drawn)}."
 
 
 def figures(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> list[PageFigure]:
