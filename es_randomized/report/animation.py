@@ -2,12 +2,11 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from es_randomized.report.figures import DOTS_PER_INCH, NARROW, PageFigure, blank, looking
+from es_randomized.report.figures import DOTS_PER_INCH, NARROW, Axes, PageFigure, blank, looking
 from es_randomized.report.palette import INK, PALE, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
@@ -60,7 +59,7 @@ def walking(name: str, task: TreasureHunt, paths: Int[np.ndarray, "time seed"]) 
 class Agent:
     """One grid, and an agent whose way so far can be shown."""
 
-    def __init__(self, axes: Any, task: TreasureHunt, path: Int[np.ndarray, " time"], title: str) -> None:
+    def __init__(self, axes: Axes, task: TreasureHunt, path: Int[np.ndarray, " time"], title: str) -> None:
         self.task, self.path = task, path
         self.image = axes.imshow(np.zeros((task.rows, task.columns)), cmap="Blues", vmin=0, vmax=3)
         for row, column in task.obstacles:

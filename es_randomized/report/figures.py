@@ -3,9 +3,17 @@
 import io
 import textwrap
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from es_randomized.report.palette import FAINT, INK, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    Area = Figure | SubFigure
+else:  # a second that `import es_randomized.report` should not cost
+    Axes = Area = Any
 
 DOTS_PER_INCH = 160
 NARROW, WIDE = 5.2, 8.4  # inches; narrow ones stand side by side and can be read on a phone
@@ -57,7 +65,7 @@ class PageFigure(NamedTuple):
     moving: bool = False
 
 
-def drawn(name: str, caption: str, size: tuple[float, float], draw: Callable[[Any], str]) -> PageFigure:
+def drawn(name: str, caption: str, size: tuple[float, float], draw: Callable[[Area], str]) -> PageFigure:
     """Draw a figure; `draw` takes a matplotlib figure and returns the words for it."""
     with looking():
         canvas = blank(size)
@@ -94,13 +102,13 @@ def wrapped(label: str, width: float) -> str:
     return textwrap.fill(label, round(LETTERS_PER_INCH * width))
 
 
-def grid(axes: Any) -> None:
+def grid(axes: Axes) -> None:
     """Faint lines to read values by."""
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 1) -> None:
+def legend_below(figure: Area, axes: Axes, columns: int = 1) -> None:
     """A legend under the axes, where it hides nothing; none for a single curve."""
     handles, labels = axes.get_legend_handles_labels()
     if len(handles) > 1:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from es_randomized.report.figures import Axes
 from es_randomized.report.palette import INK, PALE
 
 DARK = 0.5  # luminance below which a number must be white
 
 
 def heat_map(
-    axes: Any,
+    axes: Axes,
     values: Float[np.ndarray, "row column"],
     limits: tuple[float, float],
     digits: int | None,

@@ -7,6 +7,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from es_randomized.evaluation.evaluate import Score
+from es_randomized.report.figures import Axes
 from es_randomized.report.palette import FAINT, INK, PALETTE
 from es_randomized.report.table import RUNS
 from es_randomized.tasks.measure import Measure
@@ -22,7 +23,7 @@ CROWD = 500  # instances from which on single ones could not be seen on a linear
 REFERENCE_DASHES = ((0, (1, 1)), (0, (4, 2, 1, 2)), (0, (2, 4)))
 
 
-def learning_curve(axes: Any, metrics: pa.Table, score: Score) -> None:
+def learning_curve(axes: Axes, metrics: pa.Table, score: Score) -> None:
     """What is measured on held-out draws over training time, the exact optimum, and the training loss."""
     rows, measure = metrics.to_pydict(), score.measure
     seconds = np.array(rows["seconds"])
@@ -40,9 +41,9 @@ def learning_curve(axes: Any, metrics: pa.Table, score: Score) -> None:
     _legend(axes, [*axes.get_lines(), *losses])
 
 
-def _training_loss(axes: Any, seconds: np.ndarray, losses: list[float], score: Score) -> list[Any]:
+def _training_loss(axes: Axes, seconds: np.ndarray, losses: list[float], score: Score) -> list[Any]:
     """Draw the training loss; behind the curves and on an axis of its own where they are about something else."""
-    style = {"color": FAINT, "linewidth": 0.8, "label": "training loss", "zorder": 1}
+    style: dict[str, Any] = {"color": FAINT, "linewidth": 0.8, "label": "training loss", "zorder": 1}
     if score.measure.name == "loss":
         axes.plot(seconds, losses, **style)
         return []
@@ -55,10 +56,10 @@ def _training_loss(axes: Any, seconds: np.ndarray, losses: list[float], score: S
     return list(lines)
 
 
-def histogram(axes: Any, score: Score, columns: int = 2) -> None:
+def histogram(axes: Axes, score: Score, columns: int = 2) -> None:
     """Instances by what is measured of them, and what is known exactly; `columns` are those of the legend."""
     measure, scale = score.measure, score.measure.scale
-    axes.hist(scale * score.per_instance, bins=scale * bins(score), color=PALETTE[4])
+    axes.hist(scale * score.per_instance, bins=(scale * bins(score)).tolist(), color=PALETTE[4])
     for rate, (name, style) in zip(score.single, CURVES, strict=True):
         axes.axvline(scale * rate.value, label=f"{name}: {measure.with_unit(rate.value)}", **style)
     for (name, value), dashes in zip(_exact(score), REFERENCE_DASHES, strict=False):
@@ -68,7 +69,7 @@ def histogram(axes: Any, score: Score, columns: int = 2) -> None:
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
     else:
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="y", integer=True)
     if measure.limits:
         axes.set_xlim(-3, measure.limits[1])
     axes.set_xlabel(f"{measure.noun}, {RUNS[score.randomness].format(score.runs)}{_percent(measure)}")
@@ -103,7 +104,7 @@ def _exact(score: Score) -> list[tuple[str, float]]:
     return [(name, value) for name, value in values if value is not None]
 
 
-def _legend(axes: Any, lines: Any, columns: int = 2) -> None:
+def _legend(axes: Axes, lines: Any, columns: int = 2) -> None:
     """Below the axes, where it hides nothing."""
     axes.legend(
         handles=list(lines), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns, frameon=False, fontsize=9

@@ -1,12 +1,10 @@
 """Amplification: how much better the majority of several runs on an input is than one run."""
 
-from typing import Any
-
 import numpy as np
 
 from es_randomized.evaluation.statistics import LEVELS, Estimate
 from es_randomized.evaluation.stored import Tree, estimate_of
-from es_randomized.report.figures import NARROW, PageFigure, drawn, grid, legend_below, style
+from es_randomized.report.figures import NARROW, Area, PageFigure, drawn, grid, legend_below, style
 from es_randomized.report.material import RunGroup, together
 from es_randomized.report.section import Section
 from es_randomized.tasks.measure import SUCCESS
@@ -39,7 +37,7 @@ def by_votes(summaries: list[Tree], level: str) -> dict[int, Estimate]:
 
 
 def _figure(groups: list[RunGroup], level: str, label: str) -> PageFigure:
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes, said, sizes = figure.subplots(), [], set()
         for index, group in enumerate(groups):
             by_size = by_votes(group.summaries, level)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from es_randomized.evaluation.statistics import LEVELS, Estimate
-from es_randomized.report.figures import NARROW, PageFigure, drawn, grid, legend_below, style
+from es_randomized.report.figures import NARROW, Area, Axes, PageFigure, drawn, grid, legend_below, style
 from es_randomized.report.material import CONFIDENCE, RunGroup, together
 from es_randomized.report.palette import INK
 from es_randomized.report.section import Section
@@ -72,7 +72,7 @@ def _level(groups: list[RunGroup], level: str, label: str) -> PageFigure:
     by_rollouts = len(groups) > 1
     measure = groups[0].measure
 
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes, said = figure.subplots(), []
         for index, group in enumerate(groups):
             held_out = checks([run.metrics for run in group.members], f"held_out_{level}")
@@ -95,7 +95,7 @@ def _level(groups: list[RunGroup], level: str, label: str) -> PageFigure:
 
 
 def _curve(
-    axes: Any, group: RunGroup, x: Int[np.ndarray, " check"], estimates: list[Estimate], look: dict[str, Any]
+    axes: Axes, group: RunGroup, x: Int[np.ndarray, " check"], estimates: list[Estimate], look: dict[str, Any]
 ) -> None:
     middle, low, high = group.measure.scale * np.array(estimates, float).reshape(-1, 3).T
     step = max(1, len(x) // MOST_MARKERS)
@@ -104,7 +104,7 @@ def _curve(
         axes.fill_between(x, low, high, facecolor=(look["color"], 0.12), edgecolor=(look["color"], 0.5), linewidth=0.8)
 
 
-def _optimum(axes: Any, groups: list[RunGroup], level: str) -> list[str]:
+def _optimum(axes: Axes, groups: list[RunGroup], level: str) -> list[str]:
     """A line at the best value that is known exactly, as the first evaluation has it; the same in words."""
     measure = groups[0].measure
     trees = [tree for group in groups for tree in group.summaries]
@@ -119,7 +119,7 @@ def _optimum(axes: Any, groups: list[RunGroup], level: str) -> list[str]:
 
 
 def _losses(group: RunGroup) -> PageFigure:
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes, said = figure.subplots(), []
         for index, run in enumerate(group.members):
             generation, loss = blocks(run.metrics)

@@ -1,12 +1,10 @@
 """How instances are distributed by their success or loss: one figure for each group of runs."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.report.figures import NARROW, PageFigure, drawn, style
+from es_randomized.report.figures import NARROW, Area, PageFigure, drawn, style
 from es_randomized.report.material import RunGroup
 from es_randomized.report.overview import CROWD, bins, histogram, value_bins
 from es_randomized.report.section import Section
@@ -47,13 +45,13 @@ def edges(scores: list[Score]) -> Float[np.ndarray, " edge"]:
     return value_bins(np.concatenate([score.per_instance for score in scores]))
 
 
-def _single(figure: Any, scores: Scores) -> str:
+def _single(figure: Area, scores: Scores) -> str:
     for score in scores.values():
         histogram(figure.subplots(), score, columns=1)
     return f"Histogram of instances. {_said(scores)}"
 
 
-def _rows(figure: Any, index: int, group: RunGroup, scores: Scores, shared: Float[np.ndarray, " edge"]) -> str:
+def _rows(figure: Area, index: int, group: RunGroup, scores: Scores, shared: Float[np.ndarray, " edge"]) -> str:
     factor = group.measure.scale
     rows = figure.subplots(len(scores), 1, sharex=True, sharey=True)
     for axes, (name, score) in zip(rows, scores.items(), strict=True):

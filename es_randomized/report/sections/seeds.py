@@ -12,14 +12,14 @@ from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.evaluation.statistics import between_runs
-from es_randomized.report.figures import NARROW, WIDE, PageFigure, drawn, legend_below
+from es_randomized.report.figures import NARROW, WIDE, Area, Axes, PageFigure, drawn, legend_below
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.material import Run, RunGroup
 from es_randomized.report.palette import INK, PALE, PALETTE
 from es_randomized.report.section import Section
 
 INSTANCES, SEEDS = 16, 40  # of the look at single runs
-SHARES = {
+SHARES: dict[str, tuple[str, dict[str, Any]]] = {
     "always": ("right under every seed", {"color": PALETTE[0]}),
     "depends_on_seed": ("depends on the seed", {"color": PALE, "hatch": "///"}),
     "never": ("right under none", {"color": PALETTE[5], "hatch": "xx"}),
@@ -67,7 +67,7 @@ def variance_share(run: Run) -> float | None:
 
 
 def _shares(evaluated: list[Run]) -> PageFigure:
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes, left = figure.subplots(), np.zeros(len(evaluated))
         for name, (label, look) in SHARES.items():
             widths = np.array([100 * run.summary["by_seed"][name] for run in evaluated if run.summary])
@@ -89,7 +89,7 @@ def _said(run: Run) -> str:
 
 
 def _variance(shares: dict[str, float]) -> PageFigure:
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes = figure.subplots()
         values = [100 * share for share in shares.values()]
         bars = axes.barh(range(len(values)), values, color=PALETTE[0])
@@ -109,7 +109,7 @@ def _variance(shares: dict[str, float]) -> PageFigure:
     return drawn("seed-variance", caption, (NARROW, 1.8 + 0.36 * len(shares)), draw)
 
 
-def _rows(axes: Any, names: list[str]) -> None:
+def _rows(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
 
@@ -130,7 +130,7 @@ def look(experiment: Experiment, score: Score, weights: Float[Array, " param"]) 
     return Looked(chosen, values, answers)
 
 
-def draw_look(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> str:
+def draw_look(area: Area, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> str:
     """Instances by seeds: wrong or costly runs are dark; says in words what is to be seen."""
     looked = look(experiment, score, weights)
     axes, measure = area.subplots(), experiment.task.measure

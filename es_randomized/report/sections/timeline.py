@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
-from es_randomized.report.figures import WIDE, PageFigure, drawn
+from es_randomized.report.figures import WIDE, Area, Axes, PageFigure, drawn
 from es_randomized.report.material import Run, RunGroup
 from es_randomized.report.palette import INK, PALE, PALETTE
 from es_randomized.report.section import Section
@@ -71,7 +71,7 @@ def timeline(name: str, run: Run) -> PageFigure | None:
     all_lanes = lanes(run.timeline)
     shown = all_lanes[:MOST_LANES]
 
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes = figure.subplots()
         last = max(row["end"] for lane in all_lanes for row in lane.rows)
         edges = np.linspace(0, last, BINS + 1)
@@ -133,7 +133,7 @@ def lanes(table: pa.Table) -> list[Lane]:
     return [Lane(node[:8], rows) for node, rows in machines.items()]
 
 
-def _marks(axes: Any, shown: list[Lane], name: str, style: dict[str, Any]) -> None:
+def _marks(axes: Axes, shown: list[Lane], name: str, style: dict[str, Any]) -> None:
     marks = [(row["end"], number) for number, lane in enumerate(shown) for row in _with(lane.rows, name)]
     if marks:
         axes.scatter(*zip(*marks, strict=True), zorder=3, clip_on=False, **style)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from es_randomized.evaluation.statistics import Estimate
-from es_randomized.report.figures import BEST_STYLES, NARROW, PageFigure, drawn, grid, wrapped
+from es_randomized.report.figures import BEST_STYLES, NARROW, Area, Axes, PageFigure, drawn, grid, wrapped
 from es_randomized.report.material import CONFIDENCE
 from es_randomized.report.palette import FAINT
 from es_randomized.report.sections.curves import MOST_MARKERS, Checks, band, checks
@@ -41,7 +41,7 @@ def sweep_learning(name: str, trials: SweepTrials) -> PageFigure | None:
         return None
     by_rollouts = len({int(curve.checks.rollouts[0] // curve.checks.generation[0]) for curve in learned}) > 1
 
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes = figure.subplots()
         scale, best, others = trials.score.scale, learned[:BEST], learned[BEST:]
         for curve in reversed(others):
@@ -87,7 +87,7 @@ def _along(learned: Learned, by_rollouts: bool) -> Any:
     return learned.checks.rollouts if by_rollouts else learned.checks.generation
 
 
-def _strong(axes: Any, rank: int, x: Any, learned: Learned, scale: int, label: str) -> None:
+def _strong(axes: Axes, rank: int, x: Any, learned: Learned, scale: int, label: str) -> None:
     """The curve of one of the best, with intervals at its markers: bands would hide the others."""
     look, step = BEST_STYLES[rank], max(1, len(x) // MOST_MARKERS)
     marked = slice(rank * step // BEST, None, step)
@@ -111,7 +111,7 @@ def limits(best: list[Learned], others: list[Learned]) -> tuple[float, float]:
     return float(low - 0.2 * room), float(high + room)
 
 
-def _legend(figure: Any, axes: Any, others: int) -> None:
+def _legend(figure: Area, axes: Axes, others: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if others:
         handles += axes.plot([], [], color=FAINT, linewidth=0.8)

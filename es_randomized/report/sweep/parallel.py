@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from es_randomized.report.figures import BEST_STYLES, NARROW, WIDE, PageFigure, drawn, wrapped
+from es_randomized.report.figures import BEST_STYLES, NARROW, WIDE, Area, PageFigure, drawn, wrapped
 from es_randomized.report.palette import FAINT, INK
 from es_randomized.report.sweep.trials import SweepTrials, shown
 
@@ -34,7 +34,7 @@ def parallel_coordinates(name: str, trials: SweepTrials) -> PageFigure | None:
     lines = np.stack([axis.at for axis in scales], axis=1)
     width = NARROW if len(scales) <= FEW_AXES else WIDE
 
-    def draw(figure: Any) -> str:
+    def draw(figure: Area) -> str:
         axes = figure.subplots()
         x = np.arange(len(scales))
         for point, line in list(zip(points, lines, strict=True))[: BEST - 1 : -1]:
@@ -43,7 +43,7 @@ def parallel_coordinates(name: str, trials: SweepTrials) -> PageFigure | None:
         for look, point, line in zip(BEST_STYLES, points, lines, strict=False):
             axes.plot(x, line, linewidth=2, label=wrapped(trials.label(point), width), zorder=3, **look)
         for place, axis in zip(x, scales, strict=True):
-            axes.axvline(place, color=INK, linewidth=0.8, zorder=1)
+            axes.axvline(float(place), color=INK, linewidth=0.8, zorder=1)
             for height, text in axis.ticks.items():
                 axes.text(place + 0.2 / width, height, text, fontsize=8, va="center", color=INK, zorder=4, bbox=_PAPER)
         axes.set_xticks(x, [*map(_broken, names), wrapped(trials.score.label, 1.3)], fontsize=9)

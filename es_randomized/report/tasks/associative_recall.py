@@ -10,7 +10,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import repeated_runs
-from es_randomized.report.figures import WIDE, PageFigure, drawn
+from es_randomized.report.figures import WIDE, Area, Axes, PageFigure, drawn
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 
@@ -19,7 +19,7 @@ STORES_SHOWN = 64
 LARGEST_NUMBERED = 12  # query positions; numbers of more would be too small to read
 
 
-def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
+def draw(area: Area, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
     """Success by query position and, where runs differ by their seeds, by seed and query position."""
     if score.randomness != "seed":
         draw_by_query(area.subplots(), experiment, score)
@@ -46,7 +46,7 @@ def figures(name: str, experiment: Experiment, score: Score, weights: Float[Arra
     return drawings
 
 
-def draw_by_seed(area: Any, axes: Any, success: Float[np.ndarray, "seed query"]) -> str:
+def draw_by_seed(area: Area, axes: Axes, success: Float[np.ndarray, "seed query"]) -> str:
     """Which queries each of some seeds answers, and how many of them in words."""
     rates = 100 * success
     queries = rates.shape[1]
@@ -72,7 +72,7 @@ def by_seed(experiment: Experiment, score: Score, weights: Float[Array, " param"
     return success.reshape(-1, experiment.task.bundle, success.shape[1]).mean(axis=0).T
 
 
-def draw_by_query(axes: Any, experiment: Experiment, score: Score) -> str:
+def draw_by_query(axes: Axes, experiment: Experiment, score: Score) -> str:
     """Success by the position of the key that is asked for, and the same in words."""
     task: Any = experiment.task
     value, low, high = 100 * np.array(score.by_group["query"]).T
@@ -94,6 +94,6 @@ def draw_by_query(axes: Any, experiment: Experiment, score: Score) -> str:
     return f"Success in percent by the key that is asked for, from the first stored: {rates}; guessing {guess:.1f}."
 
 
-def _number(axes: Any, queries: int) -> None:
+def _number(axes: Axes, queries: int) -> None:
     axes.set_xticks(range(queries))
     axes.set_xlabel("key that is asked for (0 was stored first)")

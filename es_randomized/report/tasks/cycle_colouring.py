@@ -12,7 +12,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score, evaluation_bundles
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.randomness import frozen_seed
-from es_randomized.report.figures import NARROW, PageFigure, drawn
+from es_randomized.report.figures import NARROW, Area, Axes, PageFigure, drawn
 from es_randomized.report.heat_map import ink_on
 from es_randomized.report.palette import FAINT, INK, PALETTE
 
@@ -20,7 +20,7 @@ SHOWN = 6
 SHAPES = "osDhp8^"  # of vertices: a second sign of their colour
 
 
-def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"], rows: int = 1) -> str:
+def draw(area: Area, experiment: Experiment, score: Score, weights: Float[Array, " param"], rows: int = 1) -> str:
     """Six colourings; monochromatic edges are drawn thick and red. Says in words what is to be seen."""
     task: Any = experiment.task
     cycles, _ = evaluation_bundles(experiment)
@@ -56,7 +56,7 @@ def figures(name: str, experiment: Experiment, score: Score, weights: Float[Arra
     ]
 
 
-def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: Int[np.ndarray, " position"]) -> str:
+def _coloured_cycle(axes: Axes, vertices: Int[np.ndarray, " position"], colours: Int[np.ndarray, " position"]) -> str:
     from matplotlib.colors import to_rgb
 
     angle = 2 * np.pi * np.arange(len(vertices)) / len(vertices)
@@ -66,7 +66,7 @@ def _coloured_cycle(axes: Any, vertices: Int[np.ndarray, " position"], colours: 
         there = (here + 1) % len(vertices)
         clash = colours[here] == colours[there]
         clashes += int(clash)
-        line = {"color": "#C00000", "linewidth": 4} if clash else {"color": FAINT, "linewidth": 1.2}
+        line: dict[str, Any] = {"color": "#C00000", "linewidth": 4} if clash else {"color": FAINT, "linewidth": 1.2}
         axes.plot(x[[here, there]], y[[here, there]], zorder=1, **line)
     for position, (vertex, colour) in enumerate(zip(vertices, colours, strict=True)):
         at, shape, fill = (x[position], y[position]), SHAPES[colour % len(SHAPES)], PALETTE[colour % len(PALETTE)]

@@ -8,14 +8,14 @@ from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.evaluation.evaluate import Score
-from es_randomized.report.figures import PageFigure
+from es_randomized.report.figures import Area, PageFigure
 from es_randomized.tasks.task import Task
 
 
 class Drawings(Protocol):
     """What a module of drawings defines."""
 
-    def draw(self, area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Any:
+    def draw(self, area: Area, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> Any:
         """The lower row of the picture of a run, in a matplotlib subfigure."""
 
     def figures(

@@ -11,7 +11,7 @@ from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.outcomes import bind
 from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.report.animation import walking
-from es_randomized.report.figures import NARROW, WIDE, PageFigure, drawn
+from es_randomized.report.figures import NARROW, WIDE, Area, Axes, PageFigure, drawn
 from es_randomized.report.heat_map import heat_map
 from es_randomized.report.palette import INK, PALETTE
 from es_randomized.tasks.treasure_hunt import TreasureHunt
@@ -19,13 +19,13 @@ from es_randomized.tasks.treasure_hunt import TreasureHunt
 PATHS_SHOWN = 4
 
 
-def draw(area: Any, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
+def draw(area: Area, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> None:
     """Two grids of mean steps and the most frequent first episodes, all on one scale of steps."""
     task: Any = experiment.task
     paths = explored(experiment, score, weights)
     axes = area.subplots(1, 2 + PATHS_SHOWN, width_ratios=[1.25, 1.25, *[1] * PATHS_SHOWN])
-    draw_steps(area, axes[:2], task, score, paths)
-    draw_paths(axes[2:], task, score, paths)
+    draw_steps(area, list(axes[:2]), task, score, paths)
+    draw_paths(list(axes[2:]), task, score, paths)
     area.suptitle(_title(task, len(np.unique(paths, axis=1).T), score.runs), x=0.01, ha="left", color=INK)
 
 
@@ -35,11 +35,11 @@ def figures(name: str, experiment: Experiment, score: Score, weights: Float[Arra
     paths = explored(experiment, score, weights)
     one = score.runs == 1
 
-    def steps(area: Any) -> str:
-        return draw_steps(area, area.subplots(1, 2), task, score, paths)
+    def steps(area: Area) -> str:
+        return draw_steps(area, list(area.subplots(1, 2)), task, score, paths)
 
-    def routes(area: Any) -> str:
-        return draw_paths(area.subplots(1, 1 if one else 3, squeeze=False).flat, task, score, paths)
+    def routes(area: Area) -> str:
+        return draw_paths(list(area.subplots(1, 1 if one else 3, squeeze=False).flat), task, score, paths)
 
     mean = "With its one seed" if one else f"Mean over {score.runs} seeds"
     cost = f"{mean}; S is the start. A cell not visited counts {task.steps} steps."
@@ -52,7 +52,9 @@ def figures(name: str, experiment: Experiment, score: Score, weights: Float[Arra
     return drawings if one else [*drawings, walking(f"{name}-walking", task, paths)]
 
 
-def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:
+def draw_steps(
+    area: Area, axes: list[Axes], task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]
+) -> str:
     """Mean steps to the first visit of every cell, and in all episodes by treasure; the same in words."""
     visits, totals = np.full((2, task.rows * task.columns), np.nan)
     visits[task.treasures] = first_visits(task, paths)[task.treasures].mean(axis=1)
@@ -61,7 +63,7 @@ def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: In
     for place, values, title in zip(axes, (visits, totals), titles, strict=True):
         image = _grid(place, task, values, float(score.per_instance.max()), 1 if score.runs > 1 else 0)
         place.set_title(title, loc="center", fontsize=10, color=INK)
-    bar = area.colorbar(image, ax=list(axes), label="steps", pad=0.02, aspect=14)
+    bar: Any = area.colorbar(image, ax=axes, label="steps", pad=0.02, aspect=14)
     bar.locator.set_params(integer=True)
     return " ".join(
         f"{title}, row by row from the start: {_listed(values[task.treasures])}."
@@ -69,7 +71,7 @@ def draw_steps(area: Any, axes: Any, task: TreasureHunt, score: Score, paths: In
     )
 
 
-def draw_paths(axes: Any, task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:
+def draw_paths(axes: list[Axes], task: TreasureHunt, score: Score, paths: Int[np.ndarray, "time seed"]) -> str:
     """The most frequent first episodes, and how frequent they are in words."""
     distinct, counts = np.unique(paths, axis=1, return_counts=True)
     frequent = np.argsort(-counts, kind="stable")[: len(axes)]
@@ -115,7 +117,7 @@ def _title(task: TreasureHunt, distinct: int, seeds: int) -> str:
 
 
 def _grid(
-    axes: Any,
+    axes: Axes,
     task: TreasureHunt,
     values: Float[np.ndarray, " cell"],
     largest: float,
@@ -138,7 +140,7 @@ def _grid(
     return image
 
 
-def _path(axes: Any, task: TreasureHunt, path: Int[np.ndarray, " time"], largest: float) -> None:
+def _path(axes: Axes, task: TreasureHunt, path: Int[np.ndarray, " time"], largest: float) -> None:
     """One path as arrows over the cells it visits, coloured by when it comes first."""
     visits = first_visits(task, path[:, None])[:, 0]
     visits[~np.isin(np.arange(len(visits)), path)] = np.nan
