@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -12,6 +12,7 @@ from es_randomized.report.figures import Area, PageFigure
 from es_randomized.tasks.task import Task
 
 
+@runtime_checkable
 class Drawings(Protocol):
     """What a module of drawings defines."""
 
