@@ -15,7 +15,7 @@ BAD_SETTINGS = {
     "unknown key": (["--driver.populatoin", "8"], "driver.populatoin: unknown key; did you mean population?"),
     "unknown section": (["--drivr.population", "8"], "drivr: unknown key; did you mean driver?"),
     "wrong type": (["--driver.population", "many"], "driver.population: should be a valid integer, got 'many'"),
-    "odd pairs": (["--driver.population", "7"], "so population must be even, but it is 7; use 8"),
+    "odd pairs": (["--driver.population", "7"], "Open_ES has antithetic pairs, so it must be even, but it is 7; use 8"),
     "impossible task": (["--task.colours", "2"], "a cycle of n=5 vertices has no proper 2-colouring because n is odd"),
     "refused strategy": (["--driver.kind", "MA_ES"], "MA_ES is not offered: evosax applies rank-ordered weights"),
 }
