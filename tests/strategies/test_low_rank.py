@@ -48,13 +48,14 @@ def chunk_of(driver):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_noise_is_a_product_of_thin_matrices_with_unit_variance(rank):
     noise, key = LowRank(144, SHAPES, rank), rng.address(0, rng.Purpose.NOISE, 0)
-    z = np.asarray(noise.block(None, key, jnp.arange(3_000), 0, 144), np.float64)
+    block = jax.jit(lambda rows, first, width: noise.block(None, key, rows, first, width), static_argnums=(1, 2))
+    z = np.asarray(block(jnp.arange(3_000), 0, 144), np.float64)
     for (start, end), shape in MATRICES.items():
         assert {np.linalg.matrix_rank(row[start:end].reshape(shape), tol=1e-4) for row in z[:50]} == {rank}
     # An entry is a mean of products of normals: kurtosis 3 + 6 / rank, so z^2 has the variance 2 + 6 / rank.
     assert np.abs(z.mean(axis=0)).max() < 5 / np.sqrt(3_000)
     assert np.abs((z**2).mean(axis=0) - 1).max() < 6 * np.sqrt((2 + 6 / rank) / 3_000)
-    np.testing.assert_allclose(noise.block(None, key, jnp.array([7]), 32, 50)[0], z[7, 32:82], atol=1e-6)
+    np.testing.assert_allclose(block(jnp.array([7]), 32, 50)[0], z[7, 32:82], atol=1e-6)
     assert noise.draws_per_entry == (7 + 15 * rank + 2 * 13 * rank + 3) / 144
 
 
@@ -67,7 +68,7 @@ def test_the_sums_are_those_over_all_perturbations_put_together(population, rank
     ask = strategy.ask(strategy.init(jax.random.key(0), jnp.zeros(144)), 3)
     shaped = np.linspace(-1, 1, population, dtype=np.float32) ** 3
     sums = strategy.parts.joined(strategy.parts.here(ask.proposal, shaped))
-    members, half = np.asarray(strategy.everyone(ask.proposal), np.float64), population // 2
+    members, half = np.asarray(jax.jit(strategy.everyone)(ask.proposal), np.float64), population // 2
     z = (members[:half] - members[half:]) / (2 * 0.1)
     first, second = shaped[:half] - shaped[half:], shaped[:half] + shaped[half:] - 2 * shaped.mean()
     np.testing.assert_allclose(sums[0], first.astype(np.float64) @ z, atol=1e-4)

@@ -21,7 +21,7 @@ model: {{width: 2, blocks: 1, hidden: 2}}
 batch: {{instances: 2, seeds: 2}}
 budget: {{generations: 3}}
 driver: {{kind: {kind}, population: 8, std: 0.3, {more}}}
-plan: {{chunk: 4}}
+plan: {{chunk: 8}}
 seed: 3
 """
 

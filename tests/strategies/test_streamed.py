@@ -130,12 +130,17 @@ def test_the_parts_are_the_sums_over_the_whole_matrix(tallest, monkeypatch):
     np.testing.assert_allclose(sums[1], (plus + minus - 2 * shaped.mean(dtype=np.float64)) @ z**2, atol=1e-4)
 
 
+def block_of(noise, kept, key, rows, first, width):
+    """The block in one program: operations one by one would each be compiled."""
+    return jax.jit(lambda *drawn: noise.block(*drawn, first, width))(kept, key, rows)
+
+
 @pytest.mark.parametrize("columns", [5, 33, 70_001])
 def test_normal_noise_is_a_block_of_one_large_draw(columns):
     key = rng.address(7, rng.Purpose.NOISE, 1)
     whole = jax.random.normal(key, (9, columns))
     rows, first, width = jnp.array([8, 0, 3]), columns // 2, columns - columns // 2
-    block = Normal(columns).block(None, key, rows, first, width)
+    block = block_of(Normal(columns), None, key, rows, first, width)
     np.testing.assert_array_equal(block, whole[rows][:, first:])
 
 
@@ -157,8 +162,8 @@ def test_counters_past_32_bits_are_those_of_the_large_draw():
 @pytest.mark.parametrize("noise", [Rademacher(columns=1_001), Table(columns=1_001, size=2**16)])
 def test_cheap_noise_has_zero_mean_unit_variance_and_independent_rows(noise):
     kept, key, rows = noise.prepare(0), rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(64)
-    z = np.asarray(noise.block(kept, key, rows, 0, 1_001), np.float64)
-    np.testing.assert_array_equal(noise.block(kept, key, rows[5:9], 32, 64), z[5:9, 32:96].astype(np.float32))
+    z = np.asarray(block_of(noise, kept, key, rows, 0, 1_001), np.float64)
+    np.testing.assert_array_equal(block_of(noise, kept, key, rows[5:9], 32, 64), z[5:9, 32:96].astype(np.float32))
     count = z.size
     assert abs(z.mean()) < 5 / np.sqrt(count)
     assert abs((z**2).mean() - 1) < 5 * np.sqrt(2 / count)
@@ -174,9 +179,9 @@ def test_a_table_holds_the_normals_of_jax():
 
 def test_signs_are_signs_and_tables_overlap():
     key, rows = rng.address(0, rng.Purpose.NOISE, 0), jnp.arange(40)
-    assert set(np.unique(Rademacher(70).block(None, key, rows, 0, 70))) == {-1.0, 1.0}
+    assert set(np.unique(block_of(Rademacher(70), None, key, rows, 0, 70))) == {-1.0, 1.0}
     table = Table(70, size=8)
-    z = np.asarray(table.block(table.prepare(0), key, rows, 0, 70))
+    z = np.asarray(block_of(table, table.prepare(0), key, rows, 0, 70))
     assert len(np.unique(z, axis=0)) <= 8
 
 
