@@ -15,6 +15,7 @@ from es_randomized.runs.metrics import MetricsRow
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_CHECKS = 1.0  # of the workers
+LARGE = 1e6  # losses from here on are not written out
 
 Workers = Callable[[], list[WorkerStatus]]
 
@@ -62,7 +63,8 @@ class Lines:
         if final or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             failed = f"  {not_finite(row)}" if row["non_finite"] else ""
             where = f"generation {row['generation'] + 1}/{self._generations}  {row['seconds']:.0f} s"
-            self._console.print(f"{where}  loss {row['loss_mean']:.3f}{self._held_out}{failed}", soft_wrap=True)
+            loss = f"{row['loss_mean']:{'.3f' if abs(row['loss_mean']) < LARGE else '.3g'}}"
+            self._console.print(f"{where}  loss {loss}{self._held_out}{failed}", soft_wrap=True)
             self._last = time.monotonic()
 
 

@@ -101,7 +101,7 @@ def summary(losses: Float[np.ndarray, " member"]) -> MetricsRow:
     return {
         "loss_mean": float(finite.mean()),
         "loss_best": float(finite.min()),
-        "loss_std": float(finite.std()),
+        "loss_std": float(finite.std(dtype=float)),
         "non_finite": len(losses) - len(finite),
     }
 
