@@ -123,7 +123,7 @@ def printed(tmp_path_factory):
 
 
 def trained(kind, seed=0):
-    return RunFolder(f"{kind}-{seed}")
+    return RunFolder(Path(f"{kind}-{seed}"))
 
 
 def summary(kind, seed=0):
@@ -194,14 +194,16 @@ def test_the_picture_shows_every_value(printed, kind):
 
 @kinds
 def test_the_comparison_agrees_with_the_evaluations(printed, kind):
-    a, b = (summary(kind, seed)["average"]["value"] for seed in (0, 1))
+    a = summary(kind)["average"]["value"]  # B is run again, under A's seeds
     line = next(
         line
         for line in printed[kind].splitlines()
         if re.match(r"\W+average .*−?\d.*[+−]", line) and "learned" not in line
     )
     numbers = [float(x) for x in re.findall(r"[+-]?\d[\d.]*(?:e[+-]?\d+)?", line.replace("−", "-"))]
-    assert numbers[:3] == pytest.approx([a, b, a - b], rel=0.02, abs=0.02)
+    assert numbers[0] == pytest.approx(a, rel=0.01, abs=0.01)
+    assert numbers[2] == pytest.approx(numbers[0] - numbers[1], rel=0.05, abs=0.02)
+    assert numbers[3] <= numbers[2] <= numbers[4]
 
 
 @kinds

@@ -6,6 +6,7 @@ from typing import Unpack
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from es_randomized.cli.trials import print_end, run_study, state, with_cluster_options
@@ -59,7 +60,7 @@ def _table(sweep: Sweep, best: list[TrialRow], measure: Measure) -> Table:
         """The evaluation with its interval, or else the last held-out check."""
         held_out = row.get(f"held_out_{name}")
         if row.get(name) is not None:
-            return measure.interval((row[name], row.get(f"{name}_low"), row.get(f"{name}_high")))
+            return escape(measure.interval((row[name], row.get(f"{name}_low"), row.get(f"{name}_high"))))
         return f"about {measure.text(held_out)}" if held_out is not None else ""
 
     shorts = short_names(list(sweep.search.parameters))

@@ -1,5 +1,6 @@
 """The table that ends every evaluation: the learned policy, its twin, and what is known, side by side."""
 
+from rich.markup import escape  # [no bound known, ...] would be a tag
 from rich.table import Table
 
 from es_randomized.evaluation.evaluate import Score
@@ -37,10 +38,10 @@ def score_table(score: Score) -> Table:
     if score.twin:
         ways["the same, seed frozen"] = score.twin
     for name, levels in ways.items():
-        table.add_row(name, *map(measure.interval, levels))
+        table.add_row(name, *(escape(measure.interval(estimate)) for estimate in levels))
     table.add_section()
     for name, worst in score.groups.items():
-        table.add_row(f"worst {name}: number {worst.group}", "", "", measure.interval(worst.estimate))
+        table.add_row(f"worst {name}: number {worst.group}", "", "", escape(measure.interval(worst.estimate)))
     table.add_section()
     for reference in score.references:
         values = (reference.average, reference.p95, reference.worst)
