@@ -17,6 +17,7 @@ from es_randomized.evaluation.compare import paired, welch
 from es_randomized.evaluation.evaluate import score
 from es_randomized.evaluation.statistics import levels, losses_of, mean_estimate
 from es_randomized.evaluation.stored import estimate_of, measure_of, score_of, summary_of, table_of
+from es_randomized.objectives.expected import Expected
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 from es_randomized.tasks.task import Outcome, Task
@@ -138,7 +139,7 @@ class Rewarded(AssociativeRecall):
 
 
 STORES = np.random.default_rng(0).integers(0, 4, (3, 8)).astype(np.int32)
-RECALL = Experiment(task=Rewarded(n=3, bits=2), evaluation=Evaluation(seeds=20, votes=[]))
+RECALL = Experiment(task=Rewarded(n=3, bits=2), objective=Expected(), evaluation=Evaluation(seeds=20, votes=[]))
 
 
 @pytest.fixture(scope="module")
