@@ -162,7 +162,7 @@ def welch(
     if not np.ptp(a) and not np.ptp(b):
         return _difference(mean_of(a), mean_of(b), 0.0, np.inf, confidence, bounds)
     test = stats.ttest_ind(a, b, equal_var=False)
-    low, high = test.confidence_interval(confidence)
+    low, high = map(float, test.confidence_interval(confidence))
     first, second = mean_of(a), mean_of(b)
     return Difference(first, second, _within(first - second, low, high, bounds), float(test.pvalue))
 
