@@ -14,7 +14,6 @@ from ruamel.yaml.error import YAMLError
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import kind_of
 from es_randomized.config.messages import messages
-from es_randomized.config.renamed import with_new_names
 from es_randomized.errors import ConfigError, shown
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ def _overridden(tree: Any, overrides: Mapping[str, Any] | None, source: str) -> 
 
 def build(tree: Mapping[str, Any]) -> Experiment:
     """The experiment of a nested mapping, as `dump` makes it."""
-    return settings_of("", Experiment, with_new_names("experiment", tree))
+    return settings_of("", Experiment, tree)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from es_randomized.trials.trial import Dotted
 
 Metric = Literal["average", "p95", "worst", "loss"]
 CHANGES_THE_LOSS = ("task", "objective", "batch")
+NEW_NAMES = {"room": "resources", "together": "trials_per_process"}
 
 
 @settings
@@ -108,5 +109,5 @@ def _sweep(path: Path, tree: Any) -> Sweep:
     search = tree.get("search")
     if not isinstance(search, dict) or not isinstance(search.get("parameters"), dict):
         raise ConfigError("search: expected a mapping with parameters: {dotted.name: {values: [...]}, ...}")
-    parts = with_new_names("sweep", tree) | {"name": path.stem, "base": path.parent / str(tree["base"])}
+    parts = with_new_names(tree, NEW_NAMES) | {"name": path.stem, "base": path.parent / str(tree["base"])}
     return settings_of("", Sweep, parts)

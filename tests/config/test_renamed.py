@@ -1,34 +1,28 @@
-"""Old YAML is read by today's names, and a line says so."""
+"""Keys of older YAML."""
 
 import pytest
 
-from es_randomized.config import renamed
+from es_randomized.config.renamed import with_new_names
 from es_randomized.errors import ConfigError
 
-
-@pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.setitem(renamed.KEYS, "experiment", {"driver.params.*": "driver.*", "room": "plan.cores"})
-    monkeypatch.setitem(renamed.VALUES, "experiment", {"driver.noise": {"signs": "rademacher"}})
-    monkeypatch.setitem(renamed.OLD_DEFAULTS, "experiment", {"driver.params": {}, "driver.rank": None})
+NEW_NAMES = {"room": "resources", "together": "trials_per_process"}
 
 
-def test_old_keys_and_words_become_todays_and_a_line_names_both(tables, caplog):
-    old = {"driver": {"params": {"lr": 0.1}, "noise": "signs", "rank": None}, "room": 2}
-    new = {"driver": {"noise": "rademacher", "lr": 0.1}, "plan": {"cores": 2}}
-    assert renamed.with_new_names("experiment", old) == new
-    assert old["driver"]["params"] == {"lr": 0.1}
-    lines = [record.message.partition(";")[0] for record in caplog.records]
-    assert lines == [
-        "driver.params.lr is now called driver.lr",
-        "room is now called plan.cores",
-        "driver.noise: signs is now called driver.noise: rademacher",
+def test_old_names_are_read_as_the_new_ones_and_said(caplog):
+    old = {"base": "demo.yaml", "room": {"cores": 2}}
+    assert with_new_names(old, NEW_NAMES) == {"base": "demo.yaml", "resources": {"cores": 2}}
+    assert [record.getMessage() for record in caplog.records] == [
+        "room is now called resources; the old name will be refused after this release"
     ]
-    caplog.clear()
-    assert renamed.with_new_names("experiment", new) == new
+    assert "room" in old
+
+
+def test_new_names_are_left_alone(caplog):
+    new = {"base": "demo.yaml", "trials_per_process": 3}
+    assert with_new_names(new, NEW_NAMES) == new
     assert not caplog.records
 
 
-def test_a_setting_by_both_names_is_refused(tables):
-    with pytest.raises(ConfigError, match=r"room is the old name of plan.cores, and both are given; leave out room"):
-        renamed.with_new_names("experiment", {"room": 1, "plan": {"cores": 2}})
+def test_a_setting_by_both_names_is_refused():
+    with pytest.raises(ConfigError, match="room is the old name of resources, and both are given; leave out room"):
+        with_new_names({"room": 1, "resources": 2}, NEW_NAMES)
