@@ -5,7 +5,11 @@ import re
 from functools import cache
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
+
+from es_randomized import load
+from tests.tools.command import TINY
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -39,3 +43,11 @@ def test_every_statement_has_its_code_and_its_test(title):
     for file, name, path in links:
         assert Path(path).name == file
         assert name in names(ROOT / path), f"{path} defines no {name}"
+
+
+def test_the_objective_on_the_page_of_your_own_parts(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "your_own_parts.md").read_text(), re.DOTALL)
+    (tmp_path / "worst_two.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    objective = load(TINY, {"objective": {"kind": "worst_two", "weight": 0.7}}).objective
+    assert float(objective.combine(jnp.array([-1.0, 3.0, 0.5, 2.0]))) == pytest.approx(0.7 * 3 + 0.3 * 2)
