@@ -30,7 +30,7 @@ def test_a_run_compiles_every_program_once(config: str) -> None:
     assert (np.asarray(evolution.centre(steps[-1].state)) != np.asarray(evolution.centre(evolution.init()))).any()
     strategy = evolution.strategy
     assert evolution.chunk_losses._cache_size() == devices == 2
-    assert {program._cache_size() for program in (strategy._proposal, strategy._update)} == {1}
+    assert {program._cache_size() for program in (strategy._propose, strategy._update)} == {1}
 
 
 @pytest.mark.parametrize("config", TASKS)

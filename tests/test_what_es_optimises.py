@@ -21,7 +21,7 @@ from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.evosax_adapter import EvosaxStrategy
 from es_randomized.strategies.optimizers import Optimizer
 from es_randomized.strategies.strategy import SearchSpace
-from es_randomized.tasks.task import Outcome, Task
+from es_randomized.tasks.task import Bounds, Outcome, Task
 
 LOSSES = np.array([[0.6, 0.0], [0.0, 1.0]], np.float32)  # [action, instance]
 TRAINING = Open_ES.Settings(
@@ -41,6 +41,10 @@ class Game(Task):
     @property
     def interface(self):
         return Interface(features=2, outputs=2)
+
+    @property
+    def loss_bounds(self):
+        return Bounds(low=0.0)
 
     def sample(self, key, count):
         return jax.random.randint(key, (count,), 0, 2)
