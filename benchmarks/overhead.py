@@ -28,6 +28,7 @@ def experiment(population: int) -> Any:
 
     tree = {
         "task": {"kind": "benchmarks.zero_cost"},
+        "objective": {"kind": "expected"},
         "model": {"width": 2, "blocks": 1, "hidden": 1},
         "batch": {"instances": 1, "seeds": 1},
         "driver": {"kind": "Open_ES", "population": population},

@@ -76,6 +76,7 @@ def measure(kind: str, size: str) -> dict[str, Any]:
     width, hidden = MODELS[size]
     tree = {
         "task": {"kind": "benchmarks.zero_cost"},
+        "objective": {"kind": "expected"},
         "model": {"width": width, "blocks": 1, "hidden": hidden},
         "batch": {"instances": 1, "seeds": 1},
         "driver": {"kind": kind, "population": POPULATION, "noise": "rademacher"},
