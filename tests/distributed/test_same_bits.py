@@ -1,6 +1,6 @@
 """The same experiment gives the same bits whoever evaluates it, whoever dies, and however often it is resumed.
 
-One test of the default suite goes through all of that; those with the marker `cluster` look at one thing each.
+tests/test_service.py compares a run on Ray with one in this process in the default suite.
 """
 
 import json
@@ -16,6 +16,8 @@ import pytest
 from es_randomized import train_run
 from es_randomized.runs.timeline import read_timeline
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started, wait_until, workers_of
+
+pytestmark = pytest.mark.cluster
 
 # Slow enough that a signal meets a generation in progress.
 SLOW = {"batch.instances": 32, "batch.seeds": 32, "budget.generations": 24, "plan.tile": 4}
@@ -39,7 +41,6 @@ def slow_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_here(tmp_path_factory.mktemp("slow") / "run", SLOW)
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize(("workers", "devices"), [(3, 1), (1, 2)])
 def test_ray_workers_give_the_bits_of_the_local_evaluator(
     workers: int, devices: int, reference: Path, tmp_path: Path
@@ -52,7 +53,6 @@ def test_ray_workers_give_the_bits_of_the_local_evaluator(
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
 
 
-@pytest.mark.cluster
 def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_path: Path) -> None:
     """Workers that claim an accelerator the coordinator does not have: the plan is theirs, and so are all updates."""
     folder, accelerators = tmp_path / "run", json.dumps({"TPU": 2})
@@ -88,7 +88,6 @@ def test_neither_a_killed_worker_nor_a_killed_coordinator_changes_a_bit(slow_ref
     assert (folder / "journal.bin").read_bytes() == (slow_reference / "journal.bin").read_bytes()
 
 
-@pytest.mark.cluster
 def test_what_a_killed_worker_did_is_told(slow_reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with started("train", TINY, *SLOWLY, "--workers", 2, "--no-evaluate", "--run", folder) as process:
@@ -107,7 +106,6 @@ def test_what_a_killed_worker_did_is_told(slow_reference: Path, tmp_path: Path) 
     assert final_snapshot(folder) == final_snapshot(slow_reference)
 
 
-@pytest.mark.cluster
 def test_ctrl_c_saves_and_says_how_to_resume(slow_reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with started("train", TINY, *SLOWLY, "--workers", 1, "--no-evaluate", "--run", folder) as process:
