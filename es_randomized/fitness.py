@@ -100,7 +100,7 @@ class Fitness:
         return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number)
 
     def at(self, inputs: GenerationInputs) -> "Fitness":
-        """The same with the seed and the objective's number of a inputs, as they are known inside a program."""
+        """The same with the seed and the objective's number of a generation, as they are known inside a program."""
         return replace(self, seed=inputs.seed, objective=self.objective.given(inputs.number))
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:

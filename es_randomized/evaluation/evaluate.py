@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
-from es_randomized.errors import ConfigError
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness, RepeatedRuns, repeated_runs
 from es_randomized.evaluation.statistics import (
@@ -26,11 +25,10 @@ from es_randomized.evaluation.statistics import (
 from es_randomized.evaluation.votes import best_of, majority
 from es_randomized.evaluation.windows import WindowOutcomes
 from es_randomized.tasks.measure import SUCCESS, Measure
-from es_randomized.tasks.task import Bundles, Outcome, Reference, Task
+from es_randomized.tasks.task import Bundles, Outcome, Reference
 
 Runner = Callable[[RepeatedRuns, Bundles], Outcome]
 Groups = Int[np.ndarray, " instance"]
-BOUND_SLACK = 1e-4  # relative, by which rounding may move a loss past a bound
 
 
 class WorstGroup(NamedTuple):
@@ -145,7 +143,6 @@ def score(
     """The score of outcomes `[instance, run]`, whatever made them."""
     task, settings = experiment.task, experiment.evaluation
     measure, confidence = task.measure, settings.confidence
-    outcome = _bounded(task, outcome)
     success, answer, values = np.asarray(outcome.success), np.asarray(outcome.answer), measure.values(outcome)
     votes = [k for k in settings.votes if 2 * k <= success.shape[1]]
     labels = task.labels(bundles)
@@ -175,25 +172,6 @@ def frozen_twin(values: Matrix, measure: Measure) -> Levels:
     """The deterministic model with the luckiest seed of the first half; its values have no interval."""
     half = values[:, : values.shape[1] // 2].mean(axis=0)
     return exact(values[:, measure.best(half)], measure)
-
-
-def _bounded(task: Task, outcome: Outcome) -> Outcome:
-    """Outcomes without the rounding that moved losses past a bound.
-
-    Raises:
-        ConfigError: the task is wrong about its bounds.
-    """
-    bounds = task.loss_bounds
-    if outcome.loss is None or not np.isfinite(bounds).any():
-        return outcome
-    losses = np.asarray(outcome.loss)
-    for bound, extreme, sign in zip(bounds, (losses.min(), losses.max()), (-1, 1), strict=True):
-        if sign * (extreme - bound) > BOUND_SLACK * max(1.0, abs(bound)):
-            raise ConfigError(
-                f"{type(task).__name__} says that its losses lie between {bounds.low:g} and {bounds.high:g}, but one is "
-                f"{extreme:g}; correct its loss_bounds"
-            )
-    return outcome._replace(loss=np.clip(losses, *bounds))
 
 
 def _worst_group(values: Matrix, group: Groups, measure: Measure, confidence: float) -> WorstGroup:

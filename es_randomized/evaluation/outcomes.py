@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from es_randomized.compilation import jit
+from es_randomized.errors import ConfigError
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
@@ -19,6 +20,7 @@ from es_randomized.tasks.task import Bundles, Outcome, Seeds, Task
 
 T = TypeVar("T")
 VARIANTS_PER_STEP = 128  # instances run side by side
+BOUND_SLACK = 1e-4  # relative, by which rounding may move a loss past a bound
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,13 @@ class Outcomes:
     model: Model
 
     def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
-        """Arrays `[instance, run]`, instances bundle by bundle."""
+        """Arrays `[instance, run]`, instances bundle by bundle.
+
+        Raises:
+            ConfigError: the task is wrong about the bounds of its loss.
+        """
         by_bundle = over_blocks(self._program, runs, numbered(bundles), self._bundles_per_step)
-        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle)
+        return within_bounds(self.task, jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle))
 
     @property
     def _bundles_per_step(self) -> int:
@@ -97,3 +103,22 @@ def _blocks(columns: T, size: int) -> Iterator[T]:
     for start in range(0, count, size):
         ids = np.minimum(np.arange(start, start + size), count - 1)
         yield jax.tree.map(lambda x, ids=ids: np.asarray(x)[..., ids], columns)
+
+
+def within_bounds(task: Task, outcome: Outcome) -> Outcome:
+    """Outcomes without the rounding that moved losses past a bound.
+
+    Raises:
+        ConfigError: the task is wrong about its bounds.
+    """
+    bounds = task.loss_bounds
+    if not np.isfinite(bounds).any():
+        return outcome
+    losses = np.asarray(outcome.loss)
+    for bound, extreme, sign in zip(bounds, (losses.min(), losses.max()), (-1, 1), strict=True):
+        if sign * (extreme - bound) > BOUND_SLACK * max(1.0, abs(bound)):
+            raise ConfigError(
+                f"{type(task).__name__} says that its losses lie between {bounds.low:g} and {bounds.high:g}, but one is "
+                f"{extreme:g}; correct its loss_bounds"
+            )
+    return outcome._replace(loss=np.clip(losses, *bounds))

@@ -12,12 +12,16 @@ from scipy import stats
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Evaluation
+from es_randomized.drivers.layout import first_weights
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.compare import paired, welch
 from es_randomized.evaluation.evaluate import score
+from es_randomized.evaluation.held_out import HeldOut
+from es_randomized.evaluation.outcomes import within_bounds
 from es_randomized.evaluation.statistics import levels, losses_of, mean_estimate
 from es_randomized.evaluation.stored import estimate_of, measure_of, score_of, summary_of, table_of
 from es_randomized.objectives.expected import Expected
+from es_randomized.settings import settings as task_settings
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 from es_randomized.tasks.task import Outcome, Task
@@ -187,18 +191,29 @@ def test_a_task_that_is_wrong_about_its_bounds_is_told():
     losses = losses_between(-9, -1, (24, 20))
     outcome = Outcome(losses, losses < -5, (losses < -5) * 1)
     with pytest.raises(ConfigError, match=r"losses lie between 0 and inf, but one is -8\.9.*correct its loss_bounds"):
-        score(replace(RECALL, task=AssociativeRecall(n=3, bits=2)), outcome, "seed", STORES, False)
+        within_bounds(AssociativeRecall(n=3, bits=2), outcome)
+
+
+@task_settings
+class Rewarding(AssociativeRecall):
+    """Says that its losses are at least 0, which is false."""
+
+    def rollout(self, policy, observations):
+        outcome = AssociativeRecall.rollout(self, policy, observations)
+        return outcome._replace(loss=outcome.loss - 10)
+
+
+def test_training_tells_at_its_first_held_out_check():
+    experiment = replace(RECALL, task=Rewarding(n=3, bits=2))
+    weights, _ = first_weights(experiment)
+    with pytest.raises(ConfigError, match=r"Rewarding says .* between 0 and inf, but one is -9"):
+        HeldOut(experiment)(weights)
 
 
 def test_rounding_past_a_bound_is_no_error():
     losses = np.full((24, 20), -1e-6, np.float32)
-    found = score(
-        replace(RECALL, task=AssociativeRecall(n=3, bits=2)),
-        Outcome(losses, losses < 0, (losses < 0) * 1),
-        "seed",
-        STORES,
-        False,
-    )
+    outcome = within_bounds(AssociativeRecall(n=3, bits=2), Outcome(losses, losses < 0, (losses < 0) * 1))
+    found = score(replace(RECALL, task=AssociativeRecall(n=3, bits=2)), outcome, "seed", STORES, False)
     assert found.losses.average == (0, 0, 0)
 
 
