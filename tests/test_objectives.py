@@ -197,6 +197,13 @@ def test_zero_losses_have_finite_values_and_gradients(objective, losses):
     assert float(found) == pytest.approx(0.0, abs=1e-6) if not losses.any() else float(found) > 0
 
 
+@pytest.mark.parametrize("expected", [[5.0, 0.0, 0.0], [-1e3, -9e3, -2e3], [1.0, 0.9, 0.5], [2.0, 2.0, 0.0]])
+def test_the_gradient_of_log_sum_exp_weighs_instances_by_its_softmax(expected):
+    slope = jax.jit(jax.grad(LogSumExp(tau=10.0).combine))(jnp.array(expected))
+    weights = np.exp(10 * (np.array(expected) - max(expected)))
+    np.testing.assert_allclose(slope, weights / weights.sum(), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("objective", SAMPLES, ids=repr)
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_a_broken_loss_is_never_hidden(objective, broken):

@@ -23,4 +23,5 @@ class LogSumExp(Objective):
         largest = jax.lax.stop_gradient(jnp.max(expected))
         exponents = self.tau * (expected - largest)
         mean = jnp.mean(jnp.exp(jnp.where(exponents > 0, 0.0, exponents)))
-        return largest + jnp.log(jnp.maximum(mean, 1 / expected.size)) / self.tau
+        least = 1 / expected.size  # `where`, not `maximum`: that halves the gradient where both are equal
+        return largest + jnp.log(jnp.where(mean < least, least, mean)) / self.tau
