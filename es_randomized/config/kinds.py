@@ -102,11 +102,10 @@ class OfKind:
 
     def settings_class(self, tree: object) -> type[Any]:
         """The settings that a mapping is about: `Settings` of the class of its kind, or else that class itself."""
-        settings = _settings_of(self._class_of(tree))
-        assert settings
-        return settings
+        return self._classes_of(tree)[1]
 
-    def _class_of(self, tree: object) -> type[Any]:
+    def _classes_of(self, tree: object) -> tuple[type[Any], type[Any]]:
+        """The class of its kind, and its settings."""
         place = SECTIONS[self.section]
         if not isinstance(tree, Mapping) or ("kind" not in tree and not place.default):
             wanted = "of settings" if place.default else f"with a kind, one of {', '.join(names(self.section))}"
@@ -115,11 +114,12 @@ class OfKind:
         if not isinstance(kind, str):
             raise ConfigError(f"{self.section}.kind: should be a name, got {shown(kind)}")
         cls = class_of(self.section, kind)
-        if _settings_of(cls) is None:
+        settings = _settings_of(cls)
+        if settings is None:
             raise ConfigError(
                 f"{self.section}.kind: {cls.__name__} has no settings; write @settings above it (es_randomized.settings)"
             )
-        return cls
+        return cls, settings
 
     def object_of(self, tree: Any) -> Any:
         """The settings object of a mapping. It keeps its kind where it has a field for it.
@@ -130,8 +130,8 @@ class OfKind:
             ConfigError: see `class_of`.
             pydantic.ValidationError: a setting does not fit.
         """
-        cls = self._class_of(tree)
-        values, settings = {"kind": SECTIONS[self.section].default, **tree}, self.settings_class(tree)
+        cls, settings = self._classes_of(tree)
+        values = {"kind": SECTIONS[self.section].default, **tree}
         if "kind" not in {field.name for field in fields(settings)}:
             del values["kind"]
         read = getattr(cls, "read_settings", TypeAdapter(settings).validate_python)

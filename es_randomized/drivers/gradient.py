@@ -46,6 +46,9 @@ class GradientSettings(DriverSettings):
     optimizer: Optimizer = Field(default_factory=Optimizer)
     non_finite: Literal["stop"] = "stop"
 
+    def without_arguments(self) -> "GradientSettings":
+        return replace(self, optimizer=replace(self.optimizer, learning_rate=1.0))
+
 
 class GradientState(NamedTuple):
     """All a generation needs of the past: the weights and what the optimizer remembers."""

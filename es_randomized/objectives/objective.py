@@ -35,6 +35,10 @@ class Objective(ABC):
         """The objective of one generation for its number of `values`, known only inside a compiled program."""
         return self
 
+    def without_arguments(self) -> "Objective":
+        """This objective, one and the same value in place of the number of `values`: equal ones share compiled programs."""
+        return self
+
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
         """The objective of one member's losses."""
         return self.combine(jnp.mean(losses, axis=1))

@@ -1,6 +1,6 @@
 """The q-norm over instances (arXiv:2408.10818, equation 5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
@@ -41,6 +41,10 @@ class QNorm(Objective):
     def given(self, value: Float[Array, ""]) -> "Objective":
         # Of a constant q a compiler takes the reciprocal and multiplies; said here, an argument in its place has its bits.
         return _QNormAt(value, None if isinstance(self.q, Schedule) else 1 / value)
+
+    def without_arguments(self) -> "Objective":
+        # All schedules share a program. A q that is a number has another one: it keeps the bits of a constant, see `given`.
+        return replace(self, q=Schedule(start=1.0, end=1.0) if isinstance(self.q, Schedule) else 1.0)
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         if isinstance(self.q, Schedule):

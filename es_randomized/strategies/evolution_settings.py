@@ -1,5 +1,6 @@
 """The part of the section `driver:` that all evolution strategies have."""
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -31,6 +32,9 @@ class EvolutionSettings(DriverSettings):
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
 
     distributed: ClassVar[bool] = True  # members may be evaluated anywhere
+
+    def without_arguments(self) -> "EvolutionSettings":
+        return replace(self, std=1.0, optimizer=replace(self.optimizer, learning_rate=1.0))
 
 
 @settings

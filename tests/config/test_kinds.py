@@ -1,6 +1,7 @@
 """Tasks and strategies of a user's own: what is wrong with their module is one message; docs/tutorials has those that work."""
 
 import sys
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from es_randomized import LocalEvaluator, driver_of
 from es_randomized.config.yaml import build, dump, parse
 from es_randomized.distributed.worker import Worker
+from es_randomized.drivers.program_sharing import programs_of
 from es_randomized.errors import ConfigError
 
 WHOLE = """
@@ -197,3 +199,13 @@ def test_a_driver_in_a_module_is_made_by_the_name_of_the_module(module):
     assert type(driver).__module__ == name
     with pytest.raises(ConfigError, match=r"^driver.facto: unknown key; did you mean factor\?"):
         parse(f"task: {{kind: cycle_colouring}}\ndriver: {{kind: {name}, facto: 4}}")
+    assert programs_of(experiment) != programs_of(replace(experiment, seed=1)), (
+        "nothing is known of what it compiles in"
+    )
+
+
+def test_classes_of_one_name_in_two_modules_share_no_programs(module):
+    kinds = [module(OBJECTIVE, name) for name in ("my_part", "own.my_part")]
+    first, second = (programs_of(parse(f"{SMALL}objective: {{kind: {kind}}}")) for kind in kinds)
+    assert first != second
+    assert first == programs_of(parse(f"{SMALL}objective: {{kind: {kinds[0]}}}\nseed: 1"))
