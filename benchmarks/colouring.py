@@ -94,9 +94,9 @@ def main(seconds: float, seeds: int, only: tuple[str, ...]) -> None:
     for name in only or VARIANTS:
         runs = [run(VARIANTS[name], seconds, seed) for seed in range(seeds)]
         results["variants"][name] = {"overrides": VARIANTS[name], "runs": runs}
-        for run in runs:
-            average, p95, worst = (f"{100 * value:5.1f}" for value in run["single"])
-            print(f"{name:24} {run['rollouts']:12,} rollouts  average {average}  95th {p95}  worst {worst}")
+        for result in runs:
+            average, p95, worst = (f"{100 * value:5.1f}" for value in result["single"])
+            print(f"{name:24} {result['rollouts']:12,} rollouts  average {average}  95th {p95}  worst {worst}")
         record("colouring", results)
 
 

@@ -58,9 +58,10 @@ def _cos2(one: Any, other: Any) -> float:
 def summary(runs: list[dict[str, float]]) -> dict[str, list[float]]:
     """Mean and Student's 95 % interval over training seeds, of every score."""
     from es_randomized.evaluation.statistics import mean_estimate
+    from es_randomized.tasks.measure import Bounds
 
     values = {name: np.array([run[name] for run in runs]) for name in runs[0]}
-    return {name: list(mean_estimate(runs, 0.95, 0.0, np.inf)) for name, runs in values.items()}
+    return {name: list(mean_estimate(numbers, 0.95, Bounds(0.0))) for name, numbers in values.items()}
 
 
 def main() -> None:
