@@ -46,22 +46,14 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
     function, operands = alone(counts)
     only_products = jit(function, evolution.experiment.model.precision)
     devices = jax.local_devices()
-    samples = [jax.device_put(ask.proposal, device) for device in devices]
-    inputs = [jax.device_put(operands, device) for device in devices]
     began = time.perf_counter()
     evolution.chunk_losses.lower(ask.proposal, rows, number).compile()
     compiling = time.perf_counter() - began
-    with ThreadPoolExecutor(len(devices)) as threads:
 
-        def everywhere(run: Callable[[Any], Any], operands: list[Any]) -> float:
-            began = time.perf_counter()
-            list(threads.map(lambda one: jax.block_until_ready(run(one)), operands))
-            return time.perf_counter() - began
+    def kernel(sample: Any) -> Any:
+        return evolution.chunk_losses(sample, rows, number)
 
-        def kernel(sample: Any) -> Any:
-            return evolution.chunk_losses(sample, rows, number)
-
-        pairs = [(everywhere(kernel, samples), everywhere(only_products, inputs)) for _ in range(rounds + 1)][1:]
+    pairs = in_turn([(kernel, ask.proposal), (only_products, operands)], rounds)
     members = len(devices) * int(evolution.experiment.plan.chunk)
     kernels, own = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratios = sorted(products_ / kernel_ for kernel_, products_ in pairs)
@@ -81,6 +73,22 @@ def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, A
         "tile": evolution.experiment.plan.tile,
         "block": evolution.experiment.plan.block,
     }
+
+
+def in_turn(programs: list[tuple[Callable[[Any], Any], Any]], rounds: int) -> list[list[float]]:
+    """Seconds of each program with its input, all devices of this process at once, after a round that is not counted."""
+    import jax
+
+    devices = jax.local_devices()
+    inputs = [(run, [jax.device_put(value, device) for device in devices]) for run, value in programs]
+    with ThreadPoolExecutor(len(devices)) as threads:
+
+        def everywhere(run: Callable[[Any], Any], values: list[Any]) -> float:
+            began = time.perf_counter()
+            list(threads.map(lambda value: jax.block_until_ready(run(value)), values))
+            return time.perf_counter() - began
+
+        return [[everywhere(run, values) for run, values in inputs] for _ in range(rounds + 1)][1:]
 
 
 @click.command()
