@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from es_randomized.distributed.ray_internals import HEAD_IS_STARTING
-from es_randomized.errors import ClusterError
+from es_randomized.errors import ClusterError, suggest
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
 PATIENCE = 60.0  # seconds to wait for a head that is still starting
@@ -124,8 +124,6 @@ class Jobs:
         Raises:
             ClusterError: there is none.
         """
-        from es_randomized.errors import suggest
-
         jobs = self.all()
         if not jobs:
             raise ClusterError("nothing was submitted to this cluster yet")

@@ -25,25 +25,30 @@ class WorkerHistory:
             case CallIssued(number, call, again):
                 if again:
                     self._count_late(call)
-                self._keep(self._workers[number], [*self._calls[number], call])
+                self._calls[number].append(call)
             case CallCollected(number, call, seconds, _):
                 worker = self._workers[number]
-                worker = worker._replace(units=worker.units + len(call.units), busy=worker.busy + seconds)
-                self._keep(worker, [other for other in self._calls[number] if other != call])
+                self._workers[number] = worker._replace(
+                    units=worker.units + len(call.units), busy=worker.busy + seconds
+                )
+                self._calls[number].remove(call)
             case WorkerJoined(number, info):
-                self._keep(WorkerStatus(number, info.node, info.pid, info.device, self._clock()), [])
+                self._calls[number] = []
+                self._workers[number] = WorkerStatus(number, info.node, info.pid, info.device, self._clock())
             case WorkerGone(number, lost):
-                self._workers[number] = self._workers[number]._replace(gone=self._clock(), lost=lost)
+                self._workers[number] = self._status(number)._replace(gone=self._clock(), lost=lost)
                 del self._calls[number]
 
     def workers(self) -> list[WorkerStatus]:
         """Everybody who is there, and before them everybody who has gone."""
-        return sorted(self._workers.values(), key=lambda worker: worker.gone is None)
+        return sorted(map(self._status, list(self._workers)), key=lambda worker: worker.gone is None)
 
-    def _keep(self, worker: WorkerStatus, calls: list[Call]) -> None:
-        under_way, since = sum(len(call.units) for call in calls), min((call.since for call in calls), default=None)
-        self._calls[worker.number] = calls
-        self._workers[worker.number] = worker._replace(under_way=under_way, since=since)
+    def _status(self, number: int) -> WorkerStatus:
+        calls = list(self._calls.get(number, []))  # a copy in one step: displays ask from a thread of their own
+        if not calls:
+            return self._workers[number]
+        under_way, since = sum(len(call.units) for call in calls), min(call.since for call in calls)
+        return self._workers[number]._replace(under_way=under_way, since=since)
 
     def _count_late(self, again: Call) -> None:
         """Count units that are issued again as late ones of the workers that have them."""

@@ -12,9 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checka
 CALLS_PER_WORKER = 2  # at most: one it computes and one it can begin without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 LONG = 0.1  # seconds of work in one call of several units, at most: that much is lost with a worker
-SHARES = (
-    4  # a longer call than `QUICK` takes at most 1/4 of a worker's share of what is left: calls get shorter to the end
-)
+SHARES = 4  # longer calls than `QUICK` take 1/4 of a worker's share of what is left: they get shorter to the end
 SERVED = 0.001  # seconds of the coordinator's time that a call takes
 SLOW = 4.0  # a unit is late after so many times the median of the others
 PATIENT = 0.5  # seconds after which a unit can be late at all: shorter pauses are common
