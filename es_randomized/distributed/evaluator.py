@@ -140,10 +140,8 @@ class RayEvaluator(Evaluator):
         self._steps += 1
         step = Step(self._steps, method, ask.generation, (self.message_of(ask), *shared))
         work = Work(units, step.number, self._typical.get(method) or max(self._typical.values(), default=0.0))
-        listener, last_seen = self._listener, time.monotonic()
-        if listener:
-            sizes = tuple(argument.bytes for argument in step.arguments)
-            listener(events.StepBegan(step.number, method, sizes))
+        last_seen = time.monotonic()
+        self._tell(events.StepBegan(step.number, method, tuple(argument.bytes for argument in step.arguments)))
         while not work.complete:
             now = time.monotonic()
             self.pool.check_nodes(now)
@@ -155,8 +153,7 @@ class RayEvaluator(Evaluator):
             elif now - last_seen > NEWS:
                 log.warning("there is no worker; waiting until the cluster can take one")
                 last_seen = now
-        if listener:
-            listener(events.StepEnded(work.reissued))
+        self._tell(events.StepEnded())
         if work.reissued:
             log.info(
                 "%d times a unit of generation %d was issued again because it was late", work.reissued, ask.generation
@@ -167,8 +164,7 @@ class RayEvaluator(Evaluator):
     def _issue(self, work: Work, step: Step) -> None:
         """Give every worker the calls it can take."""
         workers, pace, calls = self.pool.active, self._pace.get(step.method), 0
-        if self._listener:
-            self._listener(events.TurnBegan(work.waiting))
+        self._tell(events.TurnBegan(work.waiting))
         size = partial(units_per_call, work, len(workers), pace, self.devices)
         reissued = work.reissued
         for worker, call in issue(work, workers, size, time.monotonic):
@@ -176,15 +172,14 @@ class RayEvaluator(Evaluator):
             worker.calls[reference] = call
             self._tell(events.CallIssued(worker.number, call, again=work.reissued > reissued))
             reissued, calls = work.reissued, calls + 1
-        if self._listener:
-            self._listener(events.IssueEnded(calls))
+        self._tell(events.IssueEnded(calls))
 
     def _receive(self, work: Work, step: Step) -> None:
         """Wait until something comes, and take it."""
         calls = self.pool.calls()
         references = first_ready([*calls, *self.pool.starting], TICK)
-        if self._listener and references:
-            self._listener(events.AnswersArrived(len(references)))
+        if references:
+            self._tell(events.AnswersArrived())
         for reference in references:
             if reference in self.pool.starting:
                 self.pool.admit(reference)

@@ -41,9 +41,7 @@ class IssueEnded(NamedTuple):
 
 
 class AnswersArrived(NamedTuple):
-    """So much came while the coordinator waited; it takes one answer after the other now."""
-
-    answers: int
+    """Something came while the coordinator waited; it takes one answer after the other now."""
 
 
 class CallCollected(NamedTuple):
@@ -56,9 +54,7 @@ class CallCollected(NamedTuple):
 
 
 class StepEnded(NamedTuple):
-    """Every unit has its result; so many were issued again because they were late."""
-
-    reissued: int
+    """Every unit has its result."""
 
 
 class WorkerJoined(NamedTuple):

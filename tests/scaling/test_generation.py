@@ -49,17 +49,17 @@ def test_a_step_is_divided_into_issuing_collecting_turns_and_other_threads(clock
     hear(IssueEnded(2))
     first, second = Call(7, [0, 1], clock.wall), Call(7, [2, 3], clock.wall)
     later(clock, thread=0.25, wall=10.0, others=4.0)
-    hear(AnswersArrived(1))
+    hear(AnswersArrived())
     later(clock, thread=1.0)
     hear(CallCollected(worker=0, call=first, seconds=6.0, bytes=16))
     hear(TurnBegan(waiting=0))
     later(clock, thread=8.0)  # looks for late units in vain
     hear(IssueEnded(0))
-    hear(AnswersArrived(2))
+    hear(AnswersArrived())
     later(clock, thread=1.0)
     hear(CallCollected(worker=0, call=second, seconds=3.0, bytes=16))
     hear(CallCollected(worker=1, call=Call(6, [9], 0.0), seconds=50.0, bytes=99))  # of the step before
-    hear(StepEnded(reissued=0))
+    hear(StepEnded())
     cost = hear.cost
     assert (cost.calls, cost.turns, cost.issue, cost.collect) == (2, 2, 2.0, 2.0)
     assert (cost.turn, cost.background) == (8.75, 4.0)
@@ -76,5 +76,5 @@ def test_what_goes_with_every_call_counts_for_every_call_and_a_large_message_goe
         hear(StepBegan(step=1, method="parts", arguments=(message, shaped)))
         hear(TurnBegan(waiting=9))
         hear(IssueEnded(5))
-        hear(StepEnded(reissued=0))
+        hear(StepEnded())
         assert hear.cost.down == down
