@@ -96,6 +96,11 @@ def test_only_the_distributed_layer_and_what_connects_to_it_know_ray():
     ] == []
 
 
+def test_what_measures_and_simulates_clusters_leaves_ray_to_the_distributed_layer():
+    assert "scaling.instrument" in importers("es_randomized.distributed")
+    assert [name for name in importers("ray") if f"{name}.".startswith("scaling.")] == []
+
+
 def test_nothing_below_the_command_line_imports_it():
     assert [name for name in importers("es_randomized.cli") if name.split(".")[0] not in ("cli", "__main__")] == []
 

@@ -5,6 +5,7 @@ shared memory and goes by reference. An answer is the worker's seconds and the f
 """
 
 import pickle
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,14 @@ def send_call(actor: Any, method: str, generation: int, arguments: tuple[Argumen
     small = tuple(None if argument.reference else (argument.value,) for argument in arguments)
     packed = pickle.dumps((method, generation, small, units), pickle.HIGHEST_PROTOCOL)
     return actor.call.remote(packed, *(argument.reference for argument in arguments if argument.reference))
+
+
+def call_all(
+    actors: Iterable[Any], method: str, generation: int, arguments: tuple[Argument, ...], units: list[int]
+) -> list[tuple[list[memoryview], float]]:
+    """Ask several workers for the same units at once; returns what `read_answer` makes of each answer."""
+    answers = ray.get([send_call(actor, method, generation, arguments, units) for actor in actors])
+    return [read_answer(data, len(units)) for data in answers]
 
 
 def answer_call(worker: object, packed: bytes, large: tuple[object, ...]) -> bytes:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
-from es_randomized.scaling.generation import Generation, median
+from es_randomized.scaling.generation import Generation
 from es_randomized.scaling.instrument import InstrumentedEvaluator, crowded
 from es_randomized.scaling.simulation.costs import Costs, Linear
 

@@ -4,10 +4,7 @@ The coordinator's time is the processor time of its thread, so waiting costs not
 """
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from es_randomized.distributed import events
 from es_randomized.distributed.messages import SMALL
@@ -122,8 +119,3 @@ class GenerationCost:
                 cost.down += size * self._calls
             elif self._step.method == "evaluate" or index:  # a large message is there already when parts are computed
                 cost.down += size * self._machines
-
-
-def median(values: Iterable[float]) -> float:
-    """The median, as a plain number."""
-    return float(np.median(list(values)))

@@ -3,17 +3,15 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
 import numpy as np
-import ray
 from jaxtyping import Float
 
 from es_randomized.distributed import events
+from es_randomized.distributed.blocked import blocked_workers
 from es_randomized.distributed.evaluator import RayEvaluator
 from es_randomized.distributed.pool import WorkerHandle
-from es_randomized.distributed.work import CALLS_PER_WORKER, Call
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.scaling.generation import Generation, GenerationCost
@@ -107,23 +105,10 @@ class InstrumentedEvaluator(Evaluator):
 @contextmanager
 def crowded(evaluator: InstrumentedEvaluator, others: int) -> Iterator[None]:
     """Let the first worker be one among so many others that have two calls each and never finish: what does a turn cost?"""
-    actor: Any = ray.remote(num_cpus=0)(_Blocked)
-    blocked, first = actor.remote(), evaluator.everyone[0]
-    call = Call(0, [0], float("inf"))
-    crowd = [
-        WorkerHandle(blocked, first.info, {blocked.block.remote(): call for _ in range(CALLS_PER_WORKER)})
-        for _ in range(others)
-    ]
-    evaluator.use([first, *crowd])
-    try:
-        yield
-    finally:
-        evaluator.use([first])
-        ray.kill(blocked)
-
-
-class _Blocked:
-    """An actor whose calls never return."""
-
-    def block(self) -> None:
-        time.sleep(3600)
+    first = evaluator.everyone[0]
+    with blocked_workers(others, first.info) as crowd:
+        evaluator.use([first, *crowd])
+        try:
+            yield
+        finally:
+            evaluator.use([first])
