@@ -12,19 +12,25 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.evaluation.evaluate import evaluation_bundles, outcomes, own_randomness
 from es_randomized.evaluation.groups import Group
 from es_randomized.evaluation.of_runs import Trained
-from es_randomized.evaluation.statistics import LEVELS, Estimate, mean_of, resampled_weights, standard_error, within
+from es_randomized.evaluation.statistics import (
+    LEVELS,
+    Estimate,
+    Matrix,
+    mean_of,
+    resampled_weights,
+    standard_error,
+    within,
+)
 from es_randomized.evaluation.stored import Tree, command, measure_of, stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.tasks.task import Bundles, Outcome
-
-Matrix = Shaped[np.ndarray, "instance #run"]  # a model with one frozen seed has one run
 
 
 class Difference(NamedTuple):
@@ -211,14 +217,7 @@ def _error(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
     return (standard_error(values), len(values) - 1.0) if len(values) > 1 else (0.0, np.inf)
 
 
-def _difference(
-    a: float,
-    b: float,
-    error: float,
-    freedom: float,
-    confidence: float,
-    bounds: Bounds,
-) -> Difference:
+def _difference(a: float, b: float, error: float, freedom: float, confidence: float, bounds: Bounds) -> Difference:
     """The difference of two means with Student's interval and test; one without an error is exact."""
     from scipy import stats
 
