@@ -10,7 +10,6 @@ from es_randomized.evaluation.evaluate import Score
 from es_randomized.report.figures import Axes
 from es_randomized.report.palette import FAINT, INK, PALETTE
 from es_randomized.report.table import RUNS
-from es_randomized.tasks.measure import Measure
 
 # Thinner and thinner, so that what lies beneath an equal value is seen.
 CURVES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -34,7 +33,7 @@ def learning_curve(axes: Axes, metrics: pa.Table, score: Score) -> None:
         label = f"{name}: {measure.with_unit(value)}"
         axes.axhline(measure.scale * value, color=INK, linewidth=1, linestyle="--", label=label)
     losses = _training_loss(axes, seconds, rows["loss_mean"], score)
-    axes.set_ylabel(f"{measure.noun}, held-out draws{_percent(measure)}")
+    axes.set_ylabel(f"{measure.noun}, held-out draws{measure.percent_sign}")
     axes.set_ylim(measure.limits)
     axes.set_xlabel("training time (s)")
     axes.set_title("Learning", loc="left", color=INK)
@@ -72,7 +71,7 @@ def histogram(axes: Axes, score: Score, columns: int = 2) -> None:
         axes.locator_params(axis="y", integer=True)
     if measure.limits:
         axes.set_xlim(-3, measure.limits[1])
-    axes.set_xlabel(f"{measure.noun}, {RUNS[score.randomness].format(score.runs)}{_percent(measure)}")
+    axes.set_xlabel(f"{measure.noun}, {RUNS[score.randomness].format(score.runs)}{measure.percent_sign}")
     axes.set_ylabel("instances")
     instances = f"{len(score.per_instance):,}{' (all)' if score.enumerated else ''}"
     axes.set_title(f"Every instance: {instances}", loc="left", color=INK)
@@ -109,7 +108,3 @@ def _legend(axes: Axes, lines: Any, columns: int = 2) -> None:
     axes.legend(
         handles=list(lines), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns, frameon=False, fontsize=9
     )
-
-
-def _percent(measure: Measure) -> str:
-    return " (%)" if measure.unit == "%" else ""

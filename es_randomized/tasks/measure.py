@@ -30,7 +30,7 @@ class Measure:
 
     Attributes:
         name: success, loss, or what users call their reward.
-        unit: of the values. Those in "%" are shares in [0, 1] that people read in percent.
+        unit: of the values. "%" says that they are shares in [0, 1], which people read in percent.
         bounds: of the values.
         higher_is_better: of a measure that is not success: its values are the losses times -1.
     """
@@ -51,6 +51,11 @@ class Measure:
     def counts_successes(self) -> bool:
         """Whether values are right or wrong answers, on which several runs can vote."""
         return self.name == "success"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are shares, which people read in percent."""
+        return self.unit == "%"
 
     # Which way is better
 
@@ -75,56 +80,59 @@ class Measure:
         """The lower-is-better form: what is missing to 1 of a share, else the value times -1. Undoes itself."""
         if not self.higher_is_better:
             return values
-        return 1 - values if self.unit == "%" else -values
+        return 1 - values if self.is_share else -values
 
     @property
     def loss_form(self) -> "Measure":
         """The measure of what `as_loss` returns."""
         if not self.higher_is_better:
             return self
-        name = "failure" if self.counts_successes else f"{self.name} × (-1)"
-        unit = self.unit if self.unit == "%" else f"{self.unit} × (-1)"
-        return Measure(name, unit, Bounds(self.as_loss(self.bounds.high), self.as_loss(self.bounds.low)))
+        bounds = Bounds(self.as_loss(self.bounds.high), self.as_loss(self.bounds.low))
+        if self.is_share:
+            return Measure("failure" if self.counts_successes else f"1 - {self.name}", "%", bounds)
+        return Measure(f"{self.name} × (-1)", f"{self.unit} × (-1)", bounds)
 
     # How people read it
 
     @property
     def scale(self) -> int:
         """What values are multiplied by in a plot."""
-        return 100 if self.unit == "%" else 1
+        return 100 if self.is_share else 1
 
     @property
     def noun(self) -> str:
         """What a value is called: success, total steps."""
-        return self.name if self.unit == "%" else self.unit
+        return self.name if self.is_share else self.unit
+
+    @property
+    def percent_sign(self) -> str:
+        """What the name of an axis ends in: (%), or nothing."""
+        return " (%)" if self.is_share else ""
 
     @property
     def label(self) -> str:
         """Of an axis or a column: success in %, total steps (lower is better)."""
         if self.counts_successes:
             return "success in %"
-        return f"{self.name} in %, {self._better}" if self.unit == "%" else f"{self.unit} ({self._better})"
-
-    @property
-    def _better(self) -> str:
-        return f"{'higher' if self.higher_is_better else 'lower'} is better"
+        better = "higher" if self.higher_is_better else "lower"
+        return f"{self.noun}{' in %' if self.is_share else ''} ({better} is better)"
 
     @property
     def limits(self) -> tuple[float, float] | None:
         """Of an axis, with room for a line at 100 %; None where the values decide."""
-        return (0.0, 103.0) if self.unit == "%" else None
+        return (0.0, 103.0) if self.is_share else None
 
     def text(self, value: float) -> str:
         """A value in the unit of the label, without it."""
-        return percent(value) if self.unit == "%" else number(value)
+        return percent(value) if self.is_share else number(value)
 
     def with_unit(self, value: float) -> str:
         """A value that stands alone."""
-        return f"{self.text(value)} %" if self.unit == "%" else self.text(value)
+        return f"{self.text(value)} %" if self.is_share else self.text(value)
 
     def change(self, value: float) -> str:
         """A difference of two values, with its sign."""
-        return f"{100 * value:+.1f}" if self.unit == "%" else f"{'+' if value >= 0 else ''}{number(value)}"
+        return f"{100 * value:+.1f}" if self.is_share else f"{'+' if value >= 0 else ''}{number(value)}"
 
     def interval(self, estimate: tuple[float, float | None, float | None]) -> str:
         """A value with the ends of its interval, low and high, if it has one; None or infinite where no end is known."""

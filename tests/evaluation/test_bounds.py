@@ -182,11 +182,6 @@ def test_what_is_not_known_is_null_on_disk_and_read_back(rewarded):
     assert summary_of(score_of(tree, table)) == summary_of(found)
 
 
-def test_evaluations_of_before_are_read():
-    assert measure_of({"headline": "success", "unit": "loss"}) == SUCCESS
-    assert measure_of({"headline": "loss", "unit": "total steps"}) == Measure("loss", "total steps")
-
-
 def test_a_task_that_is_wrong_about_its_bounds_is_told():
     losses = losses_between(-9, -1, (24, 20))
     outcome = Outcome(losses, losses < -5, (losses < -5) * 1)
@@ -257,3 +252,9 @@ def test_measures_say_what_they_are_and_which_way_is_better():
     for measure, value in ((SUCCESS, 0.25), (REWARD, -4.0), (LOSS, 3.0)):
         assert measure.as_loss(measure.as_loss(value)) == value
     assert (SUCCESS.as_loss(0.25), REWARD.as_loss(-4.0)) == (0.75, 4.0)
+
+
+def test_shares_that_are_no_success_are_read_in_percent_too():
+    covered = Measure("coverage", "%", Bounds(0.0, 1.0), higher_is_better=True)
+    assert (covered.label, covered.with_unit(0.25)) == ("coverage in % (higher is better)", "25.0 %")
+    assert (covered.loss_form.label, covered.loss_form.bounds) == ("1 - coverage in % (lower is better)", (0.0, 1.0))

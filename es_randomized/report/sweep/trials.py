@@ -135,7 +135,7 @@ def score_of(metric: Metric, measure: Measure) -> SweepScore:
     """What the score of a sweep by a metric is, where the task has this measure."""
     if metric == "loss":
         return SweepScore("training loss at the last check", "loss_mean")
-    label = LABELS[metric].format(measure.loss_form.noun) + (" (%)" if measure.unit == "%" else "")
+    label = LABELS[metric].format(measure.loss_form.noun) + measure.percent_sign
     return SweepScore(label, f"held_out_{metric}", measure)
 
 
