@@ -15,6 +15,7 @@ from es_randomized.paper.points import finished, folder_of, positions, trials_by
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.provenance import hardware, provenance
 from es_randomized.tasks.measure import UNBOUNDED, Bounds
+from es_randomized.tasks.task import Task
 from es_randomized.trials.trial import Trial
 
 CONFIDENCE = 0.95
@@ -149,14 +150,21 @@ def _point(curve: Curve, statistic: Statistic, evaluations: list[tuple[Trial, Tr
         "by_seed": by_seed,
         "trials": [trial.name for trial, value in values if value is not None],
         "sample": {"training_seeds": len(by_seed)} | (_part(tree, curve) or tree)["sample"],
-        **(estimate(list(by_seed.values()), PERCENT if in_percent(tree, statistic) else UNBOUNDED) or {}),
+        **(estimate(list(by_seed.values()), bounds_of(evaluations[0][0].experiment.task, tree, statistic)) or {}),
     }
+
+
+def bounds_of(task: Task, tree: Tree, statistic: Statistic) -> Bounds:
+    """What values of a statistic are possible, in percent or in the unit of the task."""
+    if in_percent(tree, statistic):
+        return PERCENT
+    return task.loss_bounds if statistic.startswith("loss") else task.measure.bounds
 
 
 def in_percent(tree: Tree, statistic: Statistic) -> bool:
     """Whether a statistic is a share, which is drawn in percent; losses stay in the unit of the task."""
     return statistic in ("seed_share", "seed_decides") or (
-        measure_of(tree).unit == "%" and not statistic.startswith("loss")
+        measure_of(tree).is_share and not statistic.startswith("loss")
     )
 
 

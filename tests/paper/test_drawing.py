@@ -8,8 +8,10 @@ from scipy import stats
 
 from es_randomized.paper.figure import Curve
 from es_randomized.paper.plot import picture, save
-from es_randomized.paper.results import estimate, measured
+from es_randomized.paper.results import bounds_of, estimate, measured
+from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.measure import Bounds
+from es_randomized.tasks.treasure_hunt import TreasureHunt
 
 RATE = {"value": 0.25, "low": 0.2, "high": 0.3}
 SUCCESS = {
@@ -51,6 +53,22 @@ def test_the_interval_over_training_seeds_is_students():
     assert estimate([0.0, 90.0], Bounds(0.0, 100.0))["high"] == 100
     assert estimate([7.0]) == {"mean": 7.0, "low": None, "high": None}
     assert estimate([]) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "tree", "statistic", "low", "high"),
+    [
+        (AssociativeRecall(), SUCCESS, "average", 0, 100),
+        (AssociativeRecall(), SUCCESS, "loss_p95", 0, np.inf),
+        (TreasureHunt(steps=9, episodes=2), STEPS, "p95", 0, 18),
+        (TreasureHunt(steps=9, episodes=2), STEPS, "loss_average", 0, 18),
+        (TreasureHunt(steps=9, episodes=2), STEPS, "seed_share", 0, 100),
+    ],
+)
+def test_intervals_over_training_seeds_stay_where_values_are_possible(task, tree, statistic, low, high):
+    found = estimate([1.0, 17.0], bounds_of(task, tree, statistic))  # Student's would reach from -93 to 111
+    assert found["low"] == low
+    assert found["high"] == pytest.approx(min(high, stats.t.interval(0.95, 1, 9, 8)[1]))
 
 
 def curve(model, answer, measure, xs, paper=()):
