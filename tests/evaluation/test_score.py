@@ -1,7 +1,8 @@
-"""Scores of constructed outcomes: groups, frozen twins and measures, against plain loops over the matrices."""
+"""Scores of constructed outcomes: groups, frozen twins and measures, against plain loops; evaluations of before."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,16 @@ from scipy import stats
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Evaluation
 from es_randomized.evaluation.evaluate import score
-from es_randomized.evaluation.stored import summary_of
+from es_randomized.evaluation.stored import measure_of, score_of, stored, summary_of, table_of
+from es_randomized.report.material import read
+from es_randomized.report.tables import results
+from es_randomized.runs.folder import RunFolder
 from es_randomized.tasks.associative_recall import AssociativeRecall
+from es_randomized.tasks.measure import UNBOUNDED
 from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
+CHECKPOINTS = sorted((Path(__file__).parents[2] / "checkpoints").iterdir())
 RUNS, HALF = 40, 20
 RECALL = Experiment(task=AssociativeRecall(n=3, bits=2), evaluation=Evaluation(seeds=RUNS, votes=[5]))
 HUNT = replace(RECALL, task=TreasureHunt(rows=3, columns=3, steps=9))
@@ -108,3 +114,36 @@ def test_shares_by_run_say_how_many_instances_depend_on_the_seed():
     success[:6], success[6:8, ::2] = False, False
     found = score(RECALL, Outcome(success * 1.0, success, success * 1), "seed", STORES, False)
     assert found.by_run() == pytest.approx({"always": 16 / 24, "depends_on_seed": 2 / 24, "never": 6 / 24})
+
+
+# Evaluations of before there were measures
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_shipped_evaluations_of_before_are_read_and_shown(folder):
+    tree = json.loads((folder / "evaluation.json").read_text())
+    assert "measure" not in tree
+    (group,) = read([RunFolder(folder)])
+    measure = measure_of(stored(RunFolder(folder)).summary)
+    assert replace(group.measure, bounds=measure.bounds) == measure
+    scale, digits = (1, 2) if tree["headline"] == "loss" else (100, 1)
+    rows = {row[0]: row[1:] for row in results(group, references=True).rows}
+    for name, part in (("learned, one run", tree), ("the same, seed frozen", tree["twin"])):
+        for cell, level in zip(rows[name], ("average", "p95", "worst"), strict=True):
+            assert cell.split()[0] == f"{scale * part[level]['value']:.{digits}f}"
+
+
+@pytest.mark.parametrize("experiment", [RECALL, HUNT], ids=["success", "loss"])
+def test_the_whole_score_of_an_evaluation_of_before_is_read(experiment):
+    outcome, bundles = (recall_outcome([0.9, 0.5, 0.7]), STORES) if experiment is RECALL else (
+        hunt_outcome(slow=5), HUNT.task.enumerate()
+    )  # fmt: skip
+    written = score(experiment, outcome, "seed", bundles, False)
+    tree = summary_of(written)
+    measure = tree.pop("measure")
+    tree |= {"headline": measure["name"], "unit": "loss" if experiment is RECALL else measure["unit"]}
+    found = score_of(tree, table_of(written))
+    bounds = written.measure.bounds if experiment is RECALL else UNBOUNDED  # which nobody wrote down
+    assert found.measure == replace(written.measure, bounds=bounds)
+    assert summary_of(replace(found, measure=written.measure)) == summary_of(written)
+    np.testing.assert_array_equal(found.per_instance, written.per_instance)
