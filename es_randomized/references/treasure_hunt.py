@@ -157,7 +157,7 @@ def randomized(hunt: Hunt, tolerance: float = 1e-7) -> Randomized:
 
 
 def certify(hunt: Hunt, solution: Randomized) -> tuple[Fraction, Fraction]:
-    """Proven [lower, upper] bounds of the randomized value, equal when `found` is optimal.
+    """Proven [lower, upper] bounds of the randomized value, equal when `solution` is optimal.
 
     The probabilities are made rational; the upper bound is the worst expected loss of the
     mixture, the lower one the best response to the hider, searched with integer weights.

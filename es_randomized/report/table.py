@@ -24,7 +24,7 @@ def score_table(score: Score) -> Table:
     )
     shares = score.by_run()
     caption = (
-        f"Right in every run: {shares['always']:.1%} of the instances; in some: {shares['depends_on_seed']:.1%}; "
+        f"Right in every run: {shares['always']:.2%} of the instances; in some: {shares['depends_on_seed']:.2%}; "
         f"in none: {shares['never']:.2%}."
     )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")

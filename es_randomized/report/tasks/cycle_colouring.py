@@ -41,8 +41,8 @@ def draw(area: Area, experiment: Experiment, score: Score, weights: Float[Array,
     places = area.subplots(rows, SHOWN // rows, squeeze=False).flat
     for axes in places[len(hardest) :]:
         axes.axis("off")
-    drawn = zip(places, cycles[:, hardest].T, colours.T, strict=False)
-    return f"{title}: {', '.join(_coloured_cycle(*cycle) for cycle in drawn)}."
+    shown = zip(places, cycles[:, hardest].T, colours.T, strict=False)
+    return f"{title}: {', '.join(_coloured_cycle(*cycle) for cycle in shown)}."
 
 
 def figures(name: str, experiment: Experiment, score: Score, weights: Float[Array, " param"]) -> list[PageFigure]:
@@ -50,7 +50,6 @@ def figures(name: str, experiment: Experiment, score: Score, weights: Float[Arra
     caption = (
         "Colours are drawn as shapes too; numbers are vertices. A thick red edge joins two vertices of the same colour."
     )
-
     return [
         drawn(f"{name}-cycles", caption, (NARROW, 4.0), lambda area: draw(area, experiment, score, weights, rows=2))
     ]
