@@ -1,6 +1,7 @@
 """What a model is: weights for a task's interface, and the policy that applies them. It knows no task.
 
 A model of your own is a module with one class derived from `Model`; `init` and `policy` are all it must define.
+Its policy derives from `Policy`, or from `Memoryless` where the output for a node depends on that node's token alone.
 """
 
 import math

@@ -49,7 +49,8 @@ def _training_loss(axes: Axes, seconds: np.ndarray, losses: list[float], score: 
     other = axes.twinx()
     lines = other.plot(seconds, losses, **style)
     other.set_ylabel("training loss", color=FAINT)
-    other.set_ylim(bottom=min(0, *losses) if losses else 0)
+    if all(loss >= 0 for loss in losses):
+        other.set_ylim(bottom=0)
     axes.set_zorder(other.get_zorder() + 1)
     axes.patch.set_visible(False)
     return list(lines)
