@@ -63,7 +63,7 @@ def _reproduce(figure: PaperFigure, out: Path, resources: Resources, cluster: Cl
         queue = run_study(study, resources, cluster, console)
         if queue.progress.count("finished") and not queue.interrupted:
             _draw(figure, out, console)
-    return print_end(queue, lambda name: folder.run(name).path, console)
+    return print_end(queue, folder, console)
 
 
 def _draw(figure: PaperFigure, out: Path, console: Console) -> None:

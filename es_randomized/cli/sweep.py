@@ -40,7 +40,7 @@ def sweep_command(config: Path, out: Path, **cluster: Unpack[ClusterOptions]) ->
         queue = run_study(study_of(sweep, folder), sweep.resources, cluster, console)
         console.print(state(queue.progress))
         _print_table(sweep, folder, console)
-    complete = print_end(queue, lambda name: folder.run(name).path, console)
+    complete = print_end(queue, folder, console)
     console.print(f"table: {folder.table}", highlight=False, soft_wrap=True)
     sys.exit(0 if complete else 1)
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -17,6 +16,7 @@ from es_randomized.trials.progress import Progress
 from es_randomized.trials.queue import Queue, Study
 from es_randomized.trials.run import ClusterOptions, run_trials
 from es_randomized.trials.sweep import Resources
+from es_randomized.trials.trial import TrialsFolder
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -42,12 +42,12 @@ def run_study(study: Study, resources: Resources, cluster: ClusterOptions, conso
         return run_trials(study, resources, cluster, show, lambda address: console.print(connecting(address)))
 
 
-def print_end(queue: Queue, run_folder: Callable[[str], Path], console: Console) -> bool:
+def print_end(queue: Queue, folder: TrialsFolder, console: Console) -> bool:
     """Say what failed and what the same command would do; returns whether all is well."""
     failed = {name: record for name, record in queue.progress.records.items() if record.status == "failed"}
     for name, record in failed.items():
         console.print(f"[bold red]failed[/] {name}: {escape(record.message)}", highlight=False, soft_wrap=True)
-        console.print(f"       its log: {run_folder(name) / 'run.log'}", highlight=False, soft_wrap=True)
+        console.print(f"       its log: {folder.run(name).log_file}", highlight=False, soft_wrap=True)
     if queue.interrupted:
         console.print("stopped; the same command goes on")
     elif failed:
