@@ -72,9 +72,9 @@ def _showing(console: Console) -> Iterator[Callable[[Progress], None]]:
     columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
     columns += [TextColumn("left"), TimeRemainingColumn()]
     with Bar(*columns, console=console, speed_estimate_period=3600) as bar:
-        task = bar.add_task("trials", total=None)
+        task = bar.add_task("trials", total=None, visible=False)  # until there is something to show
         yield lambda progress: bar.update(
-            task, total=progress.total, completed=progress.completed, description=state(progress)
+            task, total=progress.total, completed=progress.completed, description=state(progress), visible=True
         )
 
 

@@ -1,5 +1,6 @@
 """`sweep` as a user meets it, in this process and on Ray, and its numbers against training one by one."""
 
+import io
 import json
 import os
 import re
@@ -8,11 +9,15 @@ import signal
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from es_randomized import driver_of, local_evaluator, train
+from es_randomized.cli.trials import _showing
 from es_randomized.runs.journal import read
+from es_randomized.trials.progress import Progress
 from es_randomized.trials.sweep import load_sweep
 from es_randomized.trials.sweep_trials import trial_of
+from es_randomized.trials.trial import Record
 from tests.tools.command import TINY, generations_in, run, run_here, started, wait_until
 
 SWEEP = TINY.with_name("tiny_sweep.yaml")
@@ -101,3 +106,13 @@ def test_on_ray_a_sweep_goes_on_after_kill_9_to_the_same_end(swept, tmp_path):
     assert {n: [row[k] for k in same] for n, row in there.items()} == {
         n: [row[k] for k in same] for n, row in here.items()
     }
+
+
+def test_a_bar_is_shown_only_while_there_is_something_to_do():
+    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    with _showing(console):
+        pass
+    assert "trials" not in console.file.getvalue()
+    with _showing(console) as show:
+        show(Progress(3, {"a": Record({}, 0, "finished"), "b": Record({}, 0, "begun", generation=6)}, {"b": 12}))
+    assert "1 of 3 trials finished; running: b" in console.file.getvalue()
