@@ -1,6 +1,7 @@
 """Trials that share a process against the same trials trained one by one: the same bytes, whoever else is there."""
 
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -12,10 +13,11 @@ from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.drivers.program_sharing import Drivers, programs_of
 from es_randomized.runs.journal import generations_in
 from es_randomized.trials.attempt import Assignment
-from es_randomized.trials.queue import Queue
+from es_randomized.trials.queue import Queue, Study
+from es_randomized.trials.run import run_here
 from es_randomized.trials.sweep import load_sweep
 from es_randomized.trials.sweep_trials import planned, study_of
-from es_randomized.trials.trial import Record, TrialsFolder
+from es_randomized.trials.trial import Record, Trial, TrialsFolder
 from es_randomized.trials.turns import take_turns
 from tests.tools.command import TINY, TINY_GRADIENT
 
@@ -121,3 +123,21 @@ def test_trials_that_do_not_agree_are_in_other_groups(tmp_path):
         assert len(group) <= 3
     assert sorted(name for group in groups for name in group) == sorted(trial.name for trial in planned(sweep))
     assert len(groups) <= 8
+
+
+def test_the_first_ctrl_c_lets_the_trial_in_hand_save_and_begins_no_other(tmp_path):
+    folder, before = TrialsFolder(tmp_path), signal.getsignal(signal.SIGINT)
+    trials = [Trial(name, TINY, FEW | {"budget.generations": 1000}, {}, 0) for name in ("first", "second")]
+
+    def interrupt(progress):
+        if progress.records["first"].generation:
+            signal.raise_signal(signal.SIGINT)
+
+    queue = Queue(Study(folder, trials, {}, 2), interrupt)
+    run_here(queue)
+    assert queue.interrupted
+    assert {name: record.status for name, record in folder.records().items()} == {"first": "begun"}
+    left = folder.run("first")
+    assert 0 < generations_in(left.journal_file) < 1000
+    assert list(left.snapshots.iterdir()), "what was trained is kept"
+    assert signal.getsignal(signal.SIGINT) is before
