@@ -32,13 +32,14 @@ class AssociativeRecall(Task):
     Attributes:
         n: pairs, at least 2.
         bits: of a value, at most 16.
-        noise: distribution of the seed, the same on all tokens: fair bits, uniform on [0, 1) or standard normal.
+        noise: distribution of the seed, the same on all tokens: fair bits (0 or 1), the same bits as signs (-1 or +1),
+            uniform on [0, 1) or standard normal.
         noise_width: random numbers per seed.
     """
 
     n: Annotated[int, Field(ge=2)] = 20
     bits: Annotated[int, Field(ge=1, le=16)] = 5
-    noise: Literal["bits", "uniform", "normal"] = "bits"
+    noise: Literal["bits", "signs", "uniform", "normal"] = "bits"
     noise_width: Size = 10
 
     version: ClassVar[int] = 1
@@ -83,7 +84,8 @@ class AssociativeRecall(Task):
             return jax.random.uniform(key, shape)
         if self.noise == "normal":
             return jax.random.normal(key, shape)
-        return jax.random.bernoulli(key, 0.5, shape).astype(jnp.float32)
+        bits = jax.random.bernoulli(key, 0.5, shape).astype(jnp.float32)
+        return 2 * bits - 1 if self.noise == "signs" else bits
 
     def observe(self, bundles: Int[Array, "key case"], seeds: Float[Array, "noise case"]) -> Observations:
         """Tokens [value, one-hot key, seed], first of all pairs and then of all queries, whose value is 0; and the bits."""

@@ -131,7 +131,8 @@ def test_labels_go_bundle_by_bundle():
 
 
 @pytest.mark.parametrize(
-    ("noise", "mean", "deviation"), [("uniform", 0.5, 12**-0.5), ("normal", 0.0, 1.0), ("bits", 0.5, 0.5)]
+    ("noise", "mean", "deviation"),
+    [("uniform", 0.5, 12**-0.5), ("normal", 0.0, 1.0), ("bits", 0.5, 0.5), ("signs", 0.0, 1.0)],
 )
 def test_seeds_have_the_stated_distribution(noise, mean, deviation):
     task = AssociativeRecall(noise=noise, noise_width=4)
@@ -140,4 +141,10 @@ def test_seeds_have_the_stated_distribution(noise, mean, deviation):
     assert values.mean() == pytest.approx(mean, abs=4 * deviation / values.size**0.5)
     assert values.std() == pytest.approx(deviation, abs=0.02)
     assert np.abs(np.corrcoef(values) - np.eye(4)).max() < 0.07
-    assert noise != "bits" or set(np.unique(values)) == {0.0, 1.0}
+    both = {"bits": {0.0, 1.0}, "signs": {-1.0, 1.0}}
+    assert noise not in both or set(np.unique(values)) == both[noise]
+
+
+def test_signs_are_the_bits_of_the_same_key():
+    bits, signs = (AssociativeRecall(noise=noise).seeds(jax.random.key(5), 50) for noise in ("bits", "signs"))
+    np.testing.assert_array_equal(signs, np.where(np.asarray(bits) == 1, 1, -1))
