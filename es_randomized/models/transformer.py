@@ -1,7 +1,7 @@
 """The pre-LN transformer of arXiv:2408.10818, as a pure function of a pytree of weights.
 
 E += Attention(norm(E)); E += down(act(up(norm(E)))). Layer norms have no parameters of their own: a gain would fold into
-the next matrix, and evolution strategies pay for every extra dimension.
+the next matrix, and evolution strategies pay for every extra dimension. MLPs and norms can be left out.
 """
 
 import math
@@ -21,7 +21,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.models.layers.attention import Head, causal, project, ring, store
 from es_randomized.models.layers.memory import MEMORIES, LayerMemory
 from es_randomized.models.model import Model
-from es_randomized.perturbed import centred
+from es_randomized.perturbed import WeightMatrix, centred
 from es_randomized.policy import Active, Interface, Memory, Policy, Slot, Weights
 from es_randomized.precision import Precision, rounded
 from es_randomized.settings import settings
@@ -41,9 +41,11 @@ class Transformer(Model):
         heads: attention heads.
         key: features of queries, keys and values per head. null: the products KᵀQ and OV are parameters themselves, the
             same family of policies as key = width with half the attention parameters, which evolution pays for.
-        hidden: features inside the MLP.
-        activation: of the MLP; relu is 1.4 times as fast as gelu on CPUs.
+        hidden: features inside the MLP; null: blocks of attention alone.
+        activation: of the MLPs; relu is 1.4 times as fast as gelu on CPUs.
         attention: softmax, or linear: the scores themselves are the weights.
+        norm: before every attention, every MLP and the read-out: layer, or none, where the sizes of what is added up over
+            tokens tell something.
         stem: hidden features of an MLP before the first attention, so that a token's parts can mix before anything is
             stored of it; null: none.
         precision: of the operands of matrix products; bfloat16 ones are still added up in float32, and all else is float32.
@@ -54,9 +56,10 @@ class Transformer(Model):
     blocks: Size = 2
     heads: Size = 1
     key: Size | None = None
-    hidden: Size = 64
+    hidden: Size | None = 64
     activation: Literal["relu", "gelu"] = "relu"
     attention: Literal["softmax", "linear"] = "softmax"
+    norm: Literal["layer", "none"] = "layer"
     stem: Size | None = None
     precision: Precision = "float32"
 
@@ -64,7 +67,8 @@ class Transformer(Model):
         """Fresh float32 weights: truncated normal with variance 1/fan-in, biases 0 and every matrix before a skip
         connection scaled by 1/(2 sqrt(layers)), where attention and MLP count as a layer each."""
         draws = self._draws(key, interface)
-        skip = 0.5 / (2 * self.blocks + bool(self.stem)) ** 0.5
+        layers = self.blocks * (1 + bool(self.hidden)) + bool(self.stem)
+        skip = 0.5 / layers**0.5
         embed = _matrix(next(draws), (self.width, interface.features))
         blocks = [self._block(draws, skip) for _ in range(self.blocks)]
         readout = _matrix(next(draws), (interface.outputs, self.width))
@@ -73,25 +77,33 @@ class Transformer(Model):
 
     def flops(self, interface: Interface) -> int:
         attention = 2 * self.width**2 if self.key is None else 4 * self.width * self.key
-        mlps = 2 * self.width * (self.blocks * self.hidden + (self.stem or 0))
+        mlps = 2 * self.width * (self.blocks * (self.hidden or 0) + (self.stem or 0))
         blocks = self.blocks * self.heads * attention + mlps
         return 2 * (self.width * (interface.features + interface.outputs) + blocks)
 
     def bytes_per_case(self, interface: Interface) -> int:
         """Of the widest activation alone: counting the memory too would change tiles, and with them the last bits of runs."""
-        return 4 * interface.nodes * max(self.hidden, self.width)
+        return 4 * interface.nodes * max(self.hidden or 0, self.width)
 
     def receptive_field(self, interface: Interface) -> int | None:
         return self.blocks if isinstance(interface.connectivity, Ring) else None
 
     def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
-        """Hidden units of the MLPs are dropped."""
+        """Hidden units of the MLPs are dropped, the stem's too.
+
+        Raises:
+            ConfigError: there is neither an MLP nor a stem.
+        """
+        if not self.hidden and not self.stem:
+            raise ConfigError("dropout drops hidden units, and with model.hidden and model.stem null there are none")
 
         def thinned(mlp: Weights, number: int) -> Weights:
             kept = jax.random.bernoulli(rng.inside(key, number), 1 - rate, mlp["down"].shape[-1:])
             return mlp | {"down": mlp["down"] * jnp.where(kept, 1 / (1 - rate), 0.0)[None]}
 
-        blocks = [thinned(block, number) for number, block in enumerate(weights["blocks"])]
+        blocks = weights["blocks"]
+        if self.hidden:
+            blocks = [thinned(block, number) for number, block in enumerate(blocks)]
         stem = {"stem": thinned(weights["stem"], len(blocks))} if self.stem else {}
         return weights | {"blocks": blocks} | stem
 
@@ -111,12 +123,13 @@ class Transformer(Model):
     def _draws(self, key: Key[Array, ""], interface: Interface) -> Iterator[Float[Array, " entry"]]:
         """Truncated normals for one matrix after the other, each with a key of its own; one program draws them all."""
         inner = self.width if self.key is None else self.key
-        rows = max(interface.features, interface.outputs, self.hidden, self.stem or 0, self.heads * inner)
+        rows = max(interface.features, interface.outputs, self.hidden or 0, self.stem or 0, self.heads * inner)
         keys = jax.random.split(key, 2 + 6 * self.blocks + 2 * bool(self.stem))
         return iter(jax.vmap(lambda one: jax.random.truncated_normal(one, -2.0, 2.0, (rows * self.width,)))(keys))
 
     def _block(self, draws: Iterator[Array], skip: float) -> Weights:
-        return self._attention(draws, skip) | self._mlp(draws, self.hidden, skip)
+        attention = self._attention(draws, skip)
+        return attention | self._mlp(draws, self.hidden, skip) if self.hidden else attention
 
     def _mlp(self, draws: Iterator[Array], hidden: int, skip: float) -> Weights:
         return {
@@ -146,8 +159,9 @@ class Transformer(Model):
 class TransformerPolicy(Policy):
     """A transformer with its weights.
 
-    The tokens between blocks are read through layer norms alone, which take their mean away. So whatever writes into them is
-    centred beforehand, a small matrix once per member, and a norm is one factor per column, applied after the next product.
+    With layer norms the tokens between blocks are read through them alone, and they take the mean away. So whatever writes
+    into tokens is centred beforehand, a small matrix once per member, and a norm is one factor per column, applied after the
+    next product. Without norms tokens are written and read as they are.
     """
 
     model: Transformer
@@ -162,10 +176,9 @@ class TransformerPolicy(Policy):
             last = index == self.model.blocks - 1
             silent = self.interface.connectivity.silent if last else 0
             attend = attention_along(self.interface.connectivity, silent)
-            normed = x * _scale(x)
+            normed = self._scaled(x, x)
             added = sum(attend(head, normed, cases, softmax) for head in self._heads(block))
-            x = x[:, silent * cases :] + added
-            x = x + self._mlp(block, x)
+            x = self._thought(block, x[:, silent * cases :] + added)
         return self._read(x).reshape(self.interface.outputs, -1, cases)
 
     def empty(self, cases: int) -> Memory:
@@ -178,9 +191,8 @@ class TransformerPolicy(Policy):
     ) -> tuple[Float[Array, "output case"], Memory]:
         x, layers = self._embedded(token), []
         for block, layer in zip(self.weights["blocks"], memory, strict=True):
-            added, layer = self._remember(self._heads(block), layer, x * _scale(x), slot, active)
-            x = x + added
-            x = x + self._mlp(block, x)
+            added, layer = self._remember(self._heads(block), layer, self._scaled(x, x), slot, active)
+            x = self._thought(block, x + added)
             layers.append(layer)
         return self._read(x), layers
 
@@ -193,7 +205,7 @@ class TransformerPolicy(Policy):
         return [layer.branch(trace, slots, parents) for layer, trace in zip(memory, traces, strict=True)]
 
     def _heads(self, block: Weights) -> list[Head]:
-        return [head._replace(output=centred(head.output)) for head in self.model.heads_of(block)]
+        return [head._replace(output=self._written(head.output)) for head in self.model.heads_of(block)]
 
     def _remember(
         self, heads: list[Head], layer: LayerMemory, x: Float[Array, "width case"], slot: Slot, active: Active
@@ -205,16 +217,28 @@ class TransformerPolicy(Policy):
         return sum(head.output @ read for head, read in zip(heads, layer.read(query), strict=True)), layer
 
     def _embedded(self, tokens: Float[Array, "feature column"]) -> Float[Array, "width column"]:
-        x = centred(self.weights["embed"]) @ tokens
+        x = self._written(self.weights["embed"]) @ tokens
         return x + self._mlp(self.weights["stem"], x) if self.model.stem else x
+
+    def _thought(self, block: Weights, x: Float[Array, "width column"]) -> Float[Array, "width column"]:
+        """Tokens after the MLP of a block, if it has one."""
+        return x + self._mlp(block, x) if self.model.hidden else x
 
     def _mlp(self, weights: Weights, x: Float[Array, "width column"]) -> Float[Array, "width column"]:
         activate: Callable[[Array], Array] = getattr(jax.nn, self.model.activation)
-        hidden = activate(weights["up"] @ x * _scale(x) + weights["up_bias"][:, None])
-        return centred(weights["down"]) @ hidden + centred(weights["down_bias"])[:, None]
+        hidden = activate(self._scaled(weights["up"] @ x, x) + weights["up_bias"][:, None])
+        return self._written(weights["down"]) @ hidden + self._written(weights["down_bias"])[:, None]
 
     def _read(self, x: Float[Array, "width column"]) -> Float[Array, "output column"]:
-        return self.weights["readout"] @ x * _scale(x) + self.weights["readout_bias"][:, None]
+        return self._scaled(self.weights["readout"] @ x, x) + self.weights["readout_bias"][:, None]
+
+    def _written(self, weight: WeightMatrix) -> WeightMatrix:
+        """A matrix or a bias as it writes into tokens."""
+        return centred(weight) if self.model.norm == "layer" else weight
+
+    def _scaled(self, y: Float[Array, "out column"], x: Float[Array, "width column"]) -> Float[Array, "out column"]:
+        """y, a linear function of the tokens x, as it is of the normalised tokens."""
+        return y * _scale(x) if self.model.norm == "layer" else y
 
 
 def attention_along(connectivity: Connectivity, silent: int) -> Callable[[Head, Array, int, bool], Array]:

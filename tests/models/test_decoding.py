@@ -20,7 +20,11 @@ SHAPES = [
     {"attention": attention, "heads": heads, "key": key}
     for attention in ("softmax", "linear")
     for heads, key in ((1, None), (2, 3))
-]
+] + [{"attention": "linear", "heads": 2, "key": 3, "hidden": None, "norm": "none"}]
+
+
+def with_blocks(blocks, **settings):
+    return Transformer(**{"width": 6, "blocks": blocks, "hidden": 8} | settings)
 
 
 def close(outputs, expected):
@@ -31,7 +35,7 @@ class Decoded:
     """Parents that were given LENGTH tokens, and children that go on from some of them."""
 
     def __init__(self, shape):
-        self.model = Transformer(width=6, blocks=2, hidden=8, stem=7 if shape["heads"] == 2 else None, **shape)
+        self.model = with_blocks(2, stem=7 if shape["heads"] == 2 else None, **shape)
         generator = np.random.default_rng(1)
         self.weights = twin.random_weights(self.model, INTERFACE, 2)
         self.tokens = generator.normal(size=(4, LENGTH, CASES)).astype(np.float32)
@@ -88,7 +92,7 @@ def test_children_go_on_as_if_they_had_been_given_the_shared_tokens_and_their_ow
 def test_readers_of_a_store_get_what_the_last_token_of_a_causal_sequence_gets(shape, blocks):
     stored, readers = 3, 2
     interface = Interface(features=4, outputs=2, nodes=stored + readers, connectivity=Store(stored))
-    model = Transformer(width=6, blocks=blocks, hidden=8, **shape)
+    model = with_blocks(blocks, **shape)
     weights = twin.random_weights(model, interface, 3)
     tokens = np.random.default_rng(4).normal(size=(4, stored + readers, CASES)).astype(np.float32)
     outputs = jax.jit(lambda weights, tokens: model.policy(weights, interface)(tokens))(weights, tokens)

@@ -78,6 +78,10 @@ def test_the_sums_are_those_over_all_perturbations_put_together(population, rank
 CASES = {
     "ring": (CycleColouring(n=5), dataclasses.replace(MODEL, key=3)),
     "store": (AssociativeRecall(n=3, bits=2, noise_width=2), dataclasses.replace(MODEL, key=3, stem=8)),
+    "bare": (
+        AssociativeRecall(n=3, bits=2, noise_width=2),
+        dataclasses.replace(MODEL, key=3, stem=8, hidden=None, norm="none", attention="linear"),
+    ),
     "steps": (TreasureHunt(rows=2, columns=3, steps=6), dataclasses.replace(MODEL, attention="linear")),
 }
 

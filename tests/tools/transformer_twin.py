@@ -37,11 +37,11 @@ def outputs(model, weights, tokens, sees):
     """Outputs [output, node] for tokens [feature, node]; `sees(node, count)` are the nodes it attends to."""
     nodes = [embedded(model, weights, token) for token in np.asarray(tokens, np.float64).T]
     for block in weights["blocks"]:
-        normed = [norm(node) for node in nodes]
+        normed = [norm(model, node) for node in nodes]
         added = [attended(model, block, normed, node, sees(node, len(nodes))) for node in range(len(nodes))]
         nodes = [node + more for node, more in zip(nodes, added, strict=True)]
-        nodes = [node + mlp(model, block, node) for node in nodes]
-    return np.array([weights["readout"] @ norm(node) + weights["readout_bias"] for node in nodes]).T
+        nodes = [node + mlp(model, block, node) for node in nodes] if model.hidden else nodes
+    return np.array([weights["readout"] @ norm(model, node) + weights["readout_bias"] for node in nodes]).T
 
 
 def embedded(model, weights, token):
@@ -75,11 +75,13 @@ def message(model, block, head, other):
 
 
 def mlp(model, weights, node):
-    hidden = weights["up"] @ norm(node) + weights["up_bias"]
+    hidden = weights["up"] @ norm(model, node) + weights["up_bias"]
     return weights["down"] @ {"relu": relu, "gelu": gelu}[model.activation](hidden) + weights["down_bias"]
 
 
-def norm(vector):
+def norm(model, vector):
+    if model.norm == "none":
+        return vector
     centred = vector - vector.mean()
     return centred / math.sqrt((centred**2).mean() + EPSILON)
 
