@@ -23,7 +23,7 @@ from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.evaluate import evaluate as evaluate_weights
-from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
+from es_randomized.evaluation.of_runs import evaluate_runs, newest, start_of, write_score
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.listener import Listener
 from es_randomized.runs.folder import RunFolder
@@ -180,7 +180,7 @@ def _train(
         driver = driver_of(experiment)
         listener.planned(driver)
         if not folder.experiment_file.exists():
-            folder.create(driver.experiment)
+            folder.create(driver.experiment, start_of(driver.experiment))
         stack.enter_context(logging_to(folder.log_file))
         evaluator = stack.enter_context(_evaluator(driver, local, workers, devices))
         curves = stack.enter_context(_trackers(folder, trackers, evaluator, local, listener))

@@ -65,7 +65,8 @@ def _progress(folder: RunFolder) -> str:
     if not len(metrics):
         return "no generation yet"
     last = metrics.slice(len(metrics) - 1).to_pylist()[0]
-    return (
+    start = folder.start()
+    return (f"started from {start.origin['given']}, {start.origin['weights']}\n" if start else "") + (
         f"{last['generation'] + 1} generations, {last['rollouts']:,} rollouts, {last['tokens']:,} tokens, "
         f"{last['flops'] / 1e9:,.1f} GFLOP, {last['seconds']:.0f} s of training, "
         f"{last['device_seconds']:.0f} device seconds, loss {last['loss_mean']:.4f}"

@@ -19,7 +19,12 @@ MODEL, OBJECTIVE, DRIVER = OfKind("model"), OfKind("objective"), OfKind("driver"
 
 @settings
 class Experiment:
-    """Everything that determines a run. Two equal experiments give equal weights on one type of device."""
+    """Everything that determines a run. Two equal experiments give equal weights on one type of device.
+
+    Attributes:
+        start_from: a checkpoint, a run folder or an address, whose answer is the first weights; `{seed}` in it stands for the
+            seed of this run. Read once, when the run begins. Fresh random weights by default.
+    """
 
     task: Annotated[Task, OfKind("task")]
     model: Annotated[Model, MODEL] = Field(default_factory=partial(MODEL.object_of, {}))
@@ -30,6 +35,7 @@ class Experiment:
     evaluation: Evaluation = Field(default_factory=Evaluation)
     plan: Plan = Field(default_factory=Plan)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         self.model.check(self.task.interface)

@@ -76,6 +76,7 @@ class Worker:
         if strategy.parts:
             several = list(range(min(len(self._devices), strategy.parts.count)))
             self.parts(0, message, np.zeros(strategy.population, np.float32), several)
+        self._generation = None  # the run's own generation 0 may start from other weights
         device = self._devices[0]
         return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid(), usable_cores())
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.workers import WorkerStatus
+from es_randomized.errors import ConfigError
 from es_randomized.settings import DriverSettings
 from es_randomized.strategies.strategy import Ask, Parts, PartsOf, State
 
@@ -90,7 +91,17 @@ class Driver(ABC):
 
     @abstractmethod
     def init(self) -> State:
-        """The state before generation 0; every driver starts from the same weights."""
+        """The state before generation 0; every driver starts from the same fresh weights."""
+
+    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+        """The state before generation 0 that starts from these weights instead.
+
+        Raises:
+            ConfigError: this driver cannot; the default.
+        """
+        raise ConfigError(
+            f"start_from: {type(self).__name__} does not say how to start from given weights; define its method start(weights)"
+        )
 
     @abstractmethod
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import psutil
 from jaxtyping import Array, Float
@@ -79,6 +80,10 @@ class Evolution(Driver):
     def init(self) -> State:
         weights, for_strategy = first_weights(self.experiment)
         return self.strategy.init(for_strategy, weights)
+
+    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+        _, for_strategy = first_weights(self.experiment)
+        return self.strategy.init(for_strategy, jnp.asarray(weights))
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
         ask = self.strategy.ask(state, generation)

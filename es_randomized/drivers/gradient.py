@@ -105,8 +105,10 @@ class Gradient(Driver):
         return 1
 
     def init(self) -> State:
-        weights, _ = first_weights(self.experiment)
-        return GradientState(weights, self.optimizer.init(weights))
+        return self._state(first_weights(self.experiment)[0])
+
+    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+        return self._state(jnp.asarray(weights))
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
         return self._advance(state, generation)
@@ -120,6 +122,9 @@ class Gradient(Driver):
     ) -> State:
         """The step is computed again: its loss does not determine it."""
         return self._advance(state, generation)[1]
+
+    def _state(self, weights: Float[Array, " param"]) -> GradientState:
+        return GradientState(weights, self.optimizer.init(weights))
 
     def _advance(self, state: State, generation: int) -> tuple[Float[np.ndarray, " 1"], State]:
         loss, slope, after = self.program(state, *self._told(generation))

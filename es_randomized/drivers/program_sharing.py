@@ -23,6 +23,7 @@ def programs_of(experiment: Experiment) -> str:
             driver=experiment.driver.without_arguments(),
             objective=experiment.objective.without_arguments(),
             seed=0,
+            start_from=None,
             evaluation=Evaluation(),
         )
     return repr(dump(experiment))  # with the kinds of all parts: classes of several modules may have one name

@@ -6,19 +6,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
-from es_randomized.errors import ConfigError
+from es_randomized.errors import ConfigError, UserError
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
 from es_randomized.evaluation.groups import comparable
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import summary_of, table_of
+from es_randomized.fitness import weight_shapes
 from es_randomized.runs.checkpoint import is_checkpoint, weights_of
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.location import reading
+from es_randomized.runs.start import Start
 from es_randomized.runs.storage import write_atomically
 
 
@@ -41,6 +45,34 @@ def newest(folder: RunFolder, driver: Driver | None = None) -> Trained:
     driver = driver or driver_of(folder.experiment())
     generation, state = folder.restore(driver)
     return Trained(driver.experiment, driver.centre(state), f"the centre after {generation} generations")
+
+
+def start_of(experiment: Experiment) -> Start | None:
+    """The weights that an experiment starts from, where it names a run.
+
+    Raises:
+        ConfigError: there is no such run, or its weights do not fit the experiment's model.
+    """
+    if experiment.start_from is None:
+        return None
+    place = experiment.start_from.replace("{seed}", str(experiment.seed))
+    try:
+        with reading(place) as folder:
+            trained = newest(folder)
+            revision = json.loads(folder.provenance_file.read_text()).get("revision")
+    except (UserError, OSError, ValueError) as error:
+        raise ConfigError(f"start_from: {error}") from error
+    theirs, ours = (weight_shapes(each.model, each.task) for each in (trained.experiment, experiment))
+    if theirs != ours:
+        raise ConfigError(
+            f"start_from: {place} has weights of shapes {_text(theirs)}, but this experiment's model and task have "
+            f"{_text(ours)}; use the same model, and a task with the same inputs and outputs"
+        )
+    return Start(np.asarray(trained.weights), {"given": place, "weights": trained.what, "revision": str(revision)})
+
+
+def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in shapes)
 
 
 def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, runner: Any = None) -> Score:

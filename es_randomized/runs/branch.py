@@ -34,9 +34,11 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
 
     Raises:
         RunFolderError: the parent has not come that far, the target exists, or the new driver cannot go on from the
-            parent's states.
+            parent's states or starts elsewhere.
         StorageError: the target cannot be written.
     """
+    if new.experiment.start_from != old.experiment.start_from:
+        raise RunFolderError("start_from is where a run begins, so a branch cannot change it; train a new run instead")
     state = state_at(parent, old, generation)
     _check_fits(state, new.init())
     if new.losses_per_generation != old.losses_per_generation:
@@ -44,7 +46,7 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
             f"a branch shares its parent's journal of {old.losses_per_generation} losses a generation, but the new "
             f"experiment has {new.losses_per_generation}; leave driver.population as it is"
         )
-    target.create(new.experiment)
+    target.create(new.experiment, parent.start())
     journal = target.open_journal(new.losses_per_generation)
     for number, losses in enumerate(parent.losses()[:generation]):
         journal.append(number, losses)

@@ -3,7 +3,7 @@
 experiment.yaml   the resolved experiment          snapshots/   states, newest two
 provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
 journal.bin       losses of every generation       workers/     who computed when, Parquet
-run.log           what happened
+run.log           what happened                    start.safetensors   first weights, where they are another run's
 evaluation.json, evaluation.parquet, picture.png   written by `es-randomized evaluate`
 evaluation-<source>.json                           the same weights under another source of randomness
 """
@@ -24,6 +24,7 @@ from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.runs.journal import Journal, read
 from es_randomized.runs.provenance import provenance
 from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
+from es_randomized.runs.start import Start, read_start, write_start
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 from es_randomized.strategies.strategy import PartsOf, State
 
@@ -47,6 +48,7 @@ class RunFolder:
         self.experiment_file = self.path / "experiment.yaml"
         self.provenance_file = self.path / "provenance.json"
         self.journal_file = self.path / "journal.bin"
+        self.start_file = self.path / "start.safetensors"
         self.snapshots = self.path / "snapshots"
         self.metrics = self.path / "metrics"
         self.workers = self.path / "workers"
@@ -59,11 +61,14 @@ class RunFolder:
         """Where the evaluation under a source of randomness that is not the experiment's own is kept."""
         return self.path / f"evaluation-{randomness}.json"
 
-    def create(self, experiment: Experiment) -> None:
+    def create(self, experiment: Experiment, start: Start | None = None) -> None:
         """Make the folder of a new run.
 
+        Args:
+            start: the weights of `start_from`, unless they are in the folder already.
+
         Raises:
-            RunFolderError: it already holds a run.
+            RunFolderError: it already holds a run, or lacks the weights it should start from.
             StorageError: it cannot be written.
         """
         self.refuse_existing()
@@ -71,6 +76,10 @@ class RunFolder:
             for folder in (self.path, self.snapshots, self.metrics):
                 folder.mkdir(parents=True, exist_ok=True)
         origin = provenance(experiment.model.precision) | {"task_version": experiment.task.version}
+        if experiment.start_from is not None:
+            if start:
+                write_start(self.start_file, start)
+            origin["start_from"] = read_start(self.start_file).provenance
         write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
         write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
 
@@ -135,8 +144,7 @@ class RunFolder:
         Raises:
             RunFolderError: a branch has lost the state it began with.
         """
-        fresh = driver.init()
-        newest = newest_snapshot(self.snapshots, fresh, generation) or (0, fresh)
+        newest = newest_snapshot(self.snapshots, driver.init(), generation) or (0, self._beginning(driver))
         if newest[0] < (began := self._branched_at()):
             raise RunFolderError(
                 f"{self.name} is a branch that began before generation {began}, and no state from there to {generation} is "
@@ -148,10 +156,18 @@ class RunFolder:
         """The earliest state from which the journal leads on: generation 0, or a branch's oldest snapshot."""
         began = self._branched_at()
         if not began:
-            return 0, driver.init()
+            return 0, self._beginning(driver)
         kept = all_snapshots(self.snapshots, driver.init())
         later = [item for item in kept.items() if item[0] >= began]
         return min(later, key=lambda item: item[0]) if later else self.nearest(driver, began)
+
+    def start(self) -> Start | None:
+        """The weights of another run that this one started from, if it did."""
+        return read_start(self.start_file) if self.start_file.exists() else None
+
+    def _beginning(self, driver: Driver) -> State:
+        """The state before generation 0."""
+        return driver.start(read_start(self.start_file).weights) if driver.experiment.start_from else driver.init()
 
     def _branched_at(self) -> int:
         """The generation this run began at: 0 unless it is a branch."""

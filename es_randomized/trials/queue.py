@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.drivers.program_sharing import programs_of
 from es_randomized.errors import ConfigError
+from es_randomized.evaluation.of_runs import start_of
+from es_randomized.runs.start import write_start
+from es_randomized.runs.storage import saying_what_failed
 from es_randomized.trials.attempt import Assignment, Report, scores_over_time
 from es_randomized.trials.halving import Halving
 from es_randomized.trials.progress import Progress
@@ -127,11 +130,19 @@ class Queue:
         while not self.empty and self._left:
             trial = self._left.popleft()
             try:
-                trial.experiment  # noqa: B018  (read and checked here)
+                self._keep_start(trial)  # reads and checks its experiment
                 return trial
-            except ConfigError as error:  # a point that nobody knew beforehand
+            except ConfigError as error:  # a point that nobody knew beforehand, or nothing to start from
                 self._write(trial.name, Record(trial.parameters, trial.seed, "failed", message=str(error)))
         return None
+
+    def _keep_start(self, trial: Trial) -> None:
+        """Put the weights that a new trial starts from into its folder: other machines may not see where they are from."""
+        start, run = start_of(trial.experiment), self._study.folder.run(trial.name)
+        if start and not run.experiment_file.exists():
+            with saying_what_failed(run.start_file):
+                run.path.mkdir(parents=True, exist_ok=True)
+            write_start(run.start_file, start)
 
     def _begin(self, trial: Trial) -> Assignment:
         self.progress.running[trial.name] = trial.experiment.budget.generations

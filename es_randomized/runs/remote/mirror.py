@@ -35,6 +35,7 @@ class Mirror:
         folder = self._folder
         snapshot = self._new_snapshot()  # read before the journal is measured: the journal then reaches as far
         self._put(folder.provenance_file)
+        self._put(folder.start_file)
         self._put_journal()
         if snapshot:
             self._put_snapshot(*snapshot)

@@ -26,7 +26,11 @@ from es_randomized.runs.storage import write_atomically
 
 SECONDS = 10.0  # between pushes, and between renewals of the lease
 OWNER = ".copy"
-BEFORE_A_RUN = {lease.NAME, "provenance.json"}  # what a first push that was cut short may have left
+BEFORE_A_RUN = {
+    lease.NAME,
+    "provenance.json",
+    "start.safetensors",
+}  # what a first push that was cut short may have left
 
 log = logging.getLogger(__name__)
 
