@@ -93,10 +93,10 @@ def test_ratios_are_to_the_fastest_peer_and_to_the_smallest():
 
 def test_the_crossing_is_the_first_weights_looked_at_that_are_good_enough():
     centres = np.arange(1, 101, dtype=float)[:, None]
-    generation, curve = crossing(centres, lambda weights: Judgement(1.0, float(weights[0]) / 50, 0.0))
+    generation, curve = crossing(centres, lambda weights: Judgement(1.0, float(weights[0]) / 50))
     assert generation == 40  # 36.75 by the line, and looked at every EVERY generations
     assert [point["generation"] for point in curve] == [EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY]
-    assert crossing(centres, lambda weights: Judgement(1.0, 0.0, 0.0))[0] is None
+    assert crossing(centres, lambda weights: Judgement(1.0, 0.0))[0] is None
 
 
 def test_memory_of_a_tree_counts_children():

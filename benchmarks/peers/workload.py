@@ -28,12 +28,10 @@ class Judgement(NamedTuple):
 
     Attributes:
         average, p95: success of the cycles: their average, and that of the cycle at the worst 5 %.
-        loss: the average loss.
     """
 
     average: float
     p95: float
-    loss: float
 
 
 def experiment(config: Config) -> Experiment:
@@ -113,7 +111,7 @@ def judge(config: Config, weights: Float[np.ndarray, " param"], everything: bool
         bound = replace(bound, evaluation=replace(bound.evaluation, seeds=ALL_SEEDS))
     outcome: Any = outcomes(bound, _cycles(bound, everything), jnp.asarray(weights), randomness="seed")
     success = np.asarray(outcome.success).mean(axis=1)
-    return Judgement(float(success.mean()), float(np.quantile(success, 0.05)), float(np.asarray(outcome.loss).mean()))
+    return Judgement(float(success.mean()), float(np.quantile(success, 0.05)))
 
 
 def _cycles(bound: Experiment, everything: bool) -> Int[np.ndarray, "position instance"]:
