@@ -14,11 +14,12 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
-# Runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed: some eight minutes.
+# Runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed, and benchmarks in their
+# smallest form: some ten minutes.
 test-cluster: .venv/installed
 	$(BIN)/python -m pytest -m cluster
 
-# The tutorials, the notebook and `bench`, as their readers would run them: some three minutes.
+# The tutorials, the notebook, `bench` and small benchmarks, as their readers would run them: some five minutes.
 pages: .venv/installed
 	$(BIN)/python -m pytest -m pages
 

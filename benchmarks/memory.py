@@ -2,6 +2,7 @@
 
     python -m benchmarks.memory            both, about a quarter of an hour on two cores
     python -m benchmarks.memory --case time
+    python -m benchmarks.memory --population 16       only to see that it runs
 
 Every case runs in a process of its own whose peak resident memory is read from the kernel when it ends. The population of
 the first case would be a matrix of 78 GB.
@@ -41,7 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(case: str) -> dict[str, Any]:
+def measure(case: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Seconds and bytes of one generation, after a first one that compiles (the time case) or at once (the memory case)."""
     from pathlib import Path
 
@@ -51,7 +52,7 @@ def measure(case: str) -> dict[str, Any]:
     from es_randomized import Evolution, LocalEvaluator, compilation, load
 
     compilation.configure()
-    overrides = CASES[case] | {"driver.kind": "Open_ES", "driver.std": 0.01, "budget.generations": 2}
+    overrides = CASES[case] | {"driver.kind": "Open_ES", "driver.std": 0.01, "budget.generations": 2} | changes
     evolution = Evolution.of(load(Path("configs/demo.yaml"), overrides))
     strategy, evaluator, state = evolution.strategy, LocalEvaluator(evolution), evolution.init()
     cases = evolution.experiment.batch.cases(evolution.experiment.task)
@@ -107,17 +108,24 @@ def _without_noise(evolution: Any, ask: Any, jnp: Any) -> dict[str, float]:
     return {"evaluation_without_noise_seconds": time.perf_counter() - began}
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", choices=CASES)
+    parser.add_argument("--population", type=int, help="another one for all cases")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    changes = {"driver.population": arguments.population} if arguments.population else {}
     if arguments.inside:
-        print(json.dumps(measure(arguments.case)))
-        raise SystemExit
+        print(json.dumps(measure(arguments.case, changes)))
+        return
     results = recorded("memory") if arguments.case else {}  # a single case leaves the other as it is
     for case in [arguments.case] if arguments.case else CASES:
         command = [sys.executable, "-m", "benchmarks.memory", "--case", case, "--inside"]
+        command += ["--population", str(arguments.population)] if arguments.population else []
         results[case] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(case, json.dumps(results[case], indent=1), flush=True)
     record("memory", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ Times `Evolution.step` (ask, evaluate, tell) in this process, on all its cores, 
 cluster, in turns: a burst here, a burst there, so that a busy machine slows both. More workers than cores are oversubscribed.
 """
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -47,16 +48,16 @@ def burst(evolution: Any, evaluator: Any) -> list[float]:
     return times
 
 
-def compare(population: int, workers: int) -> dict[str, Any]:
+def compare(population: int, workers: int, pairs: int) -> dict[str, Any]:
     """Milliseconds of a generation here and there, and of one over the other: medians, the last with its quartiles."""
     from es_randomized import LocalEvaluator
     from es_randomized.distributed.evaluator import RayEvaluator
 
     evolution = experiment(population)
     with LocalEvaluator(evolution) as here, RayEvaluator(evolution, workers) as there:
-        pairs = [(burst(evolution, here), burst(evolution, there)) for _ in range(1 + PAIRS)][1:]
-    alone, remote = ([seconds for pair in pairs for seconds in pair[place]] for place in (0, 1))
-    over = [1e3 * (statistics.median(there) - statistics.median(here)) for here, there in pairs]
+        bursts = [(burst(evolution, here), burst(evolution, there)) for _ in range(1 + pairs)][1:]
+    alone, remote = ([seconds for pair in bursts for seconds in pair[place]] for place in (0, 1))
+    over = [1e3 * (statistics.median(there) - statistics.median(here)) for here, there in bursts]
     low, middle, high = statistics.quantiles(over, n=4)
     return {
         "in this process": 1e3 * statistics.median(alone),
@@ -67,23 +68,30 @@ def compare(population: int, workers: int) -> dict[str, Any]:
     }
 
 
-def measure(workers: int) -> dict[str, Any]:
+def measure(workers: int, populations: list[int], pairs: int) -> dict[str, Any]:
     """All populations for one number of workers."""
     from es_randomized import compilation
     from es_randomized.distributed.session import connect
 
     with connect(workers):
         compilation.configure()
-        return {str(population): compare(population, workers) for population in POPULATIONS}
+        return {str(population): compare(population, workers, pairs) for population in populations}
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(int(sys.argv[1]))))
-        raise SystemExit
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
+    parser.add_argument("--populations", type=int, nargs="+", default=POPULATIONS)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="bursts here and there, 2 or more")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        print(json.dumps(measure(given.workers[0], given.populations, given.pairs)))
+        return
     results = {}
-    for workers in WORKERS:
-        command = [sys.executable, "-m", "benchmarks.overhead", str(workers)]
+    for workers in given.workers:
+        command = [sys.executable, "-m", "benchmarks.overhead", "--inside", "--workers", str(workers)]
+        command += ["--pairs", str(given.pairs), "--populations", *map(str, given.populations)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         results[str(workers)] = json.loads(output.splitlines()[-1])
         for population, times in results[str(workers)].items():
@@ -94,3 +102,7 @@ if __name__ == "__main__":
                 flush=True,
             )
     record("overhead", {"milliseconds per generation, by workers and population": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ def validation(scaling: dict[str, Any]) -> list[dict[str, Any]]:
     costs, rows = Costs.of(scaling["costs"]), []
     for row in scaling["rows"]:
         count, measured = row["workers"], row["generations per second"]
-        cluster = Cluster(count, cores=scaling["cores"], crowded=scaling["crowded"]["median"], per_machine=count)
+        cluster = Cluster(count, cores=float(scaling["cores"]), crowded=scaling["crowded"]["median"], per_machine=count)
         chunks = scaling["chunks"] * (count if row["kind"] == "weak" else 1)
         here = row["kind"] == "strong, coordinator"
         simulated = simulate(costs, cluster, chunks, VALIDATION_GENERATIONS, here).generations_per_second

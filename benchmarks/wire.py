@@ -1,12 +1,14 @@
 """Bytes on the wire per generation, measured: a node of its own behind a virtual network cable, whose counters are read.
 
     python -m benchmarks.wire          (Linux, root: it makes two network namespaces and removes them)
+    python -m benchmarks.wire --sizes 1e4 --kinds Open_ES --generations 2 --idle 1       only to see that it runs
 
 Coordinator and Ray's head are on one side, one worker node on the other. Everything that passes is counted, Ray's own
 messages too. What passes while nothing is evaluated is measured first and reported beside it. Noise is Rademacher, to be
 quick; it does not travel. Updates are computed by the worker, which sends more than if the coordinator computed them.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -24,7 +26,6 @@ MODELS = {"1e4": (32, 120), "1e5": (96, 420), "1e6": (320, 1_240)}  # width and 
 GENERATIONS = {"1e4": 60, "1e5": 25, "1e6": 3}
 KINDS = ("Open_ES", "PGPE")
 HEAD, NODE, ADDRESS = "wire-head", "wire-node", "10.77.0.1:6399"
-IDLE_SECONDS = 10.0
 SLACK = 64 * 2**10
 
 
@@ -65,7 +66,7 @@ def passed(before: dict[str, int], units: float) -> dict[str, float]:
     return {way: round((count - before[way]) / units) for way, count in counters().items()}
 
 
-def measure(kind: str, size: str) -> dict[str, Any]:
+def measure(kind: str, size: str, generations: int, idle_seconds: float) -> dict[str, Any]:
     """One experiment: bytes per generation and what they may be at most."""
     import jax
 
@@ -88,13 +89,13 @@ def measure(kind: str, size: str) -> dict[str, Any]:
         state = evolution.init()
         _, state = evolution.step(state, 0, evaluator)
         before = counters()
-        time.sleep(IDLE_SECONDS)
-        idle = passed(before, IDLE_SECONDS)
+        time.sleep(idle_seconds)
+        idle = passed(before, idle_seconds)
         before, began = counters(), time.monotonic()
-        for generation in range(1, 1 + GENERATIONS[size]):
+        for generation in range(1, 1 + generations):
             _, state = evolution.step(state, generation, evaluator)
-        seconds = (time.monotonic() - began) / GENERATIONS[size]
-        result = passed(before, GENERATIONS[size])
+        seconds = (time.monotonic() - began) / generations
+        result = passed(before, generations)
     vectors = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     bound = vectors + 8 * POPULATION + SLACK
     return {
@@ -111,18 +112,37 @@ def measure(kind: str, size: str) -> dict[str, Any]:
     }
 
 
-def inside() -> None:
+def inside(given: argparse.Namespace) -> None:
     """In the head's namespace: the coordinator."""
     from es_randomized import compilation
     from es_randomized.distributed.session import connect
 
     with connect(None, ADDRESS):
         compilation.configure(devices=1)
-        results = {kind: {size: measure(kind, size) for size in MODELS} for kind in KINDS}
+        results = {
+            kind: {
+                size: measure(kind, size, given.generations or GENERATIONS[size], given.idle) for size in given.sizes
+            }
+            for kind in given.kinds
+        }
     print(json.dumps(results))
 
 
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", choices=MODELS, default=list(MODELS), help="parameters, about")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--generations", type=int, help="of every size; more of smaller ones by default")
+    parser.add_argument("--idle", type=float, default=10.0, help="seconds in which nothing is evaluated")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
 def main() -> None:
+    given = parsed()
+    if given.inside:
+        inside(given)
+        return
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats"]
     small = ["--object-store-memory", str(200 * 2**20)]
@@ -131,7 +151,7 @@ def main() -> None:
     with cable():
         for space, options in ((HEAD, head), (NODE, node)):
             subprocess.run(within(space, *ray, *options, *small), check=True, stdout=subprocess.DEVNULL)
-        command = within(HEAD, sys.executable, "-m", "benchmarks.wire", "inside")
+        command = within(HEAD, sys.executable, "-m", "benchmarks.wire", "--inside", *sys.argv[1:])
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     results = json.loads(output.splitlines()[-1])
     for kind, sizes in results.items():
@@ -146,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    inside() if sys.argv[1:] == ["inside"] else main()
+    main()

@@ -28,8 +28,7 @@ def python_of(peer: str, version: str | None) -> Path:
     requirements = FOLDER / peer / "requirements.txt"
     if not requirements.exists():
         return Path(sys.executable)
-    digest = hashlib.sha256(requirements.read_bytes() + str(version).encode()).hexdigest()[:12]
-    folder = default_cache("peers") / f"{peer}-{digest}"
+    folder = _environment(requirements, version)
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -41,6 +40,18 @@ def python_of(peer: str, version: str | None) -> Path:
         )
         (folder / "complete").touch()
     return python
+
+
+def installed(peer: str, version: str | None) -> bool:
+    """Whether `python_of` has nothing to make."""
+    requirements = FOLDER / peer / "requirements.txt"
+    return not requirements.exists() or (_environment(requirements, version) / "complete").exists()
+
+
+def _environment(requirements: Path, version: str | None) -> Path:
+    """The folder of the environment with exactly these requirements."""
+    digest = hashlib.sha256(requirements.read_bytes() + str(version).encode()).hexdigest()[:12]
+    return default_cache("peers") / f"{requirements.parent.name}-{digest}"
 
 
 def _interpreter(version: str | None) -> Path:

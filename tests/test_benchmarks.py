@@ -1,0 +1,175 @@
+"""Every benchmark runs its whole path in its smallest form; what it finds goes to a folder of the test."""
+
+import json
+import os
+import shutil
+import sys
+from itertools import product
+from pathlib import Path
+
+import click
+import jax
+import pytest
+
+from benchmarks import (
+    checkpoints,
+    colouring,
+    kernels,
+    low_rank,
+    memory,
+    overhead,
+    past_directions,
+    precision,
+    scaling,
+    simulate,
+    together,
+    wire,
+)
+from benchmarks import record as records
+from benchmarks.peers import __main__ as peers
+from benchmarks.peers import environments, level, workload
+from es_randomized import Experiment, load
+from tests.tools.command import TINY
+
+FOLDER = Path(records.__file__).parent
+RESULTS = FOLDER / "results"
+
+
+@pytest.fixture
+def ran(tmp_path, monkeypatch):
+    """Runs a benchmark's `main` with these arguments; returns the results it wrote."""
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
+    monkeypatch.setattr("es_randomized.compilation.configure", lambda **_: None)
+
+    def run(benchmark, *arguments):
+        monkeypatch.setattr(sys, "argv", [benchmark.__name__, *map(str, arguments)])
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
+            benchmark.main(**({"standalone_mode": False} if isinstance(benchmark.main, click.Command) else {}))
+        name = benchmark.__name__.removeprefix("benchmarks.").removesuffix(".__main__")
+        return json.loads((tmp_path / f"{name}.json").read_text())["results"]
+
+    return run
+
+
+def test_no_script_is_forgotten():
+    scripts = {path.stem for path in FOLDER.glob("*.py") if '__name__ == "__main__"' in path.read_text()} | {"peers"}
+    assert len(scripts) > 10
+    assert [name for name in sorted(scripts) if f"test_{name}" not in globals()] == []
+
+
+def test_every_experiment_of_a_benchmark_is_one():
+    """The whole ones, which the tiny runs leave out: names of settings may have changed."""
+    configs = FOLDER.parent / "configs"
+    trees = [(colouring.CONFIG, changes) for changes in colouring.VARIANTS.values()]
+    trees += [(configs / config, changes) for config, changes in (kernels.WORKLOADS | precision.KERNELS).values()]
+    for (config, common), changes in product(past_directions.TASKS.values(), past_directions.VARIANTS.values()):
+        trees.append((FOLDER.parent / config, common | changes))
+    trees += [(configs / "demo.yaml", changes) for changes in memory.CASES.values()] + [precision.LEARNING]
+    for config, changes in trees:
+        assert isinstance(load(config, changes), Experiment)
+    assert [len(together.trials(base, 2)) for base in together.BASES] == [8, 8]
+
+
+def test_checkpoints(ran):
+    shipped = {folder.name for folder in (FOLDER.parent / "checkpoints").iterdir() if folder.is_dir()}
+    found = ran(checkpoints)
+    assert {f"{name}-{seed}" for name, group in found.items() for seed in group["seeds"]} == shipped
+
+
+def test_colouring(ran, monkeypatch):
+    monkeypatch.setattr(colouring, "CONFIG", TINY)
+    monkeypatch.setattr(colouring, "PILOT", 2)
+    found = ran(colouring, "--seconds", 0, "--only", "SNES")
+    assert found["variants"]["SNES"]["runs"][0]["rollouts"] == 2 * 12 * 4 * 2  # generations, members, instances, seeds
+
+
+def test_kernels(ran, monkeypatch):
+    monkeypatch.setattr(kernels, "WORKLOADS", {"tiny": (str(TINY), {})})
+    assert 0 < ran(kernels, "--rounds", 1)["tiny"]["ratio"] < 10
+
+
+@pytest.mark.pages
+def test_precision(ran, monkeypatch):
+    monkeypatch.setattr(precision, "WIDTHS", (4,))
+    monkeypatch.setattr(precision, "PRODUCT_FLOPS", 1e4)
+    monkeypatch.setattr(precision, "KERNELS", {"tiny": (str(TINY), {})})
+    monkeypatch.setattr(precision, "LEARNING", (TINY, {}))
+    found = ran(precision, "--rounds", 2, "--seeds", 2, "--generations", 1)
+    assert {name: len(runs) for name, runs in found["learning"]["runs"].items()} == {"float32": 2, "bfloat16": 2}
+
+
+def test_past_directions(ran, monkeypatch):
+    monkeypatch.setattr(past_directions, "TASKS", {"colouring": (str(TINY), {})})
+    for name in set(past_directions.VARIANTS) - {"orthogonal, no past"}:
+        monkeypatch.delitem(past_directions.VARIANTS, name)
+    found = ran(past_directions, "--seeds", 2, "--generations", 3)
+    (entry,) = found["tasks"]["colouring"].values()
+    assert len(entry["runs"]) == 2
+    assert ran(past_directions, "--seeds", 2, "--generations", 3) == found  # it goes on where it stopped
+
+
+@pytest.mark.pages
+def test_simulate(ran, monkeypatch, tmp_path):
+    shutil.copy(RESULTS / "scaling.json", tmp_path)
+    monkeypatch.setattr(simulate, "FIGURE", tmp_path / "scaling.png")
+    monkeypatch.setattr(simulate, "VALIDATION_GENERATIONS", 5)
+    found = ran(simulate, "--workers", 1, "--calls", 10)
+    assert len(found["validation"]["rows"]) == 12  # of scaling.json
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.pages
+def test_low_rank(ran):
+    assert len(ran(low_rank, "--width", 4, "--members", 4)["seconds"]) == 6
+
+
+@pytest.mark.pages
+def test_memory(ran):
+    found = ran(memory, "--population", 16)
+    assert {case: each["population"] for case, each in found.items()} == {"memory": 16, "time": 16}
+
+
+@pytest.mark.cluster
+def test_overhead(ran):
+    found = ran(overhead, "--workers", 1, "--populations", 16, "--pairs", 2)
+    assert found["milliseconds per generation, by workers and population"]["1"]["16"]["with workers"] > 0
+
+
+@pytest.mark.pages
+def test_together(ran):
+    found = ran(together, "colouring", "--rounds", 1, "--generations", 2, "--trials", 2)
+    assert found["colouring"]["trials"] == 2
+
+
+@pytest.mark.cluster
+def test_scaling(ran):
+    found = ran(scaling, "--seconds", 0.2, "--repetitions", 1, "--population", 8, "--workers", 1)
+    assert [row["workers"] for row in found["rows"]] == [1, 1, 1]
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="it makes network namespaces: root, Linux")
+def test_wire(ran):
+    found = ran(wire, "--sizes", "1e4", "--kinds", "Open_ES", "--generations", 2, "--idle", 1)
+    assert 0 < found["Open_ES"]["1e4"]["of the bound"] < 1
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("peer", peers.PEERS)
+def test_peers(ran, peer, monkeypatch, tmp_path):
+    """Speed, then the race to a level that anything reaches."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)  # where a reader of the README has the environments of peers
+    entry = peers.PEERS[peer]
+    if not environments.installed(entry.folder, entry.python):
+        pytest.skip(f"{entry.folder} has no environment here; `python -m benchmarks.peers` makes it")
+    monkeypatch.setattr(peers, "FIGURES", tmp_path)
+    for name, value in {"LEVEL": 0.0, "GENERATIONS": 10}.items():
+        monkeypatch.setattr(level, name, value)
+    few = workload._enumerated(workload.experiment(workload.configured("", 4, 1, 0.0, 0, tmp_path)).task)[:, :16]
+    monkeypatch.setattr(workload, "_enumerated", lambda _: few)
+    monkeypatch.setattr(workload, "JUDGED", 8)
+    found = ran(peers, "--only", peer, "--population", 4, "--seconds", 0)
+    assert found["unavailable"] == {}
+    assert found["agreement"][peer] < peers.TOLERANCE
+    assert found["level"]["measured"][peer]["generation"] == 10
+    assert found["level"]["measured"][peer]["all_cycles"]["p95"] >= 0
