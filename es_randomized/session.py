@@ -16,15 +16,18 @@ from jaxtyping import Array, Float
 
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.evaluation.evaluate import Score
+from es_randomized.evaluation.goal import Ending, ending
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
-from es_randomized.runs.metrics import Metrics, MetricsRow
+from es_randomized.runs.metrics import Metrics, MetricsRow, read_metrics
 from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
 from es_randomized.train import train
 
 SAVE_SECONDS = 10.0
+
+Reason = Literal["finished", "interrupted", "out of time"] | Ending
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class RunResult(NamedTuple):
     driver: Driver
     generation: int
     state: State
-    reason: Literal["finished", "interrupted", "out of time"]
+    reason: Reason
     score: Score | None = None
 
     @property
@@ -66,6 +69,7 @@ class TrainingSession:
     Attributes:
         generation: the next one.
         state: before it.
+        ending: why training ends though generations are left, or at the last of them; None while it goes on.
     """
 
     def __init__(
@@ -76,11 +80,21 @@ class TrainingSession:
     def __enter__(self) -> "TrainingSession":
         with ExitStack() as opened:
             opened.enter_context(self._folder.lock())
-            self.generation, self.state = self._folder.restore(self._driver, self._evaluator.parts_of)
+            self._held_out = HeldOut(self._driver.experiment, self._outcomes)
+            checks, known = dict[int, dict[str, float]](), len(read_metrics(self._folder.metrics))
+
+            def look_again(generation: int, state: State) -> None:
+                """At what a crash kept from the metrics."""
+                if generation >= known:
+                    checks[generation] = self._check(generation, state)
+
+            restored = self._folder.restore(self._driver, self._evaluator.parts_of, look_again)
+            self.generation, self.state = restored
             self._journal = self._folder.open_journal(self._driver.losses_per_generation)
             opened.callback(self._journal.close)
             recorded = self._driver.of_members(self._folder.losses())
-            self._metrics = Metrics(self._folder.metrics, recorded, self._driver.cost(), self._evaluator.size)
+            self._metrics = Metrics(self._folder.metrics, recorded, self._driver.cost(), self._evaluator.size, checks)
+            self.ending = self._ending()
             self._timeline = Timeline(
                 self._folder.workers, self._evaluator.workers, self.generation, self._metrics.seconds
             )
@@ -88,18 +102,23 @@ class TrainingSession:
         return self
 
     def rows(self) -> Iterator[MetricsRow]:
-        """Train: the metrics row of every generation that is left, once the journal has it."""
-        check = HeldOut(self._driver.experiment, self._outcomes)
+        """Train: the metrics row of every generation that is left, once the journal has it; none after an `ending`."""
+        if self.ending:
+            return
         began = saved = time.monotonic()
         for step in train(self._driver, self._evaluator, self.state, self.generation):
             self._journal.append(step.generation, step.losses)
             self.generation, self.state = step.generation + 1, step.state
-            checked = check(self._driver.centre(self.state)) if check.due(step.generation) else {}
+            checked = self._check(step.generation, self.state)
             self._timeline.add(step.generation)
             losses = self._driver.of_members(step.losses)
             row = self._metrics.add(step.generation, losses, time.monotonic() - began, checked)
+            if checked:
+                self.ending = self._ending()
             paused = time.monotonic()
             yield row
+            if self.ending:
+                return
             paused = time.monotonic() - paused  # whoever asked for the row may train other runs meanwhile
             began += paused
             self._timeline.pause(paused)
@@ -113,9 +132,17 @@ class TrainingSession:
                 self._timeline.close(self.generation - 1)
                 self._save()
 
+    def _check(self, generation: int, state: State) -> dict[str, float]:
+        """What the weights after a generation are worth on held-out draws, if it is time to look."""
+        return self._held_out(self._driver.centre(state)) if self._held_out.due(generation) else {}
+
+    def _ending(self) -> Ending | None:
+        experiment = self._driver.experiment
+        return ending(experiment.budget, experiment.task.measure, self._metrics.checks)
+
     def _save(self) -> None:
+        self._metrics.flush()  # before the snapshot: what it lacks is found again from an older one
         self._folder.save_snapshot(self.generation, self.state)
-        self._metrics.flush()
         self._timeline.flush()
 
 
@@ -132,11 +159,13 @@ def run_session(
         seconds: stop after this much time even if generations are left.
         on_row: called with every generation's metrics row.
     """
-    reason: Literal["finished", "interrupted", "out of time"] = "finished"
+    reason: Reason = "finished"
     with stopping_gently() as signals, TrainingSession(folder, driver, evaluator) as session:
         began = time.monotonic()
         for row in session.rows():
             on_row(row)
+            if session.ending:
+                continue  # to the end
             if signals:
                 reason = "interrupted"
                 break
@@ -144,6 +173,7 @@ def run_session(
             if seconds and more and time.monotonic() - began > seconds:
                 reason = "out of time"
                 break
+        reason = session.ending or reason
     log.info("%s before generation %d", reason, session.generation)
     return RunResult(folder, driver, session.generation, session.state, reason)
 

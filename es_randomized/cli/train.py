@@ -1,5 +1,6 @@
 """`train` and `resume`."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, Unpack
@@ -12,6 +13,8 @@ from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import Progress
 from es_randomized.service import TrainingOptions, resume, train_run
 from es_randomized.session import RunResult
+
+MISSED = 3  # exit status: all went well, but the target was not reached
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -50,10 +53,10 @@ def train_command(
     Any setting can be changed on the command line by its dotted name, for example
     --driver.population 512 --objective.q 4 --seed 1.
 
-    Ctrl-C finishes the generation in hand, saves and says how to resume.
+    Ctrl-C finishes the generation in hand, saves and says how to resume. Exit status 3 where budget.until was not reached.
     """
     overrides, console = parse_overrides(context.args), Console()
-    _say_how_to_resume(console, train_run(config, run, overrides=overrides, listener=Progress(console), **options))
+    _say_the_end(console, train_run(config, run, overrides=overrides, listener=Progress(console), **options))
 
 
 @click.command("resume")
@@ -63,10 +66,15 @@ def train_command(
 def resume_command(run: Path | str, seconds: float | None, **options: Unpack[TrainingOptions]) -> None:
     """Continue the training of RUN, a run folder or address, exactly where it stopped, however it stopped."""
     console = Console()
-    _say_how_to_resume(console, resume(run, seconds=seconds, listener=Progress(console), **options))
+    _say_the_end(console, resume(run, seconds=seconds, listener=Progress(console), **options))
 
 
-def _say_how_to_resume(console: Console, result: RunResult) -> None:
-    """Unless it was evaluated: then that was said already."""
-    if result.reason != "finished" and not result.score:
+def _say_the_end(console: Console, result: RunResult) -> None:
+    """How to resume, unless it was evaluated: then that was said already; exit status 3 without the target asked for."""
+    if result.reason in ("interrupted", "out of time") and not result.score:
         console.print(f"resume with: es-randomized resume {result.folder.name}", soft_wrap=True)
+    target = result.driver.experiment.budget.until
+    if target and result.reason != "target reached":
+        wanted = ", ".join(f"{level} {value:g}" for level, value in target.levels.items())
+        console.print(f"the target was not reached: held out, {wanted}")
+        sys.exit(MISSED)

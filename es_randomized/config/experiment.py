@@ -7,11 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from es_randomized.config.kinds import OfKind, kind_of
-from es_randomized.config.sections import Batch, Budget, Evaluation, Plan
+from es_randomized.config.sections import Batch, Budget, Evaluation, Plan, Target
 from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import DriverSettings, settings
+from es_randomized.tasks.measure import Measure
 from es_randomized.tasks.task import Task
 
 MODEL, OBJECTIVE, DRIVER = OfKind("model"), OfKind("objective"), OfKind("driver")
@@ -39,9 +40,21 @@ class Experiment:
 
     def __post_init__(self) -> None:
         self.model.check(self.task.interface)
+        if self.budget.until:
+            _check_possible(self.budget.until, self.task.measure)
         if self.objective.takes_powers and not math.isfinite(self.task.loss_bounds.low):
             raise ConfigError(
                 f"objective.kind: {kind_of(self.objective)} takes powers of losses above their lower bound, and "
                 f"{type(self.task).__name__} has none; declare loss_bounds in the task, or use worst_case, cvar, log_sum_exp "
                 "or expected"
+            )
+
+
+def _check_possible(target: Target, measure: Measure) -> None:
+    low, high = measure.bounds
+    for level, value in target.levels.items():
+        if not low <= value <= high:
+            hint = "; shares are given as fractions" if measure.is_share else ""
+            raise ConfigError(
+                f"budget.until.{level} is {value:g}, but {measure.noun} is between {low:g} and {high:g}{hint}"
             )

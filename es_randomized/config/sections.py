@@ -9,6 +9,7 @@ from es_randomized.settings import settings
 from es_randomized.tasks.task import Task
 
 AtLeastOne = Annotated[int, Field(ge=1)]
+Level = Literal["average", "p95", "worst"]
 Votes = Annotated[int, Field(ge=2)]
 
 
@@ -73,16 +74,59 @@ class Batch:
 
 
 @settings
+class Target:
+    """What held-out checks have to find for training to end, in the unit of the task's measure (shares as fractions).
+
+    Attributes:
+        average, p95, worst: at least as good as this, on average, at the worst 5 % and at the worst of the instances; of
+            several that are given, all.
+        patience: in so many checks in a row.
+    """
+
+    average: float | None = None
+    p95: float | None = None
+    worst: float | None = None
+    patience: AtLeastOne = 1
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise ValueError("a target is a number for average, p95 or worst, or for several of them")
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The numbers that are given."""
+        given = {"average": self.average, "p95": self.p95, "worst": self.worst}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@settings
+class Plateau:
+    """When training ends because it leads nowhere.
+
+    Attributes:
+        checks: when the last so many held-out checks were no better than the best one before them.
+        level: of which number: on average, at the worst 5 % or at the worst of the instances.
+    """
+
+    checks: AtLeastOne
+    level: Level = "p95"
+
+
+@settings
 class Budget:
-    """When training ends.
+    """When training ends: after its generations, or before them by one of the others.
 
     Attributes:
         generations: how many to run; schedules span them.
         seconds: stop a session after this much training time even if generations are left; the run can be resumed.
+        until: end when held-out checks find this.
+        plateau: end when held-out checks find nothing better any more.
     """
 
     generations: AtLeastOne = 1000
     seconds: Annotated[float, Field(gt=0)] | None = None
+    until: Target | None = None
+    plateau: Plateau | None = None
 
 
 @settings

@@ -10,6 +10,7 @@ evaluation-<source>.json                           the same weights under anothe
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -117,11 +118,14 @@ class RunFolder:
             except Timeout:
                 raise InUseError(f"another process is training {self.name}; wait for it or stop it") from None
 
-    def restore(self, driver: Driver, parts_of: PartsOf | None = None) -> tuple[int, State]:
+    def restore(
+        self, driver: Driver, parts_of: PartsOf | None = None, replayed: Callable[[int, State], None] | None = None
+    ) -> tuple[int, State]:
         """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.
 
         Args:
             parts_of: where to compute the parts of updates; here by default.
+            replayed: called with every generation that is replayed and the state after it.
 
         Raises:
             RunFolderError: the journal is missing or of another population.
@@ -135,6 +139,8 @@ class RunFolder:
         start, state = self.nearest(driver, len(recorded.losses))
         for generation in range(start, len(recorded.losses)):
             state = driver.replay(state, generation, recorded.losses[generation], parts_of)
+            if replayed:
+                replayed(generation, state)
         log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
         return len(recorded.losses), state
 

@@ -4,7 +4,9 @@ Every flush adds a part; a run that starts again first merges the parts and fill
 kept from being written. Read the folder as one dataset: `pyarrow.parquet.read_table(folder)`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+NO_CHECKS: Mapping[int, dict[str, float]] = MappingProxyType({})
+
 
 class Metrics:
     """Writes rows to `folder`, continuing after the generations in `losses`, which the journal holds.
@@ -41,17 +45,30 @@ class Metrics:
     Args:
         cost: of one generation.
         devices: that train from now on.
+        checks: of generations whose rows were lost.
+
+    Attributes:
+        seconds, device_seconds: of earlier parts of the run.
+        checks: the rows with held-out checks, in order.
     """
 
-    def __init__(self, folder: Path, losses: Float[np.ndarray, "generation member"], cost: Cost, devices: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        losses: Float[np.ndarray, "generation member"],
+        cost: Cost,
+        devices: int,
+        checks: Mapping[int, dict[str, float]] = NO_CHECKS,
+    ) -> None:
         self.folder, self._cost, self._devices = folder, cost, devices
         known = {row["generation"]: row for row in read_metrics(folder).to_pylist()}
         self._rows: list[MetricsRow] = []
-        self.seconds = self.device_seconds = 0.0  # of earlier parts of the run
+        self.seconds = self.device_seconds = 0.0
         for generation, recorded in enumerate(losses):
-            row = known.get(generation) or self._row(generation, recorded, 0.0)
+            row = known.get(generation) or self._row(generation, recorded, 0.0) | checks.get(generation, {})
             self.seconds, self.device_seconds = row["seconds"], row["device_seconds"]
             self._rows.append(row)
+        self.checks = [row for row in self._rows if row.get("held_out_average") is not None]
         for part in _parts(folder):
             if not self._rows or int(part.stem):
                 part.unlink()
@@ -68,6 +85,8 @@ class Metrics:
         """
         row = self._row(generation, losses, seconds) | check
         self._rows.append(row)
+        if check:
+            self.checks.append(row)
         return row
 
     def flush(self) -> None:

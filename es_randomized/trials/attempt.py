@@ -75,7 +75,7 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
     outcomes = shared.runner(Outcomes, experiment)
     with local_evaluator(driver) as evaluator, TrainingSession(folder, driver, evaluator, outcomes) as training:
         for row in training.rows():
-            last = training.generation == generations  # what is said of it follows below
+            last = training.ending or training.generation == generations  # what is said of it follows below
             score = None if last else score_of_row(row, measure, metric)
             if score is not None or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 yield Report(name, training.generation, score)
@@ -85,7 +85,7 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
         trained, runner = newest(folder, driver), shared.runner(runner_of(experiment), experiment)
         for source in missing:
             write_score(folder, experiment, evaluate_runs([trained], source, runner))
-    yield Report(name, generations, final_score(folder, measure, metric), True)
+    yield Report(name, training.generation, final_score(folder, measure, metric), True)
 
 
 def score_of_row(row: dict[str, Any], measure: Measure, metric: Metric) -> float | None:

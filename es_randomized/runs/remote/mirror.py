@@ -37,10 +37,10 @@ class Mirror:
         self._put(folder.provenance_file)
         self._put(folder.start_file)
         self._put_journal()
-        if snapshot:
-            self._put_snapshot(*snapshot)
         for parts in (folder.metrics, folder.workers):
             self._put_parts(parts)
+        if snapshot:  # after the metrics: checks that they lack are found again from an older one
+            self._put_snapshot(*snapshot)
         self._put(folder.log_file)
         self.push_results()
         self._put(folder.experiment_file)
