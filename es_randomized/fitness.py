@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from es_randomized import rng
 from es_randomized.config.sections import Batch
+from es_randomized.input_kinds import Draws
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
@@ -100,8 +101,17 @@ class Fitness:
         return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number)
 
     def at(self, inputs: GenerationInputs) -> "Fitness":
-        """The same with the seed and the objective's number of a generation, as they are known inside a program."""
-        return replace(self, seed=inputs.seed, objective=self.objective.given(inputs.number))
+        """The same with the seed and the objective of a generation, as they are known inside a program."""
+        now = replace(self, seed=inputs.seed)
+        return replace(now, objective=self.objective.given(inputs.number).on(partial(now.draws, inputs.generation)))
+
+    def draws(self, generation: UInt32[Array, ""]) -> Draws:
+        """What objectives may know of the instances and seeds of a generation; of a task with kinds of inputs."""
+        kinds = self.task.kinds
+        assert kinds is not None, "an objective that looks at what was drawn says so: takes_kinds = True"
+        seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
+        key = rng.address(self.seed, rng.Purpose.SPECIALISTS)
+        return Draws(kinds, kinds.of(self._bundles(generation)), kinds.numbers(seeds), key)
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""

@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     ACTIONS = 9
     EVALUATION_NOISE = 10
     NOISE_TABLE = 11
+    SPECIALISTS = 12
 
 
 def address(seed: AddressPart, purpose: Purpose, generation: AddressPart = 0, index: AddressPart = 0) -> Key[Array, ""]:

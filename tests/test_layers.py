@@ -12,7 +12,18 @@ import es_randomized
 ROOT = Path(es_randomized.__file__).parent
 
 LAYERS = (
-    ("errors", "settings", "rng", "policy", "connectivity", "perturbed", "precision", "schedules", "compilation"),
+    (
+        "errors",
+        "settings",
+        "rng",
+        "policy",
+        "input_kinds",
+        "connectivity",
+        "perturbed",
+        "precision",
+        "schedules",
+        "compilation",
+    ),
     ("tasks", "models", "objectives", "references", "strategies"),
     ("config",),
     ("fitness",),

@@ -42,12 +42,29 @@ class Experiment:
         self.model.check(self.task.interface)
         if self.budget.until:
             _check_possible(self.budget.until, self.task.measure)
-        if self.objective.takes_powers and not math.isfinite(self.task.loss_bounds.low):
+        check_objective(self.objective, self.task)
+
+
+def check_objective(objective: Objective, task: Task) -> None:
+    """Refuse an objective that needs to know more of its task than the task says.
+
+    Raises:
+        ConfigError: it takes powers of losses without a lower bound, or looks at kinds of inputs that it cannot use.
+    """
+    name = f"objective.kind: {kind_of(objective)}"
+    if objective.takes_powers and not math.isfinite(task.loss_bounds.low):
+        raise ConfigError(
+            f"{name} takes powers of losses above their lower bound, and {type(task).__name__} has none; declare loss_bounds "
+            "in the task, or use worst_case, cvar, log_sum_exp or expected"
+        )
+    if objective.takes_kinds:
+        kinds = task.kinds
+        if kinds is None:
             raise ConfigError(
-                f"objective.kind: {kind_of(self.objective)} takes powers of losses above their lower bound, and "
-                f"{type(self.task).__name__} has none; declare loss_bounds in the task, or use worst_case, cvar, log_sum_exp "
-                "or expected"
+                f"{name} looks at the kinds of inputs, and {type(task).__name__} has none; declare the property kinds in the "
+                "task, an InputKinds (es_randomized.input_kinds), or use another objective, such as q_norm"
             )
+        objective.check(kinds)
 
 
 def _check_possible(target: Target, measure: Measure) -> None:

@@ -1,9 +1,11 @@
 """An objective that needs losses >= 0, on losses with any other lower bound."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Array, Float
 
+from es_randomized.input_kinds import Draws
 from es_randomized.objectives.objective import Objective
 from es_randomized.schedules import Values
 
@@ -24,6 +26,12 @@ class Above(Objective):
 
     def given(self, value: Float[Array, ""]) -> "Above":
         return Above(self.objective.given(value), self.low)
+
+    def on(self, draws: Callable[[], Draws]) -> "Above":
+        return Above(self.objective.on(draws), self.low)
+
+    def expected(self, losses: Float[Array, "instance seed"]) -> Float[Array, " instance"]:
+        return self.objective.expected(losses)
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         return self.low + self.objective.combine(expected - self.low)

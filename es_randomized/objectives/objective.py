@@ -1,15 +1,18 @@
 """Objectives: from the losses of one member on all instances and seeds to one number, lower is better.
 
-Every objective first averages over seeds, mu_x = mean_r loss[x, r], because the adversary knows the algorithm and the
-distribution of the seed but not the draw (arXiv:2408.10818, section 2). What differs is how the instances are combined.
+Objectives first average over seeds, mu_x = mean_r loss[x, r], because the adversary knows the algorithm and the
+distribution of the seed but not the draw (arXiv:2408.10818, section 2). What differs is how the instances are combined;
+an objective that looks at inputs and seeds as well weighs losses before the average.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from es_randomized.input_kinds import Draws, InputKinds
 from es_randomized.schedules import Values
 
 
@@ -19,9 +22,11 @@ class Objective(ABC):
     Attributes:
         takes_powers: needs losses >= 0. Of a task whose losses have another lower bound it gets them above that bound, see
             above.py; a task without a lower bound is refused.
+        takes_kinds: looks at kinds of inputs and numbers of seeds, see `on`; a task that does not say them is refused.
     """
 
     takes_powers: ClassVar[bool] = False
+    takes_kinds: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
@@ -39,6 +44,17 @@ class Objective(ABC):
         """This objective, one and the same value in place of the number of `values`: equal ones share compiled programs."""
         return self
 
+    def check(self, kinds: InputKinds) -> None:
+        """Refuse a task by its kinds of inputs with a ConfigError; asked where `takes_kinds`, before anything else."""
+
+    def on(self, draws: Callable[[], Draws]) -> "Objective":
+        """The objective on what one generation drew, known only inside a compiled program: once for all its members."""
+        return self
+
+    def expected(self, losses: Float[Array, "instance seed"]) -> Float[Array, " instance"]:
+        """The expected loss of every instance."""
+        return jnp.mean(losses, axis=1)
+
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
         """The objective of one member's losses."""
-        return self.combine(jnp.mean(losses, axis=1))
+        return self.combine(self.expected(losses))

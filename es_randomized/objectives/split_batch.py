@@ -1,11 +1,13 @@
 """An objective on a whole batch and on each of its halves: how much a batch's draw moves it."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from es_randomized.input_kinds import Draws, Halved
 from es_randomized.objectives.objective import Objective
 from es_randomized.schedules import Values
 
@@ -19,10 +21,12 @@ class SplitBatch:
 
     Attributes:
         by: what the halves are halves of.
+        halves: the objective on either half, where it looks at what is in it.
     """
 
     objective: Objective
-    by: Literal["instances", "seeds"]
+    by: Halved
+    halves: tuple[Objective, Objective] | None = None
 
     views: ClassVar[int] = 3
 
@@ -34,7 +38,16 @@ class SplitBatch:
         """See `Objective.given`."""
         return SplitBatch(self.objective.given(value), self.by)
 
+    def on(self, draws: Callable[[], Draws]) -> "SplitBatch":
+        """See `Objective.on`."""
+
+        def half(which: int) -> Objective:
+            return self.objective.on(lambda: draws().half(self.by, which))
+
+        return replace(self, objective=self.objective.on(draws), halves=(half(0), half(1)))
+
     def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, " view"]:
         """The objectives of one member's losses."""
         halves = jnp.split(losses, 2, axis=("instances", "seeds").index(self.by))
-        return jnp.stack([self.objective(losses), *(self.objective(half) for half in halves)])
+        of_halves = self.halves or (self.objective, self.objective)
+        return jnp.stack([self.objective(losses), *(of(half) for of, half in zip(of_halves, halves, strict=True))])

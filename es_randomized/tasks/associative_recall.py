@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from es_randomized.connectivity import Store
+from es_randomized.input_kinds import InputKinds, kind_by_place
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import recall
 from es_randomized.settings import settings
@@ -58,6 +59,15 @@ class AssociativeRecall(Task):
     @property
     def loss_bounds(self) -> Bounds:
         return Bounds(low=0.0)
+
+    @property
+    def kinds(self) -> InputKinds:
+        """The key that is asked for; the seed's numbers around 0, bits as signs."""
+
+        def numbers(seeds: Float[Array, "noise seed"]) -> Float[Array, "noise seed"]:
+            return 2 * seeds - 1 if self.noise in ("bits", "uniform") else seeds
+
+        return InputKinds(self.n, kind_by_place(self.n), numbers)
 
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "key {count}"]:
         """Values of independent stores, uniform."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized.errors import ConfigError
+from es_randomized.input_kinds import InputKinds
 from es_randomized.policy import Interface, Policy
 from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 
@@ -84,6 +85,11 @@ class Task(ABC):
     def measure(self) -> Measure:
         """What its tables, plots and references are about."""
         return SUCCESS
+
+    @property
+    def kinds(self) -> InputKinds | None:
+        """What objectives may know of its inputs and seeds; None: nothing, and those that need it refuse the task."""
+        return None
 
     @abstractmethod
     def sample(self, key: Key[Array, ""], count: int) -> Bundles:

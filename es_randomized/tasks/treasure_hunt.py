@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from es_randomized.input_kinds import InputKinds, kind_by_place
 from es_randomized.policy import Interface, Policy
 from es_randomized.references.grid import MOVES, Grid, Position
 from es_randomized.settings import settings
@@ -100,6 +101,13 @@ class TreasureHunt(Task):
     def treasures(self) -> Int[np.ndarray, " treasure"]:
         """Cells that may hold the treasure."""
         return self.grid.others
+
+    @property
+    def kinds(self) -> InputKinds:
+        """The cell of the treasure, with its offset from the centre of the grid; a seed is its numbers."""
+        row, column = np.divmod(self.treasures, self.columns)
+        offsets = np.stack([row - (self.rows - 1) / 2, column - (self.columns - 1) / 2]).astype(np.float32)
+        return InputKinds(self.bundle, kind_by_place(self.bundle), lambda seeds: seeds, offsets)
 
     def sample(self, key: Key[Array, ""], count: int) -> Int[Array, "treasure {count}"]:
         """There is one bundle, all treasures, so nothing is random here."""
