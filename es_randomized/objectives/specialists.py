@@ -54,7 +54,7 @@ class Specialists(Objective):
         """What every loss counts; those of a seed add up to 1. With rest = 0 and none of its kinds here, all count alike."""
         places = jnp.argsort(jnp.argsort(-_scores(drawn), axis=0), axis=0)
         weights = jnp.where(places < self.keep, 1.0, self.rest)[drawn.instances]
-        total = jnp.sum(weights, axis=0)
+        total = jnp.sum(weights, axis=0, keepdims=True)
         return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1 / len(weights))
 
 
