@@ -1,12 +1,13 @@
 """Score trained weights: every instance where they can be listed, fresh seeds, votes, the frozen twin, the references."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
@@ -27,8 +28,20 @@ from es_randomized.evaluation.windows import WindowOutcomes
 from es_randomized.tasks.measure import SUCCESS, Measure
 from es_randomized.tasks.task import Bundles, Outcome, Reference
 
-Runner = Callable[[RepeatedRuns, Bundles], Outcome]
 Groups = Int[np.ndarray, " instance"]
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Runs policies on instances, as `Outcomes` does."""
+
+    def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
+        """What comes of every instance in every run, `[instance, run]`."""
+
+    def pooled(
+        self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]
+    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
+        """Whether pooled votes of k runs are right, by k."""
 
 
 class WorstGroup(NamedTuple):
@@ -46,6 +59,8 @@ class Score:
         measure: what the numbers are of, unless they say otherwise.
         single: one run per instance.
         majority: success of the most frequent answer of k runs, by k.
+        pooled: success of the likeliest answer when k runs add up their log-probabilities, by k; empty where a task or what
+            runs differ in has none.
         best_of: whether any of k runs is right (answers that can be checked), by k.
         twin: the same weights with one frozen seed for all instances, the luckiest of half of the seeds.
         groups: the worst group of instances by what groups them (a query position, for example).
@@ -77,6 +92,7 @@ class Score:
     runs: int
     confidence: float
     losses: Losses | None = None
+    pooled: dict[int, Levels] = field(default_factory=dict)
 
     def by_run(self) -> dict[str, float]:
         """Shares of the instances that are right in every run, in some, and in none."""
@@ -100,8 +116,10 @@ def evaluate(
     """
     source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
-    outcome = outcomes(experiment, bundles, *weights, randomness=source, runner=runner)
-    return score(experiment, outcome, source, bundles, enumerated)
+    run = runner or runner_of(experiment)(experiment.task, experiment.model)
+    repeated = _repeated(experiment, weights, source)
+    pooled = run.pooled(repeated, bundles, _sizes(experiment, repeated.size))
+    return score(experiment, run(repeated, bundles), source, bundles, enumerated, pooled)
 
 
 def outcomes(
@@ -112,9 +130,18 @@ def outcomes(
     runner: Runner | None = None,
 ) -> Outcome:
     """What comes of every instance in every run, `[instance, run]`; no losses where windows do without them."""
-    repeated = repeated_runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
+    repeated = _repeated(experiment, weights, randomness)
     run = runner or runner_of(experiment)(experiment.task, experiment.model)
     return run(repeated, bundles)
+
+
+def _repeated(experiment: Experiment, weights: tuple[Float[Array, " param"], ...], source: Randomness) -> RepeatedRuns:
+    return repeated_runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
+
+
+def _sizes(experiment: Experiment, runs: int) -> list[int]:
+    """Of votes that can be repeated over the runs there are."""
+    return [k for k in experiment.evaluation.votes if 2 * k <= runs]
 
 
 def runner_of(experiment: Experiment) -> type[Any]:
@@ -138,13 +165,22 @@ def evaluation_bundles(experiment: Experiment) -> tuple[Bundles, bool]:
 
 
 def score(
-    experiment: Experiment, outcome: Outcome, randomness: Randomness, bundles: Bundles, enumerated: bool
+    experiment: Experiment,
+    outcome: Outcome,
+    randomness: Randomness,
+    bundles: Bundles,
+    enumerated: bool,
+    pooled: Mapping[int, Bool[np.ndarray, "instance vote"]] = MappingProxyType({}),
 ) -> Score:
-    """The score of outcomes `[instance, run]`, whatever made them."""
+    """The score of outcomes `[instance, run]`, whatever made them.
+
+    Args:
+        pooled: whether pooled votes of k runs are right, by k.
+    """
     task, settings = experiment.task, experiment.evaluation
     measure, confidence = task.measure, settings.confidence
     success, answer, values = np.asarray(outcome.success), np.asarray(outcome.answer), measure.values(outcome)
-    votes = [k for k in settings.votes if 2 * k <= success.shape[1]]
+    votes = _sizes(experiment, success.shape[1])
     labels = task.labels(bundles)
     # Losses of sampled outputs have sampling noise on them.
     losses = None if outcome.loss is None or randomness == "sampled" else outcome.loss
@@ -153,6 +189,7 @@ def score(
         single=levels(values, measure, confidence),
         majority={k: levels(majority(answer, success, k), SUCCESS, confidence) for k in votes},
         best_of={k: levels(best_of(success, k), SUCCESS, confidence) for k in votes},
+        pooled={k: levels(right, SUCCESS, confidence) for k, right in pooled.items()},
         twin=frozen_twin(values, measure) if randomness == "seed" else None,
         groups={name: _worst_group(values, group, measure, confidence) for name, group in labels.items()},
         by_group={name: _by_group(values, group, measure, confidence) for name, group in labels.items()},

@@ -1,6 +1,6 @@
 """Run a policy many times on many instances, on all devices of this process, in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -8,15 +8,16 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
+from es_randomized.evaluation.pooled import Size, can_pool, of_whole_groups, running_votes
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
 from es_randomized.policy import Policy
-from es_randomized.tasks.task import Bundles, Outcome, Seeds, Task
+from es_randomized.tasks.task import Bundles, Observations, Outcome, Seeds, Task
 
 T = TypeVar("T")
 VARIANTS_PER_STEP = 128  # instances run side by side
@@ -39,6 +40,16 @@ class Outcomes:
         by_bundle = over_blocks(self._program, runs, numbered(bundles), self._bundles_per_step)
         return within_bounds(self.task, jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle))
 
+    def pooled(
+        self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]
+    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
+        """Whether the pooled vote of k runs is right, by k, for every group of k runs; nothing where nothing can be pooled."""
+        if not sizes or not can_pool(self.task, runs):
+            return {}
+        shared = (runs, np.array(sizes, np.int32))
+        votes = over_blocks(self._pooled_program, shared, numbered(bundles), self._bundles_per_step)
+        return of_whole_groups(np.asarray(votes).reshape(-1, *votes.shape[-2:]), sizes)
+
     @property
     def _bundles_per_step(self) -> int:
         return max(1, VARIANTS_PER_STEP // self.task.bundle)
@@ -47,16 +58,37 @@ class Outcomes:
     def _program(self) -> Callable[..., Outcome]:
         return jit(self._block, self.model.precision)
 
+    @cached_property
+    def _pooled_program(self) -> Callable[..., Bool[Array, "bundle variant run size"]]:
+        return jit(self._pooled_block, self.model.precision)
+
     def _block(self, runs: RepeatedRuns, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
         bundles, ids = block
 
         def one(run: Int[Array, ""]) -> Outcome:
-            observations = self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
-            return self.task.rollout(runs.policy(run, self.task, self.model, ids[0]), observations)
+            return self.task.rollout(
+                runs.policy(run, self.task, self.model, ids[0]), self._observed(runs, run, bundles)
+            )
 
         outcomes = jax.lax.map(one, jnp.arange(runs.size))
         return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
+
+    def _pooled_block(
+        self, shared: tuple[RepeatedRuns, Size], block: tuple[Bundles, Int[Array, " bundle"]]
+    ) -> Bool[Array, "bundle variant run size"]:
+        (runs, sizes), (bundles, ids) = shared, block
+        anyone = self._observed(runs, jnp.int32(0), bundles)
+
+        def log_chances(run: Int[Array, ""]) -> Array:
+            policy = runs.policy(run, self.task, self.model, ids[0])
+            return self.task.log_chances(policy, self._observed(runs, run, bundles))
+
+        votes = running_votes(log_chances, runs.size, sizes, lambda total: self.task.decide(total, anyone))
+        return votes.transpose(3, 2, 0, 1)
+
+    def _observed(self, runs: RepeatedRuns, run: Int[Array, ""], bundles: Bundles) -> Observations:
+        return self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
 
 
 def bind(task: Task, model: Model, weights: Float[Array, " param"]) -> Policy:

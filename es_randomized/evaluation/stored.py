@@ -62,6 +62,7 @@ def score_of(summary: Tree, instances: pa.Table) -> Score:
         measure=measure,
         single=levels_of(summary),
         majority={int(k): levels_of(part) for k, part in summary["majority"].items()},
+        pooled={int(k): levels_of(part) for k, part in summary.get("pooled", {}).items()},
         best_of={int(k): levels_of(part) for k, part in summary["best_of"].items()},
         twin=levels_of(summary["twin"]) if "twin" in summary else None,
         groups={name: WorstGroup(part["group"], estimate_of(part)) for name, part in summary["worst_group"].items()},
@@ -106,7 +107,7 @@ def summary_of(score: Score) -> Tree:
     sample = {"instances": len(score.success), "enumerated": score.enumerated, "confidence": score.confidence}
     tree: Tree = {"measure": asdict(score.measure), "randomness": score.randomness}
     tree |= _tree(score.single) | {"sample": sample | {"seeds": score.runs}}
-    for name, by_size in (("majority", score.majority), ("best_of", score.best_of)):
+    for name, by_size in (("majority", score.majority), ("pooled", score.pooled), ("best_of", score.best_of)):
         tree[name] = {
             str(k): _tree(value) | {"sample": sample | {"repeats": score.runs // k}} for k, value in by_size.items()
         }

@@ -6,20 +6,22 @@ reversal). Each window is run once per seed, as a small cycle whose middle node 
 one; the cycles are then put together by looking their nodes up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from es_randomized.compilation import jit
 from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
+from es_randomized.evaluation.pooled import Size, can_pool, of_whole_groups, running_votes
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.models.model import Model
-from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.policy import Policy
+from es_randomized.tasks.cycle_colouring import CycleColouring, Observations
 from es_randomized.tasks.task import Outcome, Task
 
 WINDOWS_PER_STEP = 240
@@ -54,6 +56,21 @@ class WindowOutcomes:
         success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
         return Outcome(None, success, answer)  # type: ignore[arg-type]
 
+    def pooled(
+        self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"], sizes: Sequence[int]
+    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
+        """Whether the pooled vote of k runs is right, as `Outcomes.pooled` says it."""
+        if not sizes or not can_pool(self.task, runs):
+            return {}
+        windows, index = distinct_windows(np.asarray(instances), self._radius, self.task.n)
+        shared = (runs, np.array(sizes, np.int32))
+        votes = over_blocks(self._pooled_windows, shared, numbered(windows), WINDOWS_PER_STEP)
+        colours = of_whole_groups(np.asarray(votes), sizes)
+        together, lookup = np.concatenate(list(colours.values()), axis=1), (index, np.asarray(instances))
+        success = np.asarray(over_blocks(self._assemble, together, lookup, INSTANCES_PER_STEP)[0])
+        ends = np.cumsum([of_size.shape[1] for of_size in colours.values()])
+        return dict(zip(sizes, np.split(success, ends[:-1], axis=1), strict=True))
+
     @cached_property
     def _radius(self) -> int:
         radius = window_radius(self.task, self.model)
@@ -63,6 +80,10 @@ class WindowOutcomes:
     @cached_property
     def _windows(self) -> Callable[..., UInt8[Array, "window run"]]:
         return jit(self._window_colours, self.model.precision)
+
+    @cached_property
+    def _pooled_windows(self) -> Callable[..., UInt8[Array, "window run size"]]:
+        return jit(self._pooled_colours, self.model.precision)
 
     @cached_property
     def _assemble(self) -> Callable[..., tuple[Array, Array]]:
@@ -75,11 +96,33 @@ class WindowOutcomes:
         windows, ids = block
 
         def one(run: Int[Array, ""]) -> UInt8[Array, " window"]:
-            tokens, _ = self.task.observe(windows, repeat(runs.seed(run), WINDOWS_PER_STEP))
-            policy = runs.policy(run, self.task, self.model, ids[0], nodes=2 * self._radius + 1)
+            policy, (tokens, _) = self._met(runs, run, windows, ids)
             return jnp.argmax(policy(tokens)[:, self._radius], axis=0).astype(jnp.uint8)
 
         return jax.lax.map(one, jnp.arange(runs.size)).T
+
+    def _pooled_colours(
+        self, shared: tuple[RepeatedRuns, Size], block: tuple[Int[Array, "position window"], Int[Array, " window"]]
+    ) -> UInt8[Array, "window run size"]:
+        """What runs together find the likeliest colour of every window's middle node."""
+        (runs, sizes), (windows, ids) = shared, block
+
+        def log_chances(run: Int[Array, ""]) -> Float[Array, "colour window"]:
+            return self.task.log_chances(*self._met(runs, run, windows, ids))[:, self._radius]
+
+        votes = running_votes(log_chances, runs.size, sizes, lambda total: jnp.argmax(total, axis=0).astype(jnp.uint8))
+        return votes.transpose(2, 0, 1)
+
+    def _met(
+        self,
+        runs: RepeatedRuns,
+        run: Int[Array, ""],
+        windows: Int[Array, "position window"],
+        ids: Int[Array, " window"],
+    ) -> tuple[Policy, Observations]:
+        """The policy of a run, and what it sees of the windows as small cycles."""
+        observations = self.task.observe(windows, repeat(runs.seed(run), WINDOWS_PER_STEP))
+        return runs.policy(run, self.task, self.model, ids[0], nodes=2 * self._radius + 1), observations
 
     def _assembled(
         self,

@@ -19,6 +19,14 @@ def random_store(k: int, n: int, values: int) -> float:
     return k / n + (1 - k / n) / values
 
 
+def pooled_random_stores(runs: int, k: int, n: int, values: int) -> float:
+    """Runs that each keep k of n pairs, chosen at random and independently, say what they know and else nothing: the value is
+    guessed where none of them kept it, 1 - (1 - k/n)^runs (1 - 1/values) for every query.
+    """
+    none = 1 - random_store(k, n, values)  # of one run: not kept, and guessed wrong
+    return 1 - none * (1 - k / n) ** (runs - 1)
+
+
 def one_bit_majority(n: int) -> float:
     """One bit of memory for n bits, n odd or even: store the majority of the bits xor a random string that is also known
     at the query, and answer with it: 1/2 + C(n-1, floor((n-1)/2)) / 2^n for every query and every store.

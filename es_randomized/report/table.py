@@ -34,6 +34,7 @@ def score_table(score: Score) -> Table:
     ways = {"learned, one run": score.single}
     if measure.counts_successes:
         ways |= {f"learned, majority of {k}": levels for k, levels in score.majority.items()}
+        ways |= {f"learned, {k} runs pooled": levels for k, levels in score.pooled.items()}
         ways |= {f"learned, best of {k}": levels for k, levels in score.best_of.items()}
     if score.twin:
         ways["the same, seed frozen"] = score.twin

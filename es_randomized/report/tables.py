@@ -115,10 +115,14 @@ def _references(tree: Tree, measure: Measure) -> list[list[str]]:
 def _ways(trees: list[Tree], measure: Measure) -> dict[str, list[Levels]]:
     """Every way to answer that all runs have, by its name."""
     ways: dict[str, list[Levels]] = {"learned, one run": [levels_of(tree) for tree in trees]}
-    kinds = {"majority": "learned, majority of {}", "best_of": "learned, best of {}"}
+    kinds = {
+        "majority": "learned, majority of {}",
+        "pooled": "learned, {} runs pooled",
+        "best_of": "learned, best of {}",
+    }
     for kind, name in kinds.items() if measure.counts_successes else ():
-        for k in trees[0][kind]:
-            if all(k in tree[kind] for tree in trees):
+        for k in trees[0].get(kind, {}):  # evaluations of before have nothing pooled
+            if all(k in tree.get(kind, {}) for tree in trees):
                 ways[name.format(k)] = [levels_of(tree[kind][k]) for tree in trees]
     if all("twin" in tree for tree in trees):
         ways["the same, seed frozen"] = [levels_of(tree["twin"]) for tree in trees]

@@ -24,6 +24,8 @@ from es_randomized.tasks.task import Outcome, Reference, Task
 
 LARGEST_ENUMERATED = 10  # 181,440 cycles; the next size has ten times as many
 
+Observations = tuple[Float[Array, "feature position case"], Int[Array, "position case"]]
+
 
 @settings
 class CycleColouring(Task):
@@ -85,9 +87,7 @@ class CycleColouring(Task):
             return jax.random.normal(key, shape)
         return jax.random.bernoulli(key, 0.5, shape).astype(jnp.float32)
 
-    def observe(
-        self, instances: Int[Array, "position case"], seeds: Float[Array, "noise vertex case"]
-    ) -> tuple[Float[Array, "feature position case"], Int[Array, "position case"]]:
+    def observe(self, instances: Int[Array, "position case"], seeds: Float[Array, "noise vertex case"]) -> Observations:
         """Tokens in cyclic order, and the vertices they belong to."""
         noise = jnp.take_along_axis(seeds, instances[None], axis=1)
         if not self.identifiers:
@@ -95,9 +95,7 @@ class CycleColouring(Task):
         one_hot = jax.nn.one_hot(instances, self.n, axis=0)
         return jnp.concatenate([one_hot, noise]), instances
 
-    def rollout(
-        self, policy: Policy, observations: tuple[Float[Array, "feature position case"], Int[Array, "position case"]]
-    ) -> Outcome:
+    def rollout(self, policy: Policy, observations: Observations) -> Outcome:
         """Loss: sum over edges of the probability that both ends agree, at least P(some edge is monochromatic)."""
         tokens, vertices = observations
         logits = policy(tokens)
@@ -105,6 +103,16 @@ class CycleColouring(Task):
         loss = jnp.sum(chances * jnp.roll(chances, -1, axis=1), axis=(0, 1))
         success, answer = self.judge(jnp.argmax(logits, axis=0), vertices)
         return Outcome(loss[None], success[None], answer[None])
+
+    def log_chances(self, policy: Policy, observations: Observations) -> Float[Array, "colour position case"]:
+        """Log-probabilities of every vertex's colours."""
+        return jax.nn.log_softmax(policy(observations[0]), axis=0)
+
+    def decide(
+        self, log_chances: Float[Array, "colour position case"], observations: Observations
+    ) -> Bool[Array, "1 case"]:
+        """Whether the likeliest colours are a proper colouring."""
+        return self.judge(jnp.argmax(log_chances, axis=0), observations[1])[0][None]
 
     def judge(
         self, colours: Int[Array, "position case"], vertices: Int[Array, "position case"]

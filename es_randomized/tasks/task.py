@@ -129,6 +129,25 @@ class Task(ABC):
         """
         raise NotImplementedError
 
+    def log_chances(self, policy: Policy, observations: Observations) -> Float[Array, "*outputs case"]:
+        """How likely the policy finds answers: log-odds of bits, or log-probabilities of one class or another.
+
+        Optional, together with `decide`: several runs on an instance are then also added up before they answer (a pooled
+        vote). The axes before `case` must mean the same in every run.
+        """
+        raise NotImplementedError
+
+    def decide(
+        self, log_chances: Float[Array, "*outputs case"], observations: Observations
+    ) -> Bool[Array, "variant case"]:
+        """Whether the likeliest answer is right.
+
+        Args:
+            log_chances: of one run, or the sum of several.
+            observations: of any of these runs: what is right does not depend on the seed.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def references(self) -> list[Reference]:
         """What is known about this task: the exact optimum first, then classical algorithms and the paper's figures."""

@@ -6,7 +6,12 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from es_randomized.references.recall import linear_readout_error, one_bit_majority, random_store
+from es_randomized.references.recall import (
+    linear_readout_error,
+    one_bit_majority,
+    pooled_random_stores,
+    random_store,
+)
 
 
 def majority(bits, tie):
@@ -60,3 +65,12 @@ def test_a_linear_memory_that_treats_all_values_alike_errs_as_little_as_stated()
     for d in range(5):
         write = signs[:d]
         assert worst_error(write, write.T) == pytest.approx(linear_readout_error(d, 4))
+
+
+@pytest.mark.parametrize(("runs", "k", "n", "values"), [(1, 1, 3, 2), (2, 1, 3, 4), (3, 2, 4, 2), (2, 0, 3, 5)])
+def test_pooled_stores_know_what_any_of_them_kept(runs, k, n, values):
+    """Over all subsets that the runs may keep: the query 0 is known where any of them has it, and else guessed."""
+    choices = list(product(combinations(range(n), k), repeat=runs))
+    known = sum(any(0 in kept for kept in stores) for stores in choices)
+    exact = Fraction(known, len(choices)) + Fraction(len(choices) - known, len(choices) * values)
+    assert pooled_random_stores(runs, k, n, values) == pytest.approx(float(exact), abs=1e-12)
