@@ -165,6 +165,16 @@ def test_both_drivers_train_on_the_loss_of_a_slow_twin():
     np.testing.assert_allclose(local_evaluator(evolution).evaluate(ask), [twin(each) for each in members], rtol=1e-5)
 
 
+def test_a_shared_program_takes_the_run_s_vectors_from_its_seed():
+    fitness = driver_of(experiment()).fitness
+    weights = jax.jit(lambda inputs: fitness.at(inputs).objective.weights)
+    for seed in (5, 6):
+        seeds = jax.jit(lambda seed=seed: fitness.task.seeds(rng.address(seed, rng.Purpose.SEEDS, 1), 4))()
+        vectors = np.asarray(jax.random.normal(rng.address(seed, rng.Purpose.SPECIALISTS), (4, 3)))
+        expected = slow_weights(SPECIALISTS, vectors, np.tile(np.arange(4), 2), 2 * np.asarray(seeds) - 1)
+        np.testing.assert_allclose(weights(fitness.inputs(1)._replace(seed=np.uint32(seed))), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("driver", [GRADIENT, HALVES], ids=["score function", "halves"])
 def test_hunts_train_by_either_driver(driver):
     driver = driver_of(experiment(HUNT, driver, instances="all"))
