@@ -219,7 +219,7 @@ def _evaluate(folders: list[RunFolder], randomness: Randomness | None, listener:
     trained = newest(folders[0])
     listener.evaluating(trained)
     score = evaluate_runs([trained, *map(newest, folders[1:])], randomness)
-    listener.scored(folders[0], trained, score, write_score(folders[0], trained.experiment, score))
+    listener.scored(folders[0], trained, score, write_score(folders[0], trained.experiment, score, trained.choice))
     return score
 
 
@@ -244,11 +244,12 @@ def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
 
 
 def _evaluator(driver: Driver, local: bool, workers: int | None, devices: int) -> Evaluator:
-    if local or not isinstance(driver, Evolution):
+    evolution = driver.evaluated
+    if local or not isinstance(evolution, Evolution):
         return local_evaluator(driver)
     from es_randomized.distributed.evaluator import RayEvaluator
 
-    return RayEvaluator(driver, workers, devices)
+    return RayEvaluator(evolution, workers, devices)
 
 
 def _trackers(

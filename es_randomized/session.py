@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from jaxtyping import Array, Float
 
 from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.evaluation.answer import answer_of
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.goal import Ending, ending
 from es_randomized.evaluation.held_out import HeldOut
@@ -53,8 +54,8 @@ class RunResult(NamedTuple):
 
     @property
     def weights(self) -> Float[Array, " param"]:
-        """What was learned so far."""
-        return self.driver.centre(self.state)
+        """What was learned so far: the run's answer."""
+        return answer_of(self.driver, self.state).weights
 
 
 class TrainingSession:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from es_randomized.config.kinds import OfKind, kind_of
-from es_randomized.config.sections import Batch, Budget, Evaluation, Plan, Target
+from es_randomized.config.sections import Answer, Batch, Budget, Evaluation, Plan, Target
 from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
@@ -33,6 +33,7 @@ class Experiment:
     batch: Batch = Field(default_factory=Batch)
     driver: Annotated[DriverSettings, DRIVER] = Field(default_factory=partial(DRIVER.object_of, {}))
     budget: Budget = Field(default_factory=Budget)
+    answer: Answer = Field(default_factory=Answer)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     plan: Plan = Field(default_factory=Plan)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

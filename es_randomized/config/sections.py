@@ -155,6 +155,20 @@ class Evaluation:
 
 
 @settings
+class Answer:
+    """Which weights a run answers with at its end.
+
+    Attributes:
+        average: also keep an average of the centres, in which the one of every generation counts this much of the one
+            after it (0.99: about the last hundred); the answer if it is better on held-out draws.
+        by: which held-out number decides between candidates.
+    """
+
+    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    by: Level = "p95"
+
+
+@settings
 class Plan:
     """How a generation is cut up. `auto` is resolved when a run starts and saved with it.
 

@@ -71,6 +71,11 @@ class Driver(ABC):
         """
 
     @property
+    def evaluated(self) -> "Driver":
+        """Whose members evaluators evaluate: its own, or those of a driver inside it."""
+        return self
+
+    @property
     @abstractmethod
     def title(self) -> str:
         """One line for people."""
@@ -128,6 +133,10 @@ class Driver(ABC):
     @abstractmethod
     def centre(self, state: State) -> Float[Array, " param"]:
         """The weights this driver would answer with now."""
+
+    def answers(self, state: State) -> dict[str, Float[Any, " param"]]:
+        """Weights this driver could answer with, by what they are; the centre alone by default."""
+        return {"the centre": self.centre(state)}
 
     @abstractmethod
     def cost(self) -> Cost:

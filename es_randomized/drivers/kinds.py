@@ -2,6 +2,7 @@
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of
+from es_randomized.drivers.averaged import Averaged
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.evolution import Evolution
 
@@ -18,4 +19,5 @@ def driver_of(experiment: Experiment, share_with: Driver | None = None) -> Drive
     """
     cls = class_of("driver", experiment.driver.kind)
     driver: type[Driver] = cls if issubclass(cls, Driver) else Evolution
-    return driver.of(experiment, share_with)
+    made = driver.of(experiment, share_with.inner if isinstance(share_with, Averaged) else share_with)
+    return Averaged(made.experiment, made) if experiment.answer.average else made

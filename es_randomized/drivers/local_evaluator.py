@@ -50,4 +50,5 @@ class NoMembers(Evaluator):
 
 def local_evaluator(driver: Driver) -> Evaluator:
     """What `train` needs beside `driver` to train in this process."""
-    return LocalEvaluator(driver) if isinstance(driver, Evolution) else NoMembers()
+    evaluated = driver.evaluated
+    return LocalEvaluator(evaluated) if isinstance(evaluated, Evolution) else NoMembers()

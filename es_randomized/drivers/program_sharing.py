@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import names
-from es_randomized.config.sections import Evaluation
+from es_randomized.config.sections import Answer, Evaluation
 from es_randomized.config.yaml import dump
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
@@ -25,6 +25,7 @@ def programs_of(experiment: Experiment) -> str:
             seed=0,
             start_from=None,
             evaluation=Evaluation(),
+            answer=Answer(),
         )
     return repr(dump(experiment))  # with the kinds of all parts: classes of several modules may have one name
 

@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -14,8 +16,10 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError, UserError
+from es_randomized.evaluation.answer import answer_of
 from es_randomized.evaluation.evaluate import Score, evaluate, own_randomness
 from es_randomized.evaluation.groups import comparable
+from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import summary_of, table_of
 from es_randomized.fitness import weight_shapes
@@ -25,26 +29,39 @@ from es_randomized.runs.location import reading
 from es_randomized.runs.start import Start
 from es_randomized.runs.storage import write_atomically
 
+NO_CHOICE: Mapping[str, object] = MappingProxyType({})
+
 
 class Trained(NamedTuple):
-    """The newest weights of a run, and what they are for people."""
+    """The newest weights of a run.
+
+    Attributes:
+        experiment: that trained them.
+        weights: flat.
+        what: they are, for people.
+        choice: how they were chosen, where there were several candidates.
+    """
 
     experiment: Experiment
     weights: Float[Array, " param"]
     what: str
+    choice: Mapping[str, object] = NO_CHOICE
 
 
-def newest(folder: RunFolder, driver: Driver | None = None) -> Trained:
+def newest(folder: RunFolder, driver: Driver | None = None, outcomes: Outcomes | None = None) -> Trained:
     """What a run has learned so far, or the weights of a checkpoint; may be called while the run trains.
 
     Args:
         driver: of the run; made here by default.
+        outcomes: runs policies for held-out checks, where there are several candidates; made here by default.
     """
     if is_checkpoint(folder):
         return Trained(folder.experiment(), jnp.asarray(weights_of(folder)), "the checkpoint")
     driver = driver or driver_of(folder.experiment())
     generation, state = folder.restore(driver)
-    return Trained(driver.experiment, driver.centre(state), f"the centre after {generation} generations")
+    answer = answer_of(driver, state, outcomes)
+    what = f"{answer.what} after {generation} generations"
+    return Trained(driver.experiment, answer.weights, what, answer.choice)
 
 
 def start_of(experiment: Experiment) -> Start | None:
@@ -98,12 +115,19 @@ def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | 
     return folder.evaluation_file if randomness in (None, own) else folder.evaluation_by(str(randomness))
 
 
-def write_score(folder: RunFolder, experiment: Experiment, score: Score) -> Path:
-    """Write a score into its run folder, with the table of instances where it is the experiment's own."""
+def write_score(
+    folder: RunFolder, experiment: Experiment, score: Score, choice: Mapping[str, object] = NO_CHOICE
+) -> Path:
+    """Write a score into its run folder, with the table of instances where it is the experiment's own.
+
+    Args:
+        choice: of the weights, see `Trained`.
+    """
     path = file_of(folder, experiment, score.randomness)
     if path == folder.evaluation_file:
         table = io.BytesIO()
         pq.write_table(table_of(score), table)
         write_atomically(folder.evaluation_table, table.getvalue())
-    write_atomically(path, json.dumps(summary_of(score), indent=2).encode())
+    summary = summary_of(score) | ({"answer": dict(choice)} if choice else {})
+    write_atomically(path, json.dumps(summary, indent=2).encode())
     return path

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save
 
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import RunFolderError
+from es_randomized.evaluation.answer import answer_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.storage import saying_what_failed, write_atomically
@@ -44,7 +45,7 @@ def export(run: RunFolder, target: Path) -> None:
         for file in (run.experiment_file, run.provenance_file, run.evaluation_file):
             shutil.copy(file, target / file.name)
     write_atomically(target / METRICS, table.getvalue())
-    write_atomically(target / WEIGHTS, save({"weights": np.asarray(driver.centre(state))}))
+    write_atomically(target / WEIGHTS, save({"weights": np.asarray(answer_of(driver, state).weights)}))
 
 
 def is_checkpoint(folder: RunFolder) -> bool:

@@ -82,9 +82,9 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
                 reported = time.monotonic()
     missing = [source for source in assignment.sources if not file_of(folder, experiment, source).exists()]
     if missing:
-        trained, runner = newest(folder, driver), shared.runner(runner_of(experiment), experiment)
+        trained, runner = newest(folder, driver, outcomes), shared.runner(runner_of(experiment), experiment)
         for source in missing:
-            write_score(folder, experiment, evaluate_runs([trained], source, runner))
+            write_score(folder, experiment, evaluate_runs([trained], source, runner), trained.choice)
     yield Report(name, training.generation, final_score(folder, measure, metric), True)
 
 

@@ -19,7 +19,7 @@ MISTAKES = {
     "unknown section": ("drivr: {}", "drivr: unknown key; did you mean driver?"),
     "unknown section, nothing near": (
         "zzz: {}",
-        "zzz: unknown key; known: task, model, objective, batch, driver, budget, evaluation, plan, seed",
+        "zzz: unknown key; known: task, model, objective, batch, driver, budget, answer, evaluation, plan, seed",
     ),
     "unknown key": ("model: {widht: 8}", "model.widht: unknown key; did you mean width?"),
     "unknown key of a task": (
