@@ -8,16 +8,18 @@ variances cannot be assumed; a permutation test of three runs against three cann
 values is too narrow. Runs are not paired by their seeds: two experiments make different things of one seed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.evaluation.evaluate import evaluation_bundles, outcomes, own_randomness
+from es_randomized.evaluation.evaluate import evaluation_bundles, outcomes, own_randomness, runner_of
 from es_randomized.evaluation.groups import Group
 from es_randomized.evaluation.of_runs import Trained
+from es_randomized.evaluation.randomness import Randomness, repeated_runs
 from es_randomized.evaluation.statistics import (
     LEVELS,
     Estimate,
@@ -28,9 +30,12 @@ from es_randomized.evaluation.statistics import (
     within,
 )
 from es_randomized.evaluation.stored import Tree, command, measure_of, stored
+from es_randomized.evaluation.votes import majority
 from es_randomized.runs.folder import RunFolder
-from es_randomized.tasks.measure import Bounds, Measure
+from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 from es_randomized.tasks.task import Bundles, Outcome
+
+VOTES = {"majority": "majority of {}", "pooled": "{} runs pooled"}
 
 
 class Difference(NamedTuple):
@@ -63,6 +68,7 @@ class Comparison:
         sample: what the intervals are over, for people.
         confidence: of every interval by itself.
         per_instance: A - B of every instance, averaged over runs; None for groups.
+        votes: differences of successes by vote (majority of 5, 5 runs pooled) and level, of votes that both have.
     """
 
     measure: Measure
@@ -70,6 +76,7 @@ class Comparison:
     sample: str
     confidence: float
     per_instance: Float[np.ndarray, " instance"] | None = None
+    votes: dict[str, dict[str, Difference]] = field(default_factory=dict)
 
     def better(self, level: str) -> str | None:
         """A, B, or None where no difference was found."""
@@ -89,15 +96,23 @@ def compare_runs(a: Trained, b: Trained) -> Comparison:
     if b.experiment.task != task:
         raise ConfigError("the two runs have different tasks, so their numbers mean different things; name runs of one")
     bundles, enumerated = evaluation_bundles(a.experiment)
-    first, second = (task.measure.values(_outcome(a, run, bundles)) for run in (a, b))
+    of_both = [_outcome(a, run, bundles) for run in (a, b)]
+    first, second = map(task.measure.values, of_both)
+    voted = [_votes(a, run, bundles, of_run) for run, of_run in zip((a, b), of_both, strict=True)]
+    sampled_by = 0 if enumerated else task.bundle
     seeds = max(first.shape[1], second.shape[1])
     instances = f"{len(first):,} instances{' (all)' if enumerated else ''}"
     return Comparison(
         measure=task.measure,
-        differences=paired(first, second, 0 if enumerated else task.bundle, settings.confidence, task.measure),
+        differences=paired(first, second, sampled_by, settings.confidence, task.measure),
         sample=f"{instances} × {seeds} fresh seeds, the same for both" if seeds > 1 else f"{instances}, frozen seeds",
         confidence=settings.confidence,
         per_instance=first.mean(axis=1) - second.mean(axis=1),
+        votes={
+            name: paired(right, voted[1][name], sampled_by, settings.confidence, SUCCESS)
+            for name, right in voted[0].items()
+            if name in voted[1]
+        },
     )
 
 
@@ -123,7 +138,21 @@ def compare_groups(a: Group, b: Group) -> Comparison:
         },
         sample=f"{len(first)} and {len(second)} training seeds",
         confidence=confidence,
+        votes=votes_of_groups(first, second, confidence) if measure.counts_successes else {},
     )
+
+
+def votes_of_groups(first: list[Tree], second: list[Tree], confidence: float) -> dict[str, dict[str, Difference]]:
+    """Differences of votes by their names, of those that all runs have: evaluations of before have nothing pooled."""
+    differences = {}
+    for kind, name in VOTES.items():
+        for k in first[0].get(kind, {}):
+            if all(k in tree.get(kind, {}) for tree in first + second):
+                a, b = ([tree[kind][k] for tree in trees] for trees in (first, second))
+                differences[name.format(k)] = {
+                    level: welch(_values(a, level), _values(b, level), confidence, SUCCESS.bounds) for level in LEVELS
+                }
+    return differences
 
 
 def _summary(run: RunFolder) -> Tree:
@@ -137,13 +166,32 @@ def _values(summaries: list[Tree], level: str) -> Float[np.ndarray, " run"]:
     return np.array([tree[level]["value"] for tree in summaries], float)
 
 
+def _votes(a: Trained, run: Trained, bundles: Bundles, outcome: Outcome) -> dict[str, Matrix]:
+    """Whether votes of a run's runs are right, by their names; none where success is not what is measured."""
+    experiment, source = _under(a, run)
+    repeated = repeated_runs(experiment, run.weights[None], source, experiment.evaluation.seeds)
+    sizes = [k for k in experiment.evaluation.votes if 2 * k <= repeated.size]
+    if not experiment.task.measure.counts_successes:
+        return {}
+    answer, success = np.asarray(outcome.answer), np.asarray(outcome.success)
+    pooled = runner_of(experiment)(experiment.task, experiment.model).pooled(repeated, bundles, sizes)
+    by_kind = {"majority": {k: majority(answer, success, k) for k in sizes}, "pooled": pooled}
+    return {VOTES[kind].format(k): right for kind, by_size in by_kind.items() for k, right in by_size.items()}
+
+
 def _outcome(a: Trained, run: Trained, bundles: Bundles) -> Outcome:
     """A run's outcomes under A's fresh seeds; a model trained on one seed keeps that seed."""
+    experiment, source = _under(a, run)
+    return outcomes(experiment, bundles, run.weights, randomness=source)
+
+
+def _under(a: Trained, run: Trained) -> tuple[Experiment, Randomness]:
+    """A run's experiment with A's evaluation, and what differs between runs."""
     source = own_randomness(run.experiment)
     experiment = replace(run.experiment, evaluation=a.experiment.evaluation)
     if source == "seed":
         experiment = replace(experiment, seed=a.experiment.seed)
-    return outcomes(experiment, bundles, run.weights, randomness=source)
+    return experiment, source
 
 
 def paired(a: Matrix, b: Matrix, sampled_by: int, confidence: float, measure: Measure) -> dict[str, Difference]:

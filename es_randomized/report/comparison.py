@@ -17,10 +17,13 @@ def comparison_table(comparison: Comparison, a: str, b: str) -> Table:
     table.add_column("")
     for column in ("A", "B", "A − B", "p"):
         table.add_column(column, justify="right")
-    for level, label in LEVELS.items():
-        difference = comparison.differences[level]
-        values = measure.text(difference.a), measure.text(difference.b)
-        table.add_row(label, *values, _interval(difference, measure), _p(difference.p))
+    for way, differences in {"": comparison.differences, **comparison.votes}.items():
+        table.add_section()
+        for level, label in LEVELS.items():
+            difference = differences[level]
+            values = measure.text(difference.a), measure.text(difference.b)
+            name = f"{label}, {way}" if way else label
+            table.add_row(name, *values, _interval(difference, measure), _p(difference.p))
     return table
 
 

@@ -10,10 +10,11 @@ from scipy import stats
 from es_randomized.config.sections import Evaluation
 from es_randomized.config.yaml import load
 from es_randomized.drivers.layout import first_weights
-from es_randomized.evaluation.compare import compare_runs, paired, welch
+from es_randomized.evaluation.compare import compare_runs, paired, votes_of_groups, welch
+from es_randomized.evaluation.evaluate import evaluate
 from es_randomized.evaluation.of_runs import Trained, newest
 from es_randomized.runs.folder import RunFolder
-from es_randomized.tasks.measure import UNBOUNDED, Measure
+from es_randomized.tasks.measure import UNBOUNDED, Bounds, Measure
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 CONFIDENCE = 0.9
@@ -112,6 +113,33 @@ def test_a_run_does_not_differ_from_itself():
     assert all(found.difference.value == 0 and found.p in (1.0, None) for found in same.differences.values())
     assert [same.better(measure) for measure in same.differences] == [None] * 3
     assert not same.per_instance.any()
+
+
+def test_votes_of_two_runs_are_those_of_their_evaluations():
+    experiment = load(Path(__file__).parents[1] / "tiny_gradient.yaml")
+    experiment = replace(experiment, evaluation=Evaluation(seeds=12, votes=[2, 5], instances=40))
+    weights = [scale * first_weights(experiment)[0] for scale in (3.0, -3.0)]
+    a, b = (Trained(experiment, of_run, "weights") for of_run in weights)
+    found = compare_runs(a, b).votes
+    assert list(found) == ["majority of 2", "majority of 5", "2 runs pooled", "5 runs pooled"]
+    for name, kind, k in (("majority of 5", "majority", 5), ("2 runs pooled", "pooled", 2)):
+        scores = [getattr(evaluate(experiment, of_run), kind)[k] for of_run in weights]
+        assert found[name]["average"][:2] == pytest.approx([score.average.value for score in scores])
+        assert found[name]["p95"][:2] == pytest.approx([score.p95.value for score in scores])
+
+
+def test_votes_of_groups_are_compared_where_all_runs_have_them():
+    def tree(value, kinds):
+        level = {name: {"value": value} for name in ("average", "p95", "worst")}
+        return {kind: {"5": level} for kind in kinds}
+
+    both, old = ("majority", "pooled"), ("majority",)
+    first, second = [tree(0.5, both), tree(0.7, both)], [tree(0.2, both), tree(0.3, both)]
+    found = votes_of_groups(first, second, CONFIDENCE)
+    assert list(found) == ["majority of 5", "5 runs pooled"]
+    expected = welch(np.array([0.5, 0.7]), np.array([0.2, 0.3]), CONFIDENCE, Bounds(0.0, 1.0))
+    assert found["5 runs pooled"]["worst"] == expected
+    assert list(votes_of_groups(first, [*second, tree(0.2, old)], CONFIDENCE)) == ["majority of 5"]
 
 
 def test_different_checkpoints_differ():
