@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
 from es_randomized import rng
 from es_randomized.config.sections import Batch
@@ -25,6 +25,7 @@ from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.policy import Weights
 from es_randomized.schedules import Values
+from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.task import Observations, Task
 
 
@@ -119,31 +120,33 @@ class Fitness:
 
     def sampled_losses(
         self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
-    ) -> tuple[Float[Array, "instance seed"], Float[Array, "instance seed"]]:
-        """The same with sampled actions, and the log-probability of the actions of every case."""
+    ) -> tuple[Float[Array, "instance seed"], Decisions]:
+        """The same with sampled actions, and the decisions of every case, `[step, instance, seed]`."""
         policy = self.model.policy(self.unravel(flat), self.task.interface)
 
         @jax.checkpoint
-        def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Array]:
+        def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Decisions]:
             key = rng.address(self.seed, rng.Purpose.ACTIONS, generation, index)
-            outcome, log_probability = self.task.sampled_rollout(policy, tile, key)
-            return outcome.loss, log_probability
+            outcome, decided = self.task.sampled_rollout(policy, tile, key)
+            return outcome.loss, decided if isinstance(decided, Decisions) else one_decision(outcome.loss, decided)
 
         tiles = self.observations(generation)
         indices = jnp.arange(self.batch.cases(self.task) // self.tile, dtype=jnp.uint32)
-        losses, log_probabilities = jax.lax.map(lambda numbered: rollout(*numbered), (indices, tiles))
-        return by_instance(losses, self.batch.seeds), by_instance(log_probabilities, self.batch.seeds)
+        losses, decisions = jax.lax.map(lambda numbered: rollout(*numbered), (indices, tiles))
+        by_step = jax.vmap(lambda step: by_instance(step, self.batch.seeds), in_axes=1)
+        return by_instance(losses, self.batch.seeds), jax.tree.map(by_step, decisions)
 
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
         seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
-        paired = self.task.observe(*pair(self._bundles(generation), seeds))
+        everything = self.task.observe(*pair(self._bundles(generation), seeds))
+        played = self.task.thin(everything, rng.address(self.seed, rng.Purpose.THINNING, generation))
         tiles = self.batch.cases(self.task) // self.tile
 
         def split(x: Array) -> Array:
             return jnp.moveaxis(x.reshape(*x.shape[:-1], tiles, self.tile), -2, 0)
 
-        return jax.tree.map(split, paired)
+        return jax.tree.map(split, played)
 
     def unravel(self, flat: Float[Array, " param"] | list[Any]) -> Weights:
         """Weights as the model's pytree: flat ones, or their leaves in flat order."""
@@ -171,6 +174,11 @@ class Fitness:
         return by_instance(jax.lax.map(rollout, tiles), self.batch.seeds)
 
 
+def one_decision(loss: Float[Array, "variant case"], log_probability: Float[Array, "variant case"]) -> Decisions:
+    """All actions of a case as a single decision, which the whole loss is due to."""
+    return Decisions(log_probability[None], jnp.ones((1, *loss.shape), bool), loss[None])
+
+
 def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:
     """Every bundle with every seed: both get the axis `case`, bundle-major."""
     bundle_count = jax.tree.leaves(bundles)[0].shape[-1]
@@ -181,8 +189,8 @@ def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:
     )
 
 
-def by_instance(cases: Float[Array, "tile variant case"], seeds: int) -> Float[Array, "instance seed"]:
-    """Losses of paired cases as a matrix: instances bundle by bundle."""
+def by_instance(cases: Shaped[Array, "tile variant case"], seeds: int) -> Shaped[Array, "instance seed"]:
+    """Losses or other values of paired cases as a matrix: instances bundle by bundle."""
     variants = cases.shape[1]
     joined = jnp.moveaxis(cases, 1, 0).reshape(variants, -1, seeds)
     return jnp.moveaxis(joined, 0, 1).reshape(-1, seeds)

@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     EVALUATION_NOISE = 10
     NOISE_TABLE = 11
     SPECIALISTS = 12
+    THINNING = 13
 
 
 def address(seed: AddressPart, purpose: Purpose, generation: AddressPart = 0, index: AddressPart = 0) -> Key[Array, ""]:

@@ -23,14 +23,28 @@ class Schedule:
     shape: Literal["linear", "cosine", "exponential"] = "cosine"
 
 
+@settings
+class Ramp:
+    """Straight from `start` in the first generation to `end` after a share `until` of the run, and `end` from then on.
+
+    Either may be 0.
+    """
+
+    start: Annotated[float, Field(ge=0)]
+    end: Annotated[float, Field(ge=0)] = 0.0
+    until: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
 Rate = Annotated[float, Field(gt=0)] | Schedule
 
 
-def build(rate: float | Schedule, generations: int) -> Callable[[Any], Any]:
+def build(rate: float | Schedule | Ramp, generations: int) -> Callable[[Any], Any]:
     """The optax schedule of `rate` over a run of `generations`: generation in, value out."""
-    if not isinstance(rate, Schedule):
+    if not isinstance(rate, Schedule | Ramp):
         return optax.constant_schedule(rate)
     steps = max(1, generations - 1)
+    if isinstance(rate, Ramp):
+        return optax.linear_schedule(rate.start, rate.end, max(1, round(rate.until * steps)))
     if rate.shape == "linear":
         return optax.linear_schedule(rate.start, rate.end, steps)
     if rate.shape == "cosine":
@@ -44,13 +58,14 @@ class Values:
     Past the run's end the last value holds. A program computes them, so that they have the bits of a schedule inside one.
     """
 
-    def __init__(self, rate: float | Schedule, generations: int) -> None:
-        self._values = np.full(1, rate, np.float32) if not isinstance(rate, Schedule) else _computed(rate, generations)
+    def __init__(self, rate: float | Schedule | Ramp, generations: int) -> None:
+        changes = isinstance(rate, Schedule | Ramp)
+        self._values = _computed(rate, generations) if changes else np.full(1, rate, np.float32)
 
     def __getitem__(self, generation: int) -> np.float32:
         return np.float32(self._values[min(generation, len(self._values) - 1)])
 
 
-def _computed(rate: Schedule, generations: int) -> Float[np.ndarray, " generation"]:
+def _computed(rate: float | Schedule | Ramp, generations: int) -> Float[np.ndarray, " generation"]:
     schedule, numbers = build(rate, generations), np.arange(generations, dtype=np.float32)
     return np.asarray(jit(lambda each: jax.lax.map(lambda number: jnp.asarray(schedule(number)), each))(numbers))

@@ -19,12 +19,17 @@ CONFIGS = sorted(
     str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if path.parent.name not in ("paper", "sweeps")
 )
 TRAINED_ELSEWHERE = SMALL_RUNS  # with fewer cases, by tests/test_performance.py
-ONLY_LARGER = ["treasure_hunt/four.yaml", "treasure_hunt/five.yaml"]
+ONLY_LARGER = {
+    "treasure_hunt/four.yaml": "treasure_hunt/three.yaml",
+    "treasure_hunt/five.yaml": "treasure_hunt/three.yaml",
+    "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
+    "treasure_hunt/four_gradient.yaml": "treasure_hunt/five_gradient.yaml",  # tests/drivers/test_credit.py trains its parts
+}
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
 
 
-@pytest.mark.parametrize("config", [name for name in CONFIGS if name not in TRAINED_ELSEWHERE + ONLY_LARGER])
+@pytest.mark.parametrize("config", [name for name in CONFIGS if name not in {*TRAINED_ELSEWHERE, *ONLY_LARGER}])
 def test_two_generations_of_every_config(config):
     driver = driver_of(small(load(FOLDER / config, {"budget.generations": 2})))
     steps = list(train(driver, local_evaluator(driver), driver.init()))
@@ -35,8 +40,8 @@ def test_two_generations_of_every_config(config):
 
 @pytest.mark.parametrize("config", ONLY_LARGER)
 def test_larger_hunts_differ_in_numbers_only(config):
-    assert words(dump(load(FOLDER / config))) == words(dump(load(FOLDER / "treasure_hunt/three.yaml")))
-    assert driver_of(only_built(small(load(FOLDER / config)))).losses_per_generation == MEMBERS
+    assert words(dump(load(FOLDER / config))) == words(dump(load(FOLDER / ONLY_LARGER[config])))
+    assert driver_of(only_built(small(load(FOLDER / config)))).losses_per_generation in (1, MEMBERS)
 
 
 @pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)

@@ -1,14 +1,12 @@
 """The gradient driver: one weight vector goes down the gradient of the same objective, on the same data, as evolution.
 
 A generation is one step: the objective of its batch and the derivative, in one program on one device. Where the loss
-of a task has no gradient, actions are sampled while training and the score function stands in for it (Williams 1992):
-the objective is made linear around the sampled losses, and every case's own loss, less the mean of the other seeds of
-its instance, weighs the log-probability of its actions.
+of a task has no gradient, actions are sampled while training and the score function stands in for it, see credit.py.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +18,13 @@ from pydantic import Field
 from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers import plan
+from es_randomized.drivers.credit import Credit, surrogate
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, parameters
-from es_randomized.schedules import Values
+from es_randomized.schedules import Ramp, Values
 from es_randomized.settings import DriverSettings, settings
 from es_randomized.strategies.optimizers import Optimizer
 from es_randomized.strategies.strategy import PartsOf, State
@@ -39,15 +38,22 @@ class GradientSettings(DriverSettings):
     Attributes:
         kind: `gradient`.
         optimizer: of the weights.
+        credit: which loss an action sampled while training is blamed for: that of its whole `rollout`, or what still was to
+            come at its own `decision`, against the other seeds that had one to make at that step.
+        entropy: reward for undecided policies, for tasks with sampled actions: how much less a case loses for every nat of
+            its decisions' mean entropy. In units of the loss; a `Ramp` to 0 lets a policy make up its mind.
         non_finite: a NaN or infinite loss or gradient stops the run, always: one weight vector has no rank to lose.
     """
 
     kind: Literal["gradient"] = "gradient"
     optimizer: Optimizer = Field(default_factory=Optimizer)
+    credit: Credit = "rollout"
+    entropy: Annotated[float, Field(ge=0)] | Ramp = 0.0
     non_finite: Literal["stop"] = "stop"
 
     def without_arguments(self) -> "GradientSettings":
-        return replace(self, optimizer=replace(self.optimizer, learning_rate=1.0))
+        entropy = 1.0 if self.entropy else 0.0  # without it programs leave it out
+        return replace(self, optimizer=replace(self.optimizer, learning_rate=1.0), entropy=entropy)
 
 
 class GradientState(NamedTuple):
@@ -70,7 +76,7 @@ class Gradient(Driver):
     @classmethod
     def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Gradient":
         """An `auto` tile is made as small as memory asks for."""
-        _refuse_without_gradient(experiment.task)
+        _refuse_without_gradient(experiment.task, experiment.driver)
         shared = share_with if isinstance(share_with, cls) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
@@ -149,23 +155,29 @@ class Gradient(Driver):
         }
 
     def gradient(
-        self, weights: Float[Array, " param"], inputs: GenerationInputs
+        self, weights: Float[Array, " param"], inputs: GenerationInputs, entropy: Float[Array, ""] | None = None
     ) -> tuple[Float[Array, ""], Float[Array, " param"]]:
-        """The objective of a generation's batch and its derivative, or an estimate of both; traceable."""
-        of_weights = _loss if self.experiment.task.differentiable else _surrogate
-        differentiated = jax.value_and_grad(partial(of_weights, self.fitness.at(inputs)), has_aux=True)
+        """The objective of a generation's batch and its derivative, or an estimate of both; traceable.
+
+        Args:
+            entropy: the number of that setting, where actions are sampled; none by default.
+        """
+        now = self.fitness.at(inputs)
+        plain = self.experiment.task.differentiable
+        of_weights = partial(_loss, now) if plain else partial(surrogate, now, self.settings.credit, entropy)
+        differentiated = jax.value_and_grad(of_weights, has_aux=True)
         (_, loss), slope = differentiated(weights, inputs.generation)
         return loss, slope
 
     @cached_property
     def program(self) -> Any:
-        """The compiled step: (state, inputs, learning rate) -> (loss, norm of the gradient, state after it)."""
+        """The compiled step: (state, inputs, learning rate, entropy) -> (loss, norm of the gradient, state after it)."""
         return self.share_with.program if self.share_with else jit(self._step, self.experiment.model.precision)
 
     def _step(
-        self, state: GradientState, inputs: GenerationInputs, learning_rate: Float[Array, ""]
+        self, state: GradientState, inputs: GenerationInputs, learning_rate: Float[Array, ""], entropy: Float[Array, ""]
     ) -> tuple[Array, Array, GradientState]:
-        loss, slope = self.gradient(state.weights, inputs)
+        loss, slope = self.gradient(state.weights, inputs, entropy if self.settings.entropy else None)
         optimizer = self.settings.optimizer.build(self.experiment.budget.generations, lambda _count: learning_rate)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
             updates, memory = optimizer.update(slope, state.optimizer, state.weights)
@@ -175,9 +187,13 @@ class Gradient(Driver):
     def _learning_rate(self) -> Values:
         return Values(self.settings.optimizer.learning_rate, self.experiment.budget.generations)
 
-    def _told(self, generation: int) -> tuple[GenerationInputs, np.float32]:
+    @cached_property
+    def _entropy(self) -> Values:
+        return Values(self.settings.entropy, self.experiment.budget.generations)
+
+    def _told(self, generation: int) -> tuple[GenerationInputs, np.float32, np.float32]:
         """What the program is told of a generation."""
-        return self.fitness.inputs(generation), self._learning_rate[generation]
+        return self.fitness.inputs(generation), self._learning_rate[generation], self._entropy[generation]
 
     def _bytes(self) -> int:
         return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(0))
@@ -202,23 +218,15 @@ def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[
     return loss, loss
 
 
-def _surrogate(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:
-    """A number whose derivative is the score-function gradient, and the objective at the sampled losses."""
-    losses, log_probabilities = fitness.sampled_losses(weights, generation)
-    loss, slope = jax.value_and_grad(fitness.objective)(jax.lax.stop_gradient(losses))
-    advantage = jax.lax.stop_gradient(losses - mean_of_others(losses))
-    return jnp.sum(slope * advantage * log_probabilities), loss
-
-
-def mean_of_others(losses: Float[Array, "instance seed"]) -> Float[Array, "instance seed"]:
-    """The mean loss of the other seeds of an instance, which the case's own actions cannot have moved; 0 if it has one."""
-    seeds = losses.shape[1]
-    return (jnp.sum(losses, axis=1, keepdims=True) - losses) / max(1, seeds - 1)
-
-
-def _refuse_without_gradient(task: Task) -> None:
-    if not task.differentiable and type(task).sampled_rollout is Task.sampled_rollout:
+def _refuse_without_gradient(task: Task, driver: DriverSettings) -> None:
+    sampled = type(task).sampled_rollout is not Task.sampled_rollout
+    if not task.differentiable and not sampled:
         raise ConfigError(
             f"driver.kind: gradient descent cannot train {type(task).__name__}: its loss has no gradient and it has no "
             "sampled_rollout; use an evolution strategy, for example driver: {kind: Open_ES}"
+        )
+    if task.differentiable and isinstance(driver, GradientSettings) and (driver.entropy or driver.credit != "rollout"):
+        raise ConfigError(
+            f"driver: credit and entropy are about actions sampled while training, but {type(task).__name__} has a gradient "
+            "and samples none; leave them out"
         )

@@ -6,13 +6,28 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized import rng
 from es_randomized.policy import Memory, Policy
 from es_randomized.references.grid import Grid
+from es_randomized.tasks.decisions import Decisions, Sampled
+from es_randomized.tasks.hunt_thinning import Choice, HuntCases
 from es_randomized.tasks.hunt_tokens import EMPTY, FOUND, HuntTokens
 from es_randomized.tasks.task import Outcome
+
+
+class Acts(NamedTuple):
+    """What was done in every step of an episode.
+
+    Attributes:
+        log_chance: log-probability of the action, when actions are sampled.
+        entropy: of the distribution it was drawn from, in nats.
+    """
+
+    log_chance: Float[Array, "*step case"]
+    entropy: Float[Array, "*step case"]
 
 
 class FirstEpisode(NamedTuple):
@@ -22,13 +37,13 @@ class FirstEpisode(NamedTuple):
         cells: where the agent is after 0, 1, ... steps.
         memory: after its last token but one.
         traces: of the memory after every token.
-        log_chance: log-probability of each action, when actions are sampled.
+        acts: of every step.
     """
 
     cells: Int[Array, "time case"]
     memory: Memory
     traces: Any
-    log_chance: Float[Array, "step case"]
+    acts: Acts
 
 
 class Hunters(NamedTuple):
@@ -40,7 +55,6 @@ class Hunters(NamedTuple):
         memory: without that token.
         steps: so far, over all episodes.
         success: whether every episode so far found the treasure.
-        log_chance: of the actions sampled after the first episode.
     """
 
     treasure: Int[Array, " hunter"]
@@ -48,7 +62,20 @@ class Hunters(NamedTuple):
     memory: Memory
     steps: Int[Array, " hunter"]
     success: Bool[Array, " hunter"]
-    log_chance: Float[Array, " hunter"]
+
+
+class LaterEpisode(NamedTuple):
+    """A later episode, step by step.
+
+    Attributes:
+        acts: of every step.
+        active: who had not found the treasure yet.
+        steps: taken before, over all episodes.
+    """
+
+    acts: Acts
+    active: Bool[Array, "step hunter"]
+    steps: Int[Array, "step hunter"]
 
 
 @dataclass(frozen=True)
@@ -65,25 +92,52 @@ class HuntRollout:
     steps: int
     episodes: int
 
-    def __call__(self, policy: Policy, treasures: Any, seeds: Any, key: Key[Array, ""] | None = None) -> Any:
-        """The outcome, and the log-probability of all actions where there is a key to sample them with."""
-        first = self.first_episode(policy, seeds, key)
-        visits = first.cells[1:, None] == treasures[None]
+    def play(
+        self, policy: Policy, cases: HuntCases, key: Key[Array, ""] | None = None
+    ) -> tuple[Outcome, Decisions | None]:
+        """The outcome, and the decisions where there is a key to sample actions with.
+
+        Where some later episodes are not played, losses are estimates and success is that of the first episode.
+        """
+        choice = Choice(cases)
+        first = self.first_episode(policy, cases.seeds, key)
+        visits = first.cells[1:, None] == cases.treasures[None]
         found = jnp.any(visits, axis=0)
         steps = jnp.where(found, jnp.argmax(visits, axis=0) + 1, self.steps)
-        within = jnp.arange(self.steps)[:, None, None] < steps[None]
-        log_chance = jnp.sum(jnp.where(within, first.log_chance[:, None], 0.0), axis=0)
-        hunters = self._hunters(policy, first, seeds, treasures.reshape(-1), found.reshape(-1), steps.reshape(-1))
+        hunters = self._hunters(policy, first, cases.seeds, *map(choice.of, (cases.treasures, found, steps)))
+        episodes = []
         for episode in range(1, self.episodes):
-            hunters = self._episode(policy, hunters, episode, key)
-        shape = treasures.shape
-        path = _mixed_path(first.cells)
-        outcome = Outcome(
-            hunters.steps.reshape(shape).astype(jnp.float32),
-            hunters.success.reshape(shape),
-            jnp.broadcast_to(path, shape),
-        )
-        return outcome, log_chance + hunters.log_chance.reshape(shape)
+            hunters, made = self._episode(policy, hunters, episode, key)
+            episodes += [made] if made else []
+        total, least = choice.spread(hunters.steps).astype(jnp.float32), None
+        if choice.some:
+            least = steps.astype(jnp.float32) + self._least(cases.treasures)
+            beyond = hunters.steps.astype(jnp.float32) - choice.of(least)
+            total = least + choice.weight * choice.spread(beyond)
+        success = found if choice.some else choice.spread(hunters.success)
+        outcome = Outcome(total, success, jnp.broadcast_to(_mixed_path(first.cells), total.shape))
+        if key is None:
+            return outcome, None
+        decisions = [self._first_decisions(choice, first.acts, steps, total, least)]
+        decisions += [_later_decisions(choice, each, hunters.steps) for each in episodes]
+        return outcome, jax.tree.map(lambda *each: jnp.concatenate(each), *decisions)
+
+    def _least(self, treasures: Int[Array, "treasure case"]) -> Float[Array, "treasure case"]:
+        """Steps that later episodes take at least."""
+        away = np.minimum(self.grid.distances, self.steps).astype(np.float32)
+        return (self.episodes - 1) * jnp.asarray(away)[treasures]
+
+    def _first_decisions(self, choice: Choice, acts: Acts, steps: Any, total: Any, least: Any) -> Decisions:
+        """Actions of the first episode bring on all later steps: what is played of them is a part of its own."""
+        time = jnp.arange(self.steps)[:, None, None]
+        shape, exploring = (self.steps, *steps.shape), time < steps[None]
+        past = time.astype(jnp.float32)
+        log_chance, entropy = (jnp.broadcast_to(x[:, None], shape) for x in acts)
+        if least is None:
+            return Decisions(log_chance, exploring, total[None] - past, entropy)
+        known = choice.spread(jnp.ones_like(choice.of(steps), bool))
+        sampled = Sampled(jnp.broadcast_to(known, shape), jnp.broadcast_to(total - least, shape))
+        return Decisions(log_chance, exploring, least[None] - past, entropy, sampled)
 
     def first_episode(
         self, policy: Policy, seeds: Float[Array, "noise case"], key: Key[Array, ""] | None = None
@@ -94,16 +148,16 @@ class HuntRollout:
         def step(carry: Any, now: Any) -> Any:
             (cell, token, memory), (time, key) = carry, now
             outputs, memory = policy.step(memory, token, time)
-            action, log_chance = _act(outputs, key)
+            action, acts = _act(outputs, key)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             token = self.tokens.later(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
-            return (cell, token, memory), (cell, log_chance, policy.trace(memory))
+            return (cell, token, memory), (cell, acts, policy.trace(memory))
 
         start = jnp.full(cases, self.grid.first, jnp.int32)
         first = (start, self.tokens.first(seeds), policy.empty(cases))
         times = jnp.arange(self.steps)
-        (_, _, memory), (cells, log_chance, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
-        return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, log_chance)
+        (_, _, memory), (cells, acts, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
+        return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, acts)
 
     def _hunters(
         self, policy: Policy, first: FirstEpisode, seeds: Any, treasure: Any, found: Any, steps: Any
@@ -114,30 +168,41 @@ class HuntRollout:
         memory = policy.branch(first.memory, first.traces, steps, parents)
         last = jnp.where(found, treasure, first.cells[-1, parents])
         token = self.tokens.later(last, jnp.where(found, FOUND, EMPTY), steps, self.tokens.shown(seeds)[:, parents])
-        return Hunters(treasure, token, memory, steps, found, jnp.zeros(treasure.shape))
+        return Hunters(treasure, token, memory, steps, found)
 
-    def _episode(self, policy: Policy, hunters: Hunters, episode: int, key: Key[Array, ""] | None) -> Hunters:
-        """One more episode for all agents at once, until the last of them is done."""
+    def _episode(
+        self, policy: Policy, hunters: Hunters, episode: int, key: Key[Array, ""] | None
+    ) -> tuple[Hunters, LaterEpisode | None]:
+        """One more episode for all agents at once, until the last of them is done; its steps where there is a key."""
         treasure, cases = hunters.treasure, hunters.treasure.shape[0]
         offset = episode * self.steps
 
         def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
-            action, log_chance = _act(outputs, key)
+            action, acts = _act(outputs, key)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
             reward = jnp.where(found, FOUND, EMPTY)
             token = self.tokens.later(cell, reward, steps, now.token[: self.tokens.noise_width])
             token = jnp.where(active[None], token, now.token)
-            chance = now.log_chance + jnp.where(active, log_chance, 0.0)
-            return cell, active & ~found, Hunters(treasure, token, memory, steps, now.success, chance)
+            after = cell, active & ~found, Hunters(treasure, token, memory, steps, now.success)
+            return after, LaterEpisode(acts, active, now.steps)
 
         start = jnp.full(cases, self.grid.first, jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
-        _, lost, hunters = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
-        return hunters._replace(success=hunters.success & ~lost)
+        (_, lost, hunters), made = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
+        return hunters._replace(success=hunters.success & ~lost), made
+
+
+def _later_decisions(choice: Choice, episode: LaterEpisode, total: Int[Array, " hunter"]) -> Decisions:
+    """Actions of a later episode bring on their hunter's own steps."""
+    to_come = choice.weight * (total[None] - episode.steps).astype(jnp.float32)
+    log_chance, entropy = map(choice.spread, episode.acts)
+    active, to_come = choice.spread(episode.active), choice.spread(to_come)
+    nothing = Sampled(jnp.zeros_like(active), jnp.zeros_like(to_come)) if choice.some else None
+    return Decisions(log_chance, active, to_come, entropy, nothing)
 
 
 def _keys(key: Key[Array, ""] | None, times: Int[Array, " time"]) -> Key[Array, " time"] | None:
@@ -145,24 +210,29 @@ def _keys(key: Key[Array, ""] | None, times: Int[Array, " time"]) -> Key[Array, 
     return None if key is None else jax.vmap(functools.partial(rng.inside, key))(times)
 
 
-def _act(outputs: Float[Array, "move case"], key: Any) -> tuple[Int[Array, " case"], Float[Array, " case"]]:
-    """The largest output, or a sample of their softmax if there is a key, and the action's log-probability."""
+def _act(outputs: Float[Array, "move case"], key: Any) -> tuple[Int[Array, " case"], Acts]:
+    """The largest output, or a sample of their softmax if there is a key."""
     if key is None:
-        return jnp.argmax(outputs, axis=0), jnp.zeros(outputs.shape[1])
+        return jnp.argmax(outputs, axis=0), Acts(*jnp.zeros((2, outputs.shape[1])))
     noise = jax.random.gumbel(key, outputs.shape)
     action = jnp.argmax(outputs + noise, axis=0)
-    return action, jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=0), action[None], axis=0)[0]
+    log_chances = jax.nn.log_softmax(outputs, axis=0)
+    entropy = -jnp.sum(jnp.exp(log_chances) * log_chances, axis=0)
+    return action, Acts(jnp.take_along_axis(log_chances, action[None], axis=0)[0], entropy)
 
 
 def _repeat(step: Any, state: Any, times: int, keys: Key[Array, " time"] | None) -> Any:
-    """Apply step(time, key, state) `times` times, where a gradient is wanted, or without keys until nobody is active."""
+    """Apply step(time, key, state) -> (state, made) `times` times, where a gradient is wanted: all that was made.
+
+    Without keys until nobody is active, and nothing is kept of what was made.
+    """
     if keys is not None:
-        return jax.lax.scan(lambda s, now: (step(*now, s), None), state, (jnp.arange(times), keys))[0]
+        return jax.lax.scan(lambda s, now: step(*now, s), state, (jnp.arange(times), keys))
     carry = (jnp.int32(0), state)
     going = jax.lax.while_loop(
-        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], None, c[1])), carry
+        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], None, c[1])[0]), carry
     )
-    return going[1]
+    return going[1], None
 
 
 def _mixed_path(cells: Int[Array, "time case"]) -> Int[Array, " case"]:

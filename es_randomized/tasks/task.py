@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from es_randomized.errors import ConfigError
 from es_randomized.input_kinds import InputKinds
 from es_randomized.policy import Interface, Policy
+from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.measure import SUCCESS, Bounds, Measure
 
 Bundles = Any  # a pytree of arrays whose last axis is `bundle` (or `case` once paired with seeds)
@@ -73,7 +74,7 @@ class Task(ABC):
 
     @property
     def tokens(self) -> int:
-        """Tokens a policy computes for one case, at most."""
+        """Tokens a policy computes for one case while training, at most."""
         return self.interface.nodes
 
     @property
@@ -115,17 +116,25 @@ class Task(ABC):
     def observe(self, bundles: Bundles, seeds: Seeds) -> Observations:
         """Everything of the cases that does not depend on the policy; both arguments end in the axis `case`."""
 
+    def thin(self, observations: Observations, key: Key[Array, ""]) -> Observations:
+        """What is played of these cases while training; by default everything.
+
+        A task that leaves out a random part of the work says here which. Averaged over keys, every case must keep its loss.
+        Evaluation and held-out checks never call it.
+        """
+        return observations
+
     @abstractmethod
     def rollout(self, policy: Policy, observations: Observations) -> Outcome:
         """Run the policy on every case."""
 
     def sampled_rollout(
         self, policy: Policy, observations: Observations, key: Key[Array, ""]
-    ) -> tuple[Outcome, Float[Array, "variant case"]]:
-        """Like `rollout` with actions sampled from the policy's logits, and the log-probability of those taken in a case.
+    ) -> tuple[Outcome, Decisions | Float[Array, "variant case"]]:
+        """Like `rollout` with actions sampled from the policy's logits, and the decisions of every case.
 
-        Optional: gradient descent needs it where a task is not differentiable. The log-probability carries the gradient;
-        it has the shape of `Outcome.loss`.
+        Optional: gradient descent needs it where a task is not differentiable. A task that does not tell its decisions
+        apart returns the log-probability of all actions of a case: it carries the gradient and has the shape of `Outcome.loss`.
         """
         raise NotImplementedError
 

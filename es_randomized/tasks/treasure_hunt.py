@@ -10,7 +10,7 @@ seed, and every treasure continues from what the policy remembers of it up to th
 """
 
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,10 @@ from es_randomized.input_kinds import InputKinds, kind_by_place
 from es_randomized.policy import Interface, Policy
 from es_randomized.references.grid import MOVES, Grid, Position
 from es_randomized.settings import settings
+from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.hunt_references import references_of
 from es_randomized.tasks.hunt_rollout import FirstEpisode, HuntRollout
+from es_randomized.tasks.hunt_thinning import HuntCases, choose
 from es_randomized.tasks.hunt_tokens import HuntTokens
 from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.tasks.task import Outcome, Reference, Task
@@ -43,6 +45,8 @@ class TreasureHunt(Task):
         episodes: how often the same treasure is hunted.
         noise_width: standard normal numbers per seed.
         noise_on: the tokens that show the seed: only the first, as in the paper, or every one.
+        hunters: while training, later episodes of only so many random treasures per seed; none: of all of them. The losses
+            are estimates without bias, and many seeds cost as little as a few.
     """
 
     rows: Annotated[int, Field(ge=1)] = 5
@@ -53,6 +57,7 @@ class TreasureHunt(Task):
     episodes: Annotated[int, Field(ge=1)] = 2
     noise_width: Annotated[int, Field(ge=1)] = 8
     noise_on: Literal["first", "every"] = "first"
+    hunters: Annotated[int, Field(ge=1)] | None = None
 
     version: ClassVar[int] = 1
     differentiable: ClassVar[bool] = False
@@ -70,6 +75,10 @@ class TreasureHunt(Task):
                 f"{int(unreachable.sum())} of {len(self.treasures)} possible treasures cannot be reached from the start; "
                 "use a larger grid or move the obstacles"
             )
+        if self.hunters and self.hunters > self.bundle:
+            raise ValueError(
+                f"hunters is {self.hunters}, but there are {self.bundle} possible treasures; leave it out for all"
+            )
 
     @property
     def interface(self) -> Interface:
@@ -82,7 +91,7 @@ class TreasureHunt(Task):
 
     @property
     def tokens(self) -> int:
-        return self.steps * (1 + (self.episodes - 1) * self.bundle)
+        return self.steps * (1 + (self.episodes - 1) * (self.hunters or self.bundle))
 
     @property
     def loss_bounds(self) -> Bounds:
@@ -119,25 +128,34 @@ class TreasureHunt(Task):
     def seeds(self, key: Key[Array, ""], count: int) -> Float[Array, "noise {count}"]:
         return jax.random.normal(key, (self.noise_width, count))
 
-    def observe(self, bundles: Int[Array, "treasure case"], seeds: Float[Array, "noise case"]) -> Any:
+    def observe(self, bundles: Int[Array, "treasure case"], seeds: Float[Array, "noise case"]) -> HuntCases:
         """The treasures and the seeds; everything else depends on what the policy does."""
-        return bundles, seeds
+        return HuntCases(bundles, seeds)
 
-    def rollout(self, policy: Policy, observations: Any) -> Outcome:
+    def thin(self, observations: HuntCases, key: Key[Array, ""]) -> HuntCases:
+        """With `hunters`, the later episodes of so many random treasures of every case."""
+        if self.hunters is None:
+            return observations
+        cases = observations.seeds.shape[-1]
+        return observations._replace(chosen=choose(key, self.bundle, self.hunters, cases))
+
+    def rollout(self, policy: Policy, observations: HuntCases) -> Outcome:
         """Loss: steps over all episodes; success: found in every episode; answer: a hash of the first episode's path."""
-        return self._play(policy, *observations)[0]
+        return self._hunt.play(policy, observations)[0]
 
     def sampled_rollout(
-        self, policy: Policy, observations: Any, key: Key[Array, ""]
-    ) -> tuple[Outcome, Float[Array, "variant case"]]:
-        """The same with actions sampled from the outputs' softmax, and the log-probability of all that were taken."""
-        return self._play(policy, *observations, key)
+        self, policy: Policy, observations: HuntCases, key: Key[Array, ""]
+    ) -> tuple[Outcome, Decisions]:
+        """The same with actions sampled from the outputs' softmax, and all decisions: `episodes` times `steps` a case."""
+        outcome, decisions = self._hunt.play(policy, observations, key)
+        assert decisions is not None
+        return outcome, decisions
 
     def first_episode(
         self, policy: Policy, seeds: Float[Array, "noise case"], key: Key[Array, ""] | None = None
     ) -> FirstEpisode:
         """Explore for one episode without ever finding anything."""
-        return self._play.first_episode(policy, seeds, key)
+        return self._hunt.first_episode(policy, seeds, key)
 
     @cached_property
     def _tokens(self) -> HuntTokens:
@@ -146,7 +164,7 @@ class TreasureHunt(Task):
         )
 
     @cached_property
-    def _play(self) -> HuntRollout:
+    def _hunt(self) -> HuntRollout:
         return HuntRollout(self.grid, self._tokens, self.steps, self.episodes)
 
     def references(self) -> list[Reference]:

@@ -11,9 +11,10 @@ import pytest
 
 from es_randomized import Experiment, Gradient, rng
 from es_randomized.config.sections import Batch, Plan
-from es_randomized.drivers.gradient import GradientSettings, mean_of_others
+from es_randomized.drivers.credit import advantage
+from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import ConfigError
-from es_randomized.fitness import pair, unraveller
+from es_randomized.fitness import one_decision, pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.expected import Expected
 from es_randomized.policy import Interface
@@ -151,8 +152,8 @@ def test_tiles_and_generations_have_actions_of_their_own():
     driver = bandit(instances=3, seeds=200, tile=200)
     flat = jnp.zeros(driver.parameters)  # every arm is as likely
     sample = jax.jit(driver.fitness.sampled_losses)
-    losses, log_probability = sample(flat, np.uint32(0))
-    np.testing.assert_allclose(log_probability, -np.log(3), rtol=1e-6)
+    losses, decisions = sample(flat, np.uint32(0))
+    np.testing.assert_allclose(decisions.log_probability, np.full((1, 3, 200), -np.log(3)), rtol=1e-6)
     contexts = np.asarray(driver.experiment.task.sample(rng.address(2, rng.Purpose.INSTANCES, 0), 3))
     arms = np.array(
         [[np.flatnonzero(COST[x] == loss)[0] for loss in row] for x, row in zip(contexts, losses, strict=True)]
@@ -164,8 +165,9 @@ def test_tiles_and_generations_have_actions_of_their_own():
 
 def test_the_baseline_is_the_mean_of_the_other_seeds():
     losses = jnp.array([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]])
-    np.testing.assert_allclose(mean_of_others(losses), [[4.0, 3.5, 1.5], [1.5, 1.5, 0.0]], rtol=1e-6)
-    np.testing.assert_array_equal(mean_of_others(losses[:, :1]), [[0.0], [0.0]])
+    found = advantage(one_decision(losses, jnp.zeros((2, 3))))[0]
+    np.testing.assert_allclose(found, losses - np.array([[4.0, 3.5, 1.5], [1.5, 1.5, 0.0]]), rtol=1e-6)
+    np.testing.assert_array_equal(advantage(one_decision(losses[:, :1], jnp.zeros((2, 1))))[0], losses[:, :1])
 
 
 def test_it_is_named_where_the_driver_is():

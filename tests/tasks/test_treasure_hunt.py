@@ -178,21 +178,28 @@ def corridor():
     return jax.jit(sampled)
 
 
+def walk(decisions):
+    """Log-probability of all actions that were taken."""
+    return np.where(decisions.open, decisions.log_probability, 0).sum(axis=0)
+
+
 def blind(left):
     """Logits of a walk in the corridor, left with this chance and else right."""
     return np.log(np.array([1e-30, 1e-30, left, 1 - left])).astype(np.float32)
 
 
 def test_the_log_probability_of_a_walk_in_any_direction_is_its_steps_times_log_four(corridor):
-    (outcome, log_probability), _ = corridor(np.zeros(4, np.float32))
+    (outcome, decisions), _ = corridor(np.zeros(4, np.float32))
     assert outcome.loss.min() == 2
     assert outcome.loss.max() == 8
+    log_probability = walk(decisions)
     np.testing.assert_allclose(log_probability, -outcome.loss * math.log(4), rtol=1e-5)
 
 
 def test_the_log_probability_sums_over_the_actions_taken_until_each_treasure_is_found(corridor):
     """The treasure next to the start is found by the first step to the right, in either episode."""
-    (outcome, log_probability), _ = corridor(blind(0.4))
+    (outcome, decisions), _ = corridor(blind(0.4))
+    log_probability = walk(decisions)
     found, steps = np.asarray(outcome.success[0]), np.asarray(outcome.loss[0])
     expected = 2 * math.log(0.6) + (steps - 2) * math.log(0.4)
     np.testing.assert_allclose(np.asarray(log_probability[0])[found], expected[found], rtol=1e-5)
@@ -225,7 +232,7 @@ def test_all_four_actions_are_sampled_as_often_as_the_softmax_says():
     chances = special.softmax(logits.astype(float))
     assert stats.chisquare(counts, cases * chances).pvalue > 1e-3
     for neighbour, chance in zip((1, 7, 3, 5), chances, strict=True):
-        np.testing.assert_allclose(first.log_chance[0, first.cells[1] == neighbour], math.log(chance), rtol=1e-5)
+        np.testing.assert_allclose(first.acts.log_chance[0, first.cells[1] == neighbour], math.log(chance), rtol=1e-5)
 
 
 # Grids
