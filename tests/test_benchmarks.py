@@ -6,6 +6,7 @@ import shutil
 import sys
 from itertools import product
 from pathlib import Path
+from unittest import mock
 
 import click
 import jax
@@ -43,7 +44,8 @@ def ran(tmp_path, monkeypatch):
 
     def run(benchmark, *arguments):
         monkeypatch.setattr(sys, "argv", [benchmark.__name__, *map(str, arguments)])
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
+        environment = mock.patch.dict(os.environ)  # Ray's settings end with the benchmark
+        with environment, jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
             benchmark.main(**({"standalone_mode": False} if isinstance(benchmark.main, click.Command) else {}))
         name = benchmark.__name__.removeprefix("benchmarks.").removesuffix(".__main__")
         return json.loads((tmp_path / f"{name}.json").read_text())["results"]
