@@ -26,8 +26,10 @@ from es_randomized.evaluation.evaluate import evaluate as evaluate_weights
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, start_of, write_score
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.listener import Listener
+from es_randomized.runs.branch import grow
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import RunLocation, new_run, reading, training
+from es_randomized.runs.made import gone_if_nothing_came, unused
 from es_randomized.runs.metrics import MetricsRow
 from es_randomized.session import RunResult, logging_to, run_session
 from es_randomized.tracking.kinds import check_installed, trackers
@@ -88,15 +90,18 @@ def train_run(
     elif overrides:
         experiment = parse(write_yaml(dump(experiment)), overrides)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    with new_run(folder or Path("runs") / f"{name}-{stamp}") as run_folder:
+    with new_run(folder or unused(Path("runs"), f"{name}-{stamp}")) as run_folder, gone_if_nothing_came(run_folder):
         run_folder.refuse_existing()
-        return _train(run_folder, experiment, seconds or experiment.budget.seconds, listener or Listener(), **options)
+        seconds = seconds or experiment.budget.seconds
+        return _train(run_folder, experiment, seconds, listener or Listener(), new=True, **options)
 
 
 def resume(
     run: RunLocation,
     *,
     seconds: float | None = None,
+    generations: int | None = None,
+    changed_files: bool = False,
     listener: Listener | None = None,
     **options: Unpack[TrainingOptions],
 ) -> RunResult:
@@ -105,6 +110,8 @@ def resume(
     Args:
         run: its folder or address.
         seconds: stop again after this much training time.
+        generations: another, larger budget.
+        changed_files: go on although files of your own, of a task for example, were changed since the run began.
         listener: is told how it goes.
         options: see `TrainingOptions`.
 
@@ -112,7 +119,13 @@ def resume(
         UserError: there is no run, another process trains it, Ray cannot be reached and the like.
     """
     with training(run) as folder:
-        return _train(folder, folder.experiment(), seconds, listener or Listener(), **options)
+        experiment = folder.experiment()
+        if changed_files:
+            folder.accept_files(experiment)
+        if generations is not None:
+            _set_up()
+            experiment = grow(folder, driver_of(experiment), generations)
+        return _train(folder, experiment, seconds, listener or Listener(), **options)
 
 
 @overload
@@ -154,6 +167,7 @@ def _train(
     seconds: float | None,
     listener: Listener,
     *,
+    new: bool = False,
     workers: int | None = None,
     devices_per_worker: int | None = None,
     address: str | None = None,
@@ -179,7 +193,7 @@ def _train(
             experiment = resolved_there(experiment, devices)
         driver = driver_of(experiment)
         listener.planned(driver)
-        if not folder.experiment_file.exists():
+        if new:
             folder.create(driver.experiment, start_of(driver.experiment))
         stack.enter_context(logging_to(folder.log_file))
         evaluator = stack.enter_context(_evaluator(driver, local, workers, devices))

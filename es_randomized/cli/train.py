@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, Unpack
 
@@ -62,11 +63,20 @@ def train_command(
 @click.command("resume")
 @click.argument("run", type=LOCATION)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop again after this much training time.")
+@click.option("--budget.generations", "generations", type=click.IntRange(1), help="Train for more than it had.")
+@click.option("--changed-files", is_flag=True, help="Go on although files of your own were changed since it began.")
 @_with_options
-def resume_command(run: Path | str, seconds: float | None, **options: Unpack[TrainingOptions]) -> None:
+def resume_command(
+    run: Path | str,
+    seconds: float | None,
+    generations: int | None,
+    changed_files: bool,
+    **options: Unpack[TrainingOptions],
+) -> None:
     """Continue the training of RUN, a run folder or address, exactly where it stopped, however it stopped."""
     console = Console()
-    _say_the_end(console, resume(run, seconds=seconds, listener=Progress(console), **options))
+    resumed = partial(resume, run, generations=generations, changed_files=changed_files)
+    _say_the_end(console, resumed(seconds=seconds, listener=Progress(console), **options))
 
 
 def _say_the_end(console: Console, result: RunResult) -> None:

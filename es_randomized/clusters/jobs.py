@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import shlex
 import subprocess
 import sys
@@ -84,7 +85,7 @@ class Jobs:
                 return str(
                     self._client.submit_job(
                         entrypoint=f"mkdir -p {runs} && ln -sfn {runs} runs && exec {command}",
-                        submission_id=f"{arguments[0]}-{time.strftime('%Y%m%d-%H%M%S')}",
+                        submission_id=f"{arguments[0]}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}",
                         runtime_env={"working_dir": ".", "excludes": LEFT_OUT},
                         metadata={WORD: shlex.join(arguments)},
                     )

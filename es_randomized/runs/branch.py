@@ -1,14 +1,17 @@
 """Another run from any generation of a run: what is known by then is copied, what comes after follows the new experiment."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 
-from es_randomized.config.yaml import dump
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import dump, read_yaml, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.identity import digest
 from es_randomized.runs.snapshots import all_snapshots
 from es_randomized.runs.storage import write_atomically
 from es_randomized.strategies.strategy import State
@@ -20,7 +23,7 @@ def state_at(folder: RunFolder, driver: Driver, generation: int) -> State:
     Raises:
         RunFolderError: the run has not come that far, or began as a branch after that generation.
     """
-    losses = folder.losses()
+    losses = folder.recorded(driver).losses
     if generation > len(losses):
         raise RunFolderError(f"{folder.name} has {len(losses)} generations, so there is no state before {generation}")
     start, state = folder.nearest(driver, generation)
@@ -57,10 +60,37 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
     write_atomically(target.provenance_file, json.dumps(origin, indent=2).encode())
 
 
+def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
+    """Give a run a larger budget: the experiment it goes on with, a branch of its own in its own folder.
+
+    Schedules reach to the new end from now on, so what came before is known by its last state and is not replayed.
+
+    Raises:
+        RunFolderError: the budget is larger already.
+        StorageError: it cannot be written.
+    """
+    old = driver.experiment
+    if generations <= old.budget.generations:
+        raise RunFolderError(
+            f"{folder.name} has a budget of {old.budget.generations} generations, which may only grow; {generations} is no more"
+        )
+    experiment = replace(old, budget=replace(old.budget, generations=generations))
+    text = write_yaml(dump(experiment))
+    with folder.lock():
+        done, state = folder.restore(driver)
+        folder.save_snapshot(done, state)
+        origin = folder.origin()
+        grown = {"generation": done, "generations": generations, "experiment": digest(read_yaml(text, "experiment"))}
+        origin["grown"] = [*origin.get("grown", []), grown]
+        write_atomically(folder.provenance_file, json.dumps(origin, indent=2).encode())
+        write_atomically(folder.experiment_file, text.encode())
+    return experiment
+
+
 def verify(folder: RunFolder, driver: Driver) -> dict[int, bool]:
     """Recompute all states from the beginning and compare them with the snapshots: generation -> whether bits agree."""
     kept = all_snapshots(folder.snapshots, driver.init())
-    losses = folder.losses()
+    losses = folder.recorded(driver).losses
     start, state = folder.first(driver)
     agree = {}
     for generation in range(start, len(losses) + 1):

@@ -13,20 +13,22 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
 from es_randomized.config.experiment import Experiment
-from es_randomized.config.yaml import dump, load, write_yaml
+from es_randomized.config.yaml import dump, load, read_file, read_yaml, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.runs.journal import Journal, read
+from es_randomized.runs.identity import changed_experiment, changed_files, digest, experiments_of, own_files, tag_of
+from es_randomized.runs.journal import Journal, Recorded, read
 from es_randomized.runs.provenance import provenance
 from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
 from es_randomized.runs.start import Start, read_start, write_start
-from es_randomized.runs.storage import saying_what_failed, write_atomically
+from es_randomized.runs.storage import saying_what_failed, write_atomically, write_new
 from es_randomized.strategies.strategy import PartsOf, State
 
 log = logging.getLogger(__name__)
@@ -63,26 +65,36 @@ class RunFolder:
         return self.path / f"evaluation-{randomness}.json"
 
     def create(self, experiment: Experiment, start: Start | None = None) -> None:
-        """Make the folder of a new run.
+        """Make the folder of a new run, which nobody else makes or has made.
 
         Args:
             start: the weights of `start_from`, unless they are in the folder already.
 
         Raises:
-            RunFolderError: it already holds a run, or lacks the weights it should start from.
+            RunFolderError: it already holds a run, or another process makes one there, or it lacks the weights it should
+                start from.
             StorageError: it cannot be written.
         """
-        self.refuse_existing()
         with saying_what_failed(self.experiment_file):
             for folder in (self.path, self.snapshots, self.metrics):
                 folder.mkdir(parents=True, exist_ok=True)
+        with self.lock():
+            self.refuse_existing()
+            self._write_new(experiment, start)
+
+    def _write_new(self, experiment: Experiment, start: Start | None) -> None:
+        text = write_yaml(dump(experiment))
         origin = provenance(experiment.model.precision) | {"task_version": experiment.task.version}
+        origin |= {"experiment": digest(read_yaml(text, "experiment")), "files": own_files(experiment)}
         if experiment.start_from is not None:
             if start:
                 write_start(self.start_file, start)
             origin["start_from"] = read_start(self.start_file).provenance
         write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
-        write_atomically(self.experiment_file, write_yaml(dump(experiment)).encode())
+        try:
+            write_new(self.experiment_file, text.encode())
+        except FileExistsError:  # where locks do not hold across machines
+            self.refuse_existing()
 
     def refuse_existing(self) -> None:
         """Raises RunFolderError if there is a run here already."""
@@ -128,12 +140,18 @@ class RunFolder:
             replayed: called with every generation that is replayed and the state after it.
 
         Raises:
-            RunFolderError: the journal is missing or of another population.
+            RunFolderError: the journal is of another population or experiment, or the experiment or a file of the user's own
+                was changed since the run began.
         """
         if not self.journal_file.exists():
+            if kept := sorted(self.snapshots.glob("[0-9]*.safetensors")):
+                raise RunFolderError(
+                    f"{self.journal_file} is missing, though {kept[-1].name} shows that this run was trained; put it back, or "
+                    f"delete {self.snapshots} to train from the beginning"
+                )
             self.open_journal(driver.losses_per_generation).close()
         self._check_origin(driver.experiment)
-        recorded = read(self.journal_file)
+        recorded = self.recorded(driver)
         if recorded.damaged:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
         start, state = self.nearest(driver, len(recorded.losses))
@@ -150,11 +168,13 @@ class RunFolder:
         Raises:
             RunFolderError: a branch has lost the state it began with.
         """
-        newest = newest_snapshot(self.snapshots, driver.init(), generation) or (0, self._beginning(driver))
+        kept = newest_snapshot(self.snapshots, driver.init(), generation, experiments_of(self.origin()))
+        newest = kept or (0, self._beginning(driver))
         if newest[0] < (began := self._branched_at()):
+            what = "is a branch that began" if "branch" in self.origin() else "got a larger budget"
             raise RunFolderError(
-                f"{self.name} is a branch that began before generation {began}, and no state from there to {generation} is "
-                "left in its snapshots; branch again from its parent, named in provenance.json"
+                f"{self.name} {what} before generation {began}, and no state from there to {generation} is left in its "
+                "snapshots; branch again from its parent, named in provenance.json, or train it anew"
             )
         return newest
 
@@ -176,11 +196,39 @@ class RunFolder:
         return driver.start(read_start(self.start_file).weights) if driver.experiment.start_from else driver.init()
 
     def _branched_at(self) -> int:
-        """The generation this run began at: 0 unless it is a branch."""
+        """The generation this run's experiment begins at: 0 unless it is a branch or its budget grew."""
+        origin = self.origin()
+        return max([0, *(int(each["generation"]) for each in (origin.get("branch"), *origin.get("grown", [])) if each)])
+
+    def origin(self) -> dict[str, Any]:
+        """What is in provenance.json; nothing where it is missing or damaged."""
         try:
-            return int(json.loads(self.provenance_file.read_text())["branch"]["generation"])
-        except (OSError, ValueError, KeyError):
-            return 0
+            return dict(json.loads(self.provenance_file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def recorded(self, driver: Driver) -> Recorded:
+        """What the journal holds, which must be of this run.
+
+        Raises:
+            RunFolderError: it is of another one, or the experiment was changed since it began.
+        """
+        recorded, experiments = read(self.journal_file), experiments_of(self.origin())
+        if experiments and digest(read_file(self.experiment_file, "experiment")) != experiments[-1]:
+            raise changed_experiment(self.name)
+        of_another = experiments and recorded.experiment not in (0, *map(tag_of, experiments))
+        if of_another or recorded.losses.shape[1] != driver.losses_per_generation:
+            raise RunFolderError(
+                f"{self.journal_file} is of another experiment, or damaged at its very beginning: it records "
+                f"{recorded.losses.shape[1]} losses a generation; this one has {driver.losses_per_generation}"
+            )
+        return recorded
+
+    def accept_files(self, experiment: Experiment) -> None:
+        """From now on this run is one of the user's own files as they are."""
+        if origin := self.origin():
+            origin["files"] = own_files(experiment)
+            write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
 
     def _check_origin(self, experiment: Experiment) -> None:
         """Refuse a task that behaves differently now; warn where bits may differ."""
@@ -194,7 +242,9 @@ class RunFolder:
                 f"this run was made with version {then.get('task_version')} of its task, but this is version "
                 f"{experiment.task.version}, which behaves differently; use the code of revision {then.get('revision')}"
             )
-        now = provenance()
+        now, files = provenance(), own_files(experiment)
+        if then.get("files", files) != files:
+            raise changed_files(self.name, then["files"], files)
         for what in ("jax", "evosax", "optax"):
             if then["packages"][what] != now["packages"][what]:
                 versions = then["packages"][what], now["packages"][what]
@@ -214,8 +264,12 @@ class RunFolder:
 
     def open_journal(self, losses_per_generation: int) -> Journal:
         """The journal, ready for the next generation."""
-        return Journal(self.journal_file, losses_per_generation)
+        return Journal(self.journal_file, losses_per_generation, tag_of(self._experiment()))
 
     def save_snapshot(self, generation: int, state: State) -> None:
         """Save the state before `generation`."""
-        save_snapshot(self.snapshots, generation, state)
+        save_snapshot(self.snapshots, generation, state, self._experiment())
+
+    def _experiment(self) -> str | None:
+        """The hash of this run's experiment; None in runs of before."""
+        return experiments[-1] if (experiments := experiments_of(self.origin())) else None

@@ -1,8 +1,8 @@
 """The journal: the losses of every generation, appended as they come. With the experiment it determines the whole run.
 
-A header and then one fixed-size record per generation: its number, its losses in id order and a checksum. Where a strategy
-wants halves of the batch, their losses follow those on the whole of it. A damaged tail is cut at the last whole record;
-what was cut is evaluated again.
+A header with a part of the experiment's hash, and then one fixed-size record per generation: its number, its losses in id
+order and a checksum. Where a strategy wants halves of the batch, their losses follow those on the whole of it. A damaged
+tail is cut at the last whole record; what was cut is evaluated again.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from es_randomized.errors import RunFolderError
 from es_randomized.runs.storage import saying_what_failed
 
 MAGIC = b"ES-JRNL1"
-HEADER = np.dtype([("magic", "S8"), ("population", "<u4"), ("reserved", "<u4")])
+HEADER = np.dtype([("magic", "S8"), ("population", "<u4"), ("experiment", "<u4")])
 
 
 class Recorded(NamedTuple):
@@ -27,17 +27,22 @@ class Recorded(NamedTuple):
     Attributes:
         losses: of generations 0, 1, ... in order.
         damaged: bytes after the last whole record.
+        experiment: of whose run it is, see identity.py; 0 in runs of before.
     """
 
     losses: Float[np.ndarray, "generation member"]
     damaged: int
+    experiment: int
 
 
 class Journal:
     """An append-only log of losses."""
 
-    def __init__(self, path: Path, population: int) -> None:
+    def __init__(self, path: Path, population: int, experiment: int = 0) -> None:
         """Open `path` for appending; a new file gets its header, a damaged tail is cut.
+
+        Args:
+            experiment: see `Recorded`.
 
         Raises:
             RunFolderError: the file is no journal of this population.
@@ -45,7 +50,7 @@ class Journal:
         self.path, self.record = path, _record_type(population)
         if not path.exists():
             with saying_what_failed(path):
-                path.write_bytes(np.array([(MAGIC, population, 0)], HEADER).tobytes())
+                path.write_bytes(np.array([(MAGIC, population, experiment)], HEADER).tobytes())
         recorded = read(path)
         if recorded.losses.shape[1] != population:
             raise RunFolderError(
@@ -104,7 +109,8 @@ def read(path: Path) -> Recorded:
     whole = 0
     while whole < len(records) and _is_whole(records[whole : whole + 1], whole):
         whole += 1
-    return Recorded(records["losses"][:whole], len(body) - whole * record.itemsize)
+    damaged = len(body) - whole * record.itemsize
+    return Recorded(records["losses"][:whole], damaged, int(header["experiment"][0]))
 
 
 def generations_in(path: Path) -> int:

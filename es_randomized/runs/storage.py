@@ -15,24 +15,47 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the file could not be written; an old file is untouched.
     """
-    with saying_what_failed(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with saying_what_failed(path), _written_beside(path, data) as temporary:
+        os.replace(temporary, path)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """The same where there is no file yet: whoever comes first makes it, and everybody else is told.
+
+    Raises:
+        FileExistsError: there is one.
+        StorageError: the file could not be written.
+    """
+    with saying_what_failed(path, unless=FileExistsError), _written_beside(path, data) as temporary:
+        os.link(temporary, path)
 
 
 @contextmanager
-def saying_what_failed(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into a `StorageError` that names the file and what to do."""
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A temporary file beside `path` that is on the disk, and gone when the block ends."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def saying_what_failed(path: Path, unless: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+    """Turn an `OSError` into a `StorageError` that names the file and what to do.
+
+    Args:
+        unless: errors that stay what they are.
+    """
     try:
         yield
+    except unless:
+        raise
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror}. Everything up to the last whole generation is kept; "

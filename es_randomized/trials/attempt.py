@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from es_randomized.config.yaml import parse
 from es_randomized.drivers.local_evaluator import local_evaluator
+from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.evaluate import runner_of
 from es_randomized.evaluation.of_runs import evaluate_runs, file_of, newest, write_score
 from es_randomized.evaluation.outcomes import Outcomes
@@ -18,6 +19,7 @@ from es_randomized.session import TrainingSession
 from es_randomized.tasks.measure import Measure
 from es_randomized.trials.shared_programs import SharedPrograms
 from es_randomized.trials.sweep import Metric
+from es_randomized.trials.trial import same_but_plan
 
 SECONDS_BETWEEN_REPORTS = 5.0  # at most, unless a generation takes longer
 
@@ -70,6 +72,8 @@ def attempt(assignment: Assignment, shared: SharedPrograms) -> Generator[Report,
     driver = shared.driver(folder.experiment() if began else parse(assignment.experiment))
     if not began:
         folder.create(driver.experiment)
+    elif not same_but_plan(driver.experiment, parse(assignment.experiment)):
+        raise RunFolderError(f"{folder.name} holds another experiment than the trial {name}; move it away")
     experiment, reported = driver.experiment, time.monotonic()
     generations, measure = experiment.budget.generations, experiment.task.measure
     outcomes = shared.runner(Outcomes, experiment)

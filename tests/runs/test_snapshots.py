@@ -1,9 +1,11 @@
 """Snapshots come back bit for bit, newest first, and damaged ones are passed over."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from es_randomized.runs.snapshots import newest_snapshot, save_snapshot
 
@@ -51,3 +53,20 @@ def test_a_snapshot_of_another_structure_is_passed_over(tmp_path: Path) -> None:
     save_snapshot(tmp_path, 3, {"mean": np.zeros(5, np.float32)})
     assert newest_snapshot(tmp_path, {"mean": np.zeros(4, np.float32)}, until=100) is None
     assert newest_snapshot(tmp_path, {"centre": np.zeros(5, np.float32)}, until=100) is None
+
+
+def test_every_flipped_bit_gives_the_state_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("es_randomized"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("es_randomized.runs.snapshots"), "disabled", True)
+    save_snapshot(tmp_path, 3, state(3), "abc")
+    path, expected = tmp_path / "00000003.safetensors", state(3)
+    whole = path.read_bytes()
+    found = 0
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ (1 << position % 8)]) + whole[position + 1 :])
+        if kept := newest_snapshot(tmp_path, state(0), until=100, experiments=["abc"]):
+            np.testing.assert_array_equal(kept[1]["mean"], expected["mean"])
+            np.testing.assert_array_equal(kept[1]["inner"][1], expected["inner"][1])
+            assert kept[1]["inner"][0] == 7
+            found += 1
+    assert found < len(whole) / 4  # only where names of what is checked are hit
