@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from es_randomized.precision import Precision
+from es_randomized.precision import Precision, arithmetic
 
 # One thread per device; vectors as wide as the processor has; matrix products by Eigen, which for these shapes beats YNNPACK.
 CPU_OPTIONS: dict[str, Any] = {
@@ -56,12 +56,29 @@ def default_cache(what: str) -> Path:
 
 def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:
     """`jax.jit` with this project's compiler options for the default backend and a model's precision."""
-    return jax.jit(function, compiler_options=options(precision) or None)
+    compiled = jax.jit(function, compiler_options=options(precision) or None)
+    return Wide(compiled) if precision == "float64" else compiled
+
+
+class Wide:
+    """A jitted function that is traced, compiled and called where float64 is allowed."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+
+    def __call__(self, *arguments: Any) -> Any:
+        with arithmetic("float64"):
+            return self._compiled(*arguments)
+
+    def lower(self, *arguments: Any) -> Any:
+        """See `jax.jit`."""
+        with arithmetic("float64"):
+            return self._compiled.lower(*arguments)
 
 
 def options(precision: Precision = "float32") -> dict[str, Any]:
     """The compiler options in use: those that the installed XLA knows, on CPUs; none elsewhere."""
-    wanted = CPU_OPTIONS if precision == "float32" else BFLOAT16_CPU_OPTIONS
+    wanted = BFLOAT16_CPU_OPTIONS if precision == "bfloat16" else CPU_OPTIONS
     return (
         {name: wanted[name] for name in wanted if _known(name, wanted[name])} if jax.default_backend() == "cpu" else {}
     )

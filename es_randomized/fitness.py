@@ -24,6 +24,7 @@ from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.policy import Weights
+from es_randomized.precision import drawing, widened
 from es_randomized.schedules import Values
 from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.task import Observations, Task
@@ -86,10 +87,12 @@ class Fitness:
         observations = now.observations(inputs.generation)
 
         def losses(index: Int[Array, ""]) -> Float[Array, "antithetic *view"]:
-            row = members.row(index)
+            with drawing(self.model.precision):
+                row = members.row(index)
 
             def loss(sign: Float[Array, ""]) -> Float[Array, "*view"]:
-                return now.objective(self._losses(members.weights(row, sign), observations))
+                weights = self._drawn(members.weights, row, sign)
+                return now.objective(self._losses(weights, observations)).astype(jnp.float32)
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
             return side_by_side(jnp.asarray(members.antithetic_signs))
@@ -110,19 +113,20 @@ class Fitness:
         """What objectives may know of the instances and seeds of a generation; of a task with kinds of inputs."""
         kinds = self.task.kinds
         assert kinds is not None, "an objective that looks at what was drawn says so: takes_kinds = True"
-        seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
         key = rng.address(self.seed, rng.Purpose.SPECIALISTS)
-        return Draws(kinds, kinds.of(self._bundles(generation)), kinds.numbers(seeds), key)
+        with drawing(self.model.precision):
+            seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
+            return Draws(kinds, kinds.of(self._bundles(generation)), kinds.numbers(seeds), key)
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
-        return self._losses(self.unravel(flat), self.observations(generation))
+        return self._losses(self._drawn(self.unravel, flat), self.observations(generation))
 
     def sampled_losses(
         self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
     ) -> tuple[Float[Array, "instance seed"], Decisions]:
         """The same with sampled actions, and the decisions of every case, `[step, instance, seed]`."""
-        policy = self.model.policy(self.unravel(flat), self.task.interface)
+        policy = self.model.policy(self._drawn(self.unravel, flat), self.task.interface)
 
         @jax.checkpoint
         def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Decisions]:
@@ -138,6 +142,9 @@ class Fitness:
 
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
+        return self._drawn(self._observations, generation)
+
+    def _observations(self, generation: UInt32[Array, ""]) -> Observations:
         seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
         everything = self.task.observe(*pair(self._bundles(generation), seeds))
         played = self.task.thin(everything, rng.address(self.seed, rng.Purpose.THINNING, generation))
@@ -153,6 +160,12 @@ class Fitness:
         if isinstance(flat, list):
             return jax.tree.unflatten(jax.tree.structure(self.model.shapes(self.task.interface)), flat)
         return unraveller(self.model, self.task)(flat)
+
+    def _drawn(self, draw: Callable[..., Any], *arguments: Any) -> Any:
+        """What a draw gives: the same float32 numbers whatever policies compute with, and then as they do."""
+        with drawing(self.model.precision):
+            drawn = draw(*arguments)
+        return widened(drawn, self.model.precision)
 
     @cached_property
     def _values(self) -> Values | None:

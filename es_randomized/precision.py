@@ -1,13 +1,18 @@
-"""Matrix products of bfloat16 operands that are added up in float32; everything else stays float32.
+"""What policies compute with where that is not float32: bfloat16 or float64.
 
-A `Rounded` matrix holds float32 numbers and behaves as far as models use a matrix, so they do not know which they hold. Its
-operands are rounded where a product needs them and nowhere else: weights, noise, the tokens between layers, norms, softmax,
-losses and a strategy's state never are, and what an update adds up is what was tried.
+bfloat16: matrix products of rounded operands that are added up in float32; everything else stays float32. A `Rounded` matrix
+holds float32 numbers and behaves as far as models use a matrix, so they do not know which they hold. Its operands are rounded
+where a product needs them and nowhere else: weights, noise, the tokens between layers, norms, softmax, losses and a strategy's
+state never are, and what an update adds up is what was tried.
+
+float64, for whoever checks numbers: all that policies, losses and objectives compute. Draws, weights and updates stay float32:
+the same numbers as in a float32 run. JAX knows float64 only where it is allowed, which is inside such programs and nowhere else.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +20,36 @@ from jaxtyping import Array, BFloat16, Float, Float32
 
 from es_randomized.policy import Weights
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float64"]
+Tree = TypeVar("Tree")
+
+
+@contextmanager
+def arithmetic(precision: Precision) -> Iterator[None]:
+    """A block in which programs of this precision are traced, compiled and called."""
+    if precision != "float64":
+        yield
+        return
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # float32 draws meet float64 weights
+        yield
+
+
+@contextmanager
+def drawing(precision: Precision) -> Iterator[None]:
+    """A block inside such a program that computes what a float32 program would."""
+    if precision != "float64":
+        yield
+        return
+    with jax.enable_x64(False):
+        yield
+
+
+def widened(tree: Tree, precision: Precision) -> Tree:
+    """Arrays of a pytree as policies of this precision compute with them: float32 ones as float64, or all as they are."""
+    if precision != "float64":
+        return tree
+    wide: Tree = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf, tree)
+    return wide
 
 
 @jax.tree_util.register_dataclass

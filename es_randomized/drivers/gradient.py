@@ -24,6 +24,7 @@ from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, w
 from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, parameters
+from es_randomized.precision import drawing
 from es_randomized.schedules import Ramp, Values
 from es_randomized.settings import DriverSettings, settings
 from es_randomized.strategies.optimizers import Optimizer
@@ -179,9 +180,10 @@ class Gradient(Driver):
     ) -> tuple[Array, Array, GradientState]:
         loss, slope = self.gradient(state.weights, inputs, entropy if self.settings.entropy else None)
         optimizer = self.settings.optimizer.build(self.experiment.budget.generations, lambda _count: learning_rate)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
+        precision = self.experiment.model.precision
+        with drawing(precision), jax.numpy_dtype_promotion("standard"):  # optax raises a decay to its integer count
             updates, memory = optimizer.update(slope, state.optimizer, state.weights)
-        return loss, jnp.linalg.norm(slope), GradientState(state.weights + updates, memory)
+        return loss.astype(jnp.float32), jnp.linalg.norm(slope), GradientState(state.weights + updates, memory)
 
     @cached_property
     def _learning_rate(self) -> Values:

@@ -17,6 +17,7 @@ from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
 from es_randomized.policy import Policy
+from es_randomized.precision import widened
 from es_randomized.tasks.task import Bundles, Observations, Outcome, Seeds, Task
 
 T = TypeVar("T")
@@ -88,12 +89,13 @@ class Outcomes:
         return votes.transpose(3, 2, 0, 1)
 
     def _observed(self, runs: RepeatedRuns, run: Int[Array, ""], bundles: Bundles) -> Observations:
-        return self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
+        observed = self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
+        return widened(observed, self.model.precision)
 
 
 def bind(task: Task, model: Model, weights: Float[Array, " param"]) -> Policy:
     """The policy of flat weights."""
-    return model.policy(unraveller(model, task)(weights), task.interface)
+    return model.policy(widened(unraveller(model, task)(weights), model.precision), task.interface)
 
 
 def repeat(seed: Seeds, count: int) -> Seeds:

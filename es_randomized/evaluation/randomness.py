@@ -20,6 +20,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
 from es_randomized.policy import Active, Memory, Policy, Slot
+from es_randomized.precision import widened
 from es_randomized.tasks.task import Seeds, Task
 
 Randomness = Literal["seed", "none", "sampled", "dropout", "ensemble"]
@@ -58,6 +59,7 @@ class RepeatedRuns(NamedTuple):
             nodes: given at once, where that is not what the task says.
         """
         weights = unraveller(model, task)(self.weights[_entry(run, len(self.weights))])
+        weights = widened(weights, model.precision)
         policy = model.policy(weights, replace(task.interface, nodes=nodes or task.interface.nodes))
         if self.sampling is None:
             return policy

@@ -19,7 +19,8 @@ class Model(ABC):
     """A family of policies. Implementations are frozen settings; `kind` is the name of their module.
 
     Attributes:
-        precision: of the operands of matrix products; a model that offers bfloat16 has it among its settings.
+        precision: of the operands of matrix products; a model that offers bfloat16, or float64 for all that policies and
+            losses compute, has it among its settings.
     """
 
     precision: Precision = "float32"

@@ -49,7 +49,8 @@ class Transformer(Model):
         stem: hidden features of an MLP before the first attention, so that a token's parts can mix before anything is
             stored of it; null: none.
         precision: of the operands of matrix products; bfloat16 ones are still added up in float32, and all else is float32.
-            Made for accelerators; on CPUs it pays for wide models on processors with AMX (docs/kernels.md).
+            Made for accelerators; on CPUs it pays for wide models on processors with AMX (docs/kernels.md). float64: of all
+            that policies and losses compute, for whoever checks numbers; slow on accelerators.
     """
 
     width: Size = 16
