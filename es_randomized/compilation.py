@@ -6,6 +6,7 @@ result cannot depend on how a library splits a sum over threads.
 """
 
 import functools
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,21 @@ import jax
 
 from es_randomized.precision import Precision, arithmetic
 
+log = logging.getLogger(__name__)
+
 # One thread per device; vectors as wide as the processor has; matrix products by Eigen, which for these shapes beats YNNPACK.
 CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_multi_thread_eigen": False,
     "xla_cpu_prefer_vector_width": 512,
     "xla_cpu_experimental_ynn_fusion_type": "",
+}
+# Settings of JAX that decide about bits, as they have to be. The environment may hold others (JAX_ENABLE_X64=1).
+DECIDING: dict[str, Any] = {
+    "jax_enable_x64": False,
+    "jax_threefry_partitionable": True,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_default_matmul_precision": None,
+    "jax_disable_jit": False,
 }
 # Of the libraries XLA calls on CPUs only YNNPACK multiplies bfloat16 numbers as such (AMX); Eigen gets them as float32 ones.
 BFLOAT16_CPU_OPTIONS = CPU_OPTIONS | {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
@@ -33,11 +44,19 @@ def usable_cores() -> int:
 def configure(devices: int | None = None, cache: Path | None = None, platform: str | None = None) -> None:
     """Set up JAX for this process; call it before anything is computed.
 
+    What would change results is what this package is made for, whatever the environment says: see `DECIDING`.
+
     Args:
         devices: CPU devices to create; one per usable core unless given.
         cache: folder of compiled programs kept between processes.
         platform: compute on this one (cpu, gpu, tpu) only and leave the others alone; JAX's choice unless given.
     """
+    for name, value in DECIDING.items():
+        if getattr(jax.config, name) != value:
+            log.warning(
+                "%s is set to %s, which would change results; it is %s here", name, getattr(jax.config, name), value
+            )
+            jax.config.update(name, value)
     if platform:
         jax.config.update("jax_platforms", platform)
     devices = devices or usable_cores()
@@ -47,6 +66,11 @@ def configure(devices: int | None = None, cache: Path | None = None, platform: s
     jax.config.update("jax_compilation_cache_dir", str(cache or default_cache("programs")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def deciding_settings() -> dict[str, Any]:
+    """Settings of JAX in use that decide about bits, and the flags of its compiler."""
+    return {name: getattr(jax.config, name) for name in DECIDING} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
 
 
 def default_cache(what: str) -> Path:

@@ -120,6 +120,7 @@ def resume(
     """
     with training(run) as folder:
         experiment = folder.experiment()
+        folder.refuse_checkpoint()
         if changed_files:
             folder.accept_files(experiment)
         if generations is not None:

@@ -12,7 +12,7 @@ from es_randomized.evaluation.of_runs import Trained
 from es_randomized.listener import Listener
 from es_randomized.report.picture import draw
 from es_randomized.report.table import score_table
-from es_randomized.runs.checkpoint import is_checkpoint, metrics_of
+from es_randomized.runs.checkpoint import metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import MetricsRow
 from es_randomized.runs.storage import saying_what_failed
@@ -53,14 +53,14 @@ class Progress(Listener):
         self._console.print(f"evaluating {trained.what} ...")
 
     def scored(self, folder: RunFolder, trained: Trained, score: Score, path: Path) -> None:
-        own = path == folder.evaluation_file
+        own = path.name == folder.evaluation_file.name
         if own:
             _draw(folder, trained, score)
         self._console.print(score_table(score))
         self._say(f"picture:    {folder.picture}" if own else f"evaluation: {path}")
         self._say(f"folder:     {folder.name}")
         self._say(f"report:     es-randomized report {folder.name}")
-        if not is_checkpoint(folder):
+        if not folder.is_checkpoint:
             self._say(f"resume:     es-randomized resume {folder.name}")
 
     def _say(self, text: str) -> None:

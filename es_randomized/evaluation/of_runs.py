@@ -23,11 +23,11 @@ from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import summary_of, table_of
 from es_randomized.fitness import weight_shapes
-from es_randomized.runs.checkpoint import is_checkpoint, weights_of
+from es_randomized.runs.checkpoint import weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
 from es_randomized.runs.start import Start
-from es_randomized.runs.storage import write_atomically
+from es_randomized.runs.storage import saying_what_failed, write_atomically
 
 NO_CHOICE: Mapping[str, object] = MappingProxyType({})
 
@@ -55,8 +55,9 @@ def newest(folder: RunFolder, driver: Driver | None = None, outcomes: Outcomes |
         driver: of the run; made here by default.
         outcomes: runs policies for held-out checks, where there are several candidates; made here by default.
     """
-    if is_checkpoint(folder):
-        return Trained(folder.experiment(), jnp.asarray(weights_of(folder)), "the checkpoint")
+    if folder.is_checkpoint:
+        folder.check_origin(experiment := folder.experiment())
+        return Trained(experiment, jnp.asarray(weights_of(folder)), "the checkpoint")
     driver = driver or driver_of(folder.experiment())
     generation, state = folder.restore(driver)
     answer = answer_of(driver, state, outcomes)
@@ -112,19 +113,23 @@ def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, run
 def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | None) -> Path:
     """Where the score under a source of randomness is kept; evaluation.json for the experiment's own."""
     own = own_randomness(experiment)
-    return folder.evaluation_file if randomness in (None, own) else folder.evaluation_by(str(randomness))
+    return folder.results / "evaluation.json" if randomness in (None, own) else folder.evaluation_by(str(randomness))
 
 
 def write_score(
     folder: RunFolder, experiment: Experiment, score: Score, choice: Mapping[str, object] = NO_CHOICE
 ) -> Path:
-    """Write a score into its run folder, with the table of instances where it is the experiment's own.
+    """Write a score into its run folder, with the table of instances where it is the experiment's own;
+    that of a checkpoint goes into the user's cache.
 
     Args:
         choice: of the weights, see `Trained`.
     """
     path = file_of(folder, experiment, score.randomness)
-    if path == folder.evaluation_file:
+    if folder.is_checkpoint:
+        with saying_what_failed(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name == folder.evaluation_file.name:
         table = io.BytesIO()
         pq.write_table(table_of(score), table)
         write_atomically(folder.evaluation_table, table.getvalue())

@@ -37,10 +37,14 @@ def stored(folder: RunFolder) -> Stored | None:
     Raises:
         RunFolderError: its files are damaged.
     """
-    if not folder.evaluation_file.exists():
+    kept = (
+        folder.results / folder.evaluation_file.name
+    )  # with its table of instances; a checkpoint has the summary alone
+    file = kept if kept.exists() else folder.evaluation_file
+    if not file.exists():
         return None
     try:
-        summary = json.loads(folder.evaluation_file.read_text())
+        summary = json.loads(file.read_text())
         instances = pq.read_table(folder.evaluation_table) if folder.evaluation_table.exists() else None
     except (ValueError, pa.ArrowInvalid) as error:
         raise RunFolderError(

@@ -4,6 +4,7 @@ experiment.yaml, provenance.json   what was trained, and with what      weights.
 metrics.parquet                    one row per generation               evaluation.json        as in a run folder
 """
 
+import hashlib
 import io
 import shutil
 from pathlib import Path
@@ -12,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import RunFolderError
@@ -22,7 +23,7 @@ from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 
-WEIGHTS, METRICS = "weights.safetensors", "metrics.parquet"
+METRICS, CHECKED = "metrics.parquet", "sha256"
 
 
 def export(run: RunFolder, target: Path) -> None:
@@ -45,12 +46,8 @@ def export(run: RunFolder, target: Path) -> None:
         for file in (run.experiment_file, run.provenance_file, run.evaluation_file):
             shutil.copy(file, target / file.name)
     write_atomically(target / METRICS, table.getvalue())
-    write_atomically(target / WEIGHTS, save({"weights": np.asarray(answer_of(driver, state).weights)}))
-
-
-def is_checkpoint(folder: RunFolder) -> bool:
-    """Whether a folder keeps weights for good instead of a run."""
-    return (folder.path / WEIGHTS).exists()
+    weights = np.asarray(answer_of(driver, state).weights)
+    write_atomically(RunFolder(target).weights_file, save({"weights": weights}, {CHECKED: _checksum(weights)}))
 
 
 def weights_of(folder: RunFolder) -> Float[np.ndarray, " param"]:
@@ -60,11 +57,19 @@ def weights_of(folder: RunFolder) -> Float[np.ndarray, " param"]:
         RunFolderError: they are damaged.
     """
     try:
-        return load_file(folder.path / WEIGHTS)["weights"]
-    except (SafetensorError, KeyError) as error:
-        raise RunFolderError(f"{folder.path / WEIGHTS} is damaged: {error}; get the checkpoint again") from None
+        with safe_open(folder.weights_file, "np") as file:
+            weights, checksum = file.get_tensor("weights"), (file.metadata() or {}).get(CHECKED)
+    except (SafetensorError, OSError) as error:
+        raise RunFolderError(f"{folder.weights_file} is damaged: {error}; get the checkpoint again") from None
+    if checksum not in (None, _checksum(weights)):  # those of before have none
+        raise RunFolderError(f"{folder.weights_file} is damaged: its checksum does not fit; get the checkpoint again")
+    return weights
+
+
+def _checksum(weights: Float[np.ndarray, " param"]) -> str:
+    return hashlib.sha256(weights.tobytes()).hexdigest()
 
 
 def metrics_of(folder: RunFolder) -> pa.Table:
     """One row per generation, of a run or a checkpoint."""
-    return pq.read_table(folder.path / METRICS) if is_checkpoint(folder) else read_metrics(folder.metrics)
+    return pq.read_table(folder.path / METRICS) if folder.is_checkpoint else read_metrics(folder.metrics)

@@ -8,6 +8,7 @@ evaluation.json, evaluation.parquet, picture.png   written by `es-randomized eva
 evaluation-<source>.json                           the same weights under another source of randomness
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -19,13 +20,14 @@ import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
+from es_randomized.compilation import default_cache
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import dump, load, read_file, read_yaml, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.runs.identity import changed_experiment, changed_files, digest, experiments_of, own_files, tag_of
 from es_randomized.runs.journal import Journal, Recorded, read
-from es_randomized.runs.provenance import provenance
+from es_randomized.runs.provenance import differences, provenance
 from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
 from es_randomized.runs.start import Start, read_start, write_start
 from es_randomized.runs.storage import saying_what_failed, write_atomically, write_new
@@ -57,12 +59,41 @@ class RunFolder:
         self.workers = self.path / "workers"
         self.log_file = self.path / "run.log"
         self.evaluation_file = self.path / "evaluation.json"
-        self.evaluation_table = self.path / "evaluation.parquet"
-        self.picture = self.path / "picture.png"
+        self.weights_file = self.path / "weights.safetensors"
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it keeps weights for good instead of a run."""
+        return self.weights_file.exists()
+
+    @property
+    def results(self) -> Path:
+        """Where `evaluate` writes: here, or in the user's cache for a checkpoint, which stays as it is."""
+        if not self.is_checkpoint:
+            return self.path
+        return default_cache("evaluations") / hashlib.sha256(self.weights_file.read_bytes()).hexdigest()[:16]
+
+    @property
+    def evaluation_table(self) -> Path:
+        """A row for every instance that was evaluated."""
+        return self.results / "evaluation.parquet"
+
+    @property
+    def picture(self) -> Path:
+        """What was learned, drawn."""
+        return self.results / "picture.png"
 
     def evaluation_by(self, randomness: str) -> Path:
         """Where the evaluation under a source of randomness that is not the experiment's own is kept."""
-        return self.path / f"evaluation-{randomness}.json"
+        return self.results / f"evaluation-{randomness}.json"
+
+    def refuse_checkpoint(self) -> None:
+        """Raises RunFolderError if this is a checkpoint."""
+        if self.is_checkpoint:
+            raise RunFolderError(
+                f"{self.name} is a checkpoint: it keeps weights for good and cannot be trained; train a run that begins with "
+                f"them: start_from: {self.name}"
+            )
 
     def create(self, experiment: Experiment, start: Start | None = None) -> None:
         """Make the folder of a new run, which nobody else makes or has made.
@@ -143,6 +174,7 @@ class RunFolder:
             RunFolderError: the journal is of another population or experiment, or the experiment or a file of the user's own
                 was changed since the run began.
         """
+        self.refuse_checkpoint()
         if not self.journal_file.exists():
             if kept := sorted(self.snapshots.glob("[0-9]*.safetensors")):
                 raise RunFolderError(
@@ -150,7 +182,7 @@ class RunFolder:
                     f"delete {self.snapshots} to train from the beginning"
                 )
             self.open_journal(driver.losses_per_generation).close()
-        self._check_origin(driver.experiment)
+        self.check_origin(driver.experiment)
         recorded = self.recorded(driver)
         if recorded.damaged:
             log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
@@ -213,6 +245,7 @@ class RunFolder:
         Raises:
             RunFolderError: it is of another one, or the experiment was changed since it began.
         """
+        self.refuse_checkpoint()
         recorded, experiments = read(self.journal_file), experiments_of(self.origin())
         if experiments and digest(read_file(self.experiment_file, "experiment")) != experiments[-1]:
             raise changed_experiment(self.name)
@@ -230,7 +263,7 @@ class RunFolder:
             origin["files"] = own_files(experiment)
             write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
 
-    def _check_origin(self, experiment: Experiment) -> None:
+    def check_origin(self, experiment: Experiment) -> None:
         """Refuse a task that behaves differently now; warn where bits may differ."""
         try:
             then = json.loads(self.provenance_file.read_text())
@@ -245,18 +278,14 @@ class RunFolder:
         now, files = provenance(), own_files(experiment)
         if then.get("files", files) != files:
             raise changed_files(self.name, then["files"], files)
-        for what in ("jax", "evosax", "optax"):
-            if then["packages"][what] != now["packages"][what]:
-                versions = then["packages"][what], now["packages"][what]
-                log.warning("made with %s %s, continued with %s: last bits may differ", what, *versions)
-        if then["revision"] != now["revision"]:
+        if different := differences(then, now):
+            log.warning("made with %s: last bits may differ", ", ".join(different))
+        if then["revision"] != now["revision"] and not self.is_checkpoint:
             log.warning(
                 "made with revision %s, continued with %s: the changelog names changes of last bits",
                 then["revision"],
                 now["revision"],
             )
-        if then["device"] != now["device"]:
-            log.warning("made on %s, continued on %s: last bits may differ", then["device"], now["device"])
 
     def losses(self) -> Float[np.ndarray, "generation member"]:
         """Losses of every generation so far."""

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import jax
 import psutil
 
-from es_randomized.compilation import options
+from es_randomized.compilation import deciding_settings, options
 from es_randomized.precision import Precision
 
 PACKAGES = ("es-randomized", "jax", "jaxlib", "evosax", "optax", "numpy", "pyarrow", "ray")
+DECIDING_PACKAGES = ("jax", "jaxlib", "evosax", "optax", "numpy")
 
 
 def provenance(precision: Precision = "float32") -> dict[str, Any]:
@@ -38,17 +40,28 @@ def provenance(precision: Precision = "float32") -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "cpu_compiler_options": options(precision),  # GPUs and TPUs have none
+        "jax_settings": deciding_settings(),
     }
 
 
 def deciding_versions() -> dict[str, str | None]:
     """What must agree between processes that compute parts of one run: packages, and this package's own source."""
-    packages = {name: _version(name) for name in ("jax", "jaxlib", "evosax", "optax")}
+    packages = {name: _version(name) for name in DECIDING_PACKAGES}
     root = Path(__file__).parents[1]
     source = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         source.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return packages | {"the source of es-randomized": source.hexdigest()[:12]}
+    settings = {name: str(value) for name, value in deciding_settings().items() if name != "XLA_FLAGS"}
+    return packages | settings | {"the source of es-randomized": source.hexdigest()[:12]}
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two provenances so that last bits may: "jax 0.10 (now 0.11)" and the like."""
+    pairs = {name: [each.get("packages", {}).get(name) for each in (then, now)] for name in DECIDING_PACKAGES}
+    settings = then.get("jax_settings", now["jax_settings"])  # runs of before do not say
+    pairs |= {name: [settings.get(name), value] for name, value in now["jax_settings"].items()}
+    pairs |= {"device": [then.get("device"), now["device"]]}
+    return [f"{name} {was or 'none'} (now {is_ or 'none'})" for name, (was, is_) in pairs.items() if was != is_]
 
 
 def hardware() -> dict[str, Any]:
