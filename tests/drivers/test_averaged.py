@@ -85,6 +85,7 @@ def test_the_better_candidate_on_held_out_draws_is_the_answer_everywhere(tmp_pat
     assert answer.what == AVERAGE
     folder = RunFolder(tmp_path / "run")
     folder.create(driver.experiment)
+    folder.open_journal(driver.losses_per_generation).close()
     folder.save_snapshot(0, by_average)
     trained = newest(folder, driver)
     assert trained.what == f"{AVERAGE} after 0 generations"

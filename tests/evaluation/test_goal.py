@@ -7,6 +7,7 @@ import pytest
 
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.config.sections import Budget, Plateau, Target
+from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.goal import ending
 from es_randomized.runs.metrics import read_metrics
@@ -118,7 +119,8 @@ def test_a_trial_ends_with_its_target(whole, tmp_path):
     rows, _ = whole
     driver = driver_for(until=Target(average=rows[0]["held_out_average"]))
     folder = made(RunFolder(tmp_path / "trial"), driver)
-    *_, last = attempt(Assignment("trial", str(folder.path), "", (), "average"), SharedPrograms())
+    text = write_yaml(dump(driver.experiment))
+    *_, last = attempt(Assignment("trial", str(folder.path), text, (), "average"), SharedPrograms())
     assert (last.generation, last.done) == (1, True)
     assert last.score == pytest.approx(1 - rows[0]["held_out_average"])
 

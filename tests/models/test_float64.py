@@ -25,8 +25,8 @@ from tests.tools import transformer_twin as twin
 MODEL = Transformer(width=6, blocks=1, hidden=8)
 COLOURING = CycleColouring(n=5), MODEL
 RECALL = AssociativeRecall(n=3, bits=2, noise_width=2), replace(MODEL, key=3)
-HUNT = TreasureHunt(rows=2, columns=3, steps=6), replace(MODEL, key=4)
-TASKS = pytest.mark.parametrize(("task", "model"), [COLOURING, RECALL, HUNT], ids=["colouring", "recall", "hunt"])
+HUNT = TreasureHunt(rows=1, columns=3, steps=4), replace(MODEL, key=4)
+TASKS = pytest.mark.parametrize(("task", "model"), [COLOURING, HUNT], ids=["colouring", "hunt"])
 
 
 def experiment(task, model, driver, precision="float64", **plan):
@@ -99,7 +99,7 @@ def test_draws_and_states_are_float32_runs_and_losses_nearly(task, model):
     assert jnp.zeros(1).dtype == np.float32, "float64 stays inside"
 
 
-@pytest.mark.parametrize(("task", "model"), [COLOURING, HUNT], ids=["colouring", "hunt"])
+@pytest.mark.parametrize(("task", "model"), [COLOURING, RECALL])
 def test_it_trains_by_gradient_descent_and_is_evaluated(task, model):
     driver = gradient(task, model)
     state = driver.init()
