@@ -62,9 +62,10 @@ class Fitness:
     """The losses of members, as a function of their weights and the generation.
 
     Attributes:
-        generations: of the whole run, which schedules span.
+        generations: that schedules span, of the run or of a phase.
         tile: cases per inner step; divides the number of cases.
         block: members per inner step: 1 on a CPU, many on an accelerator.
+        first: of those generations.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class Fitness:
     generations: int
     tile: int
     block: int
+    first: int = 0
 
     def __call__(
         self, rows: Int[Array, " row"], members: Members, inputs: GenerationInputs
@@ -169,7 +171,7 @@ class Fitness:
 
     @cached_property
     def _values(self) -> Values | None:
-        return self.objective.values(self.generations)
+        return self.objective.values(self.generations, self.first)
 
     def _bundles(self, generation: UInt32[Array, ""]) -> Any:
         if self.batch.instances == "all":

@@ -16,7 +16,7 @@ from es_randomized.settings import settings
 
 @settings
 class Schedule:
-    """From `start` in the first generation to `end` in the last, both above 0."""
+    """From `start` in the first generation of a run, or of a phase, to `end` in its last; both above 0."""
 
     start: Annotated[float, Field(gt=0)]
     end: Annotated[float, Field(gt=0)]
@@ -38,10 +38,13 @@ class Ramp:
 Rate = Annotated[float, Field(gt=0)] | Schedule
 
 
-def build(rate: float | Schedule | Ramp, generations: int) -> Callable[[Any], Any]:
-    """The optax schedule of `rate` over a run of `generations`: generation in, value out."""
+def build(rate: float | Schedule | Ramp, generations: int, first: int = 0) -> Callable[[Any], Any]:
+    """The optax schedule of `rate` over so many generations from the first one on: generation in, value out."""
     if not isinstance(rate, Schedule | Ramp):
         return optax.constant_schedule(rate)
+    if first:
+        schedule = build(rate, generations)
+        return lambda generation: schedule(generation - first)
     steps = max(1, generations - 1)
     if isinstance(rate, Ramp):
         return optax.linear_schedule(rate.start, rate.end, max(1, round(rate.until * steps)))
@@ -53,17 +56,17 @@ def build(rate: float | Schedule | Ramp, generations: int) -> Callable[[Any], An
 
 
 class Values:
-    """The values of a rate over a run, which programs take as an argument: runs that differ in them share programs.
+    """The values of a rate from a first generation on, which programs take as an argument: so runs share programs.
 
-    Past the run's end the last value holds. A program computes them, so that they have the bits of a schedule inside one.
+    Past the last generation its value holds. A program computes them, so that they have the bits of a schedule inside one.
     """
 
-    def __init__(self, rate: float | Schedule | Ramp, generations: int) -> None:
-        changes = isinstance(rate, Schedule | Ramp)
+    def __init__(self, rate: float | Schedule | Ramp, generations: int, first: int = 0) -> None:
+        self._first, changes = first, isinstance(rate, Schedule | Ramp)
         self._values = _computed(rate, generations) if changes else np.full(1, rate, np.float32)
 
     def __getitem__(self, generation: int) -> np.float32:
-        return np.float32(self._values[min(generation, len(self._values) - 1)])
+        return np.float32(self._values[min(generation - self._first, len(self._values) - 1)])
 
 
 def _computed(rate: float | Schedule | Ramp, generations: int) -> Float[np.ndarray, " generation"]:

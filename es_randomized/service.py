@@ -17,7 +17,6 @@ from es_randomized import compilation
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import dump, load, parse, write_yaml
 from es_randomized.drivers.driver import Driver, Evaluator
-from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.errors import ConfigError
@@ -248,7 +247,7 @@ def _set_up(platform: str | None = None) -> None:
 
 def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
     """Whether the driver has no members to hand out; refuses options that ask for a cluster then."""
-    if experiment.driver.distributed:
+    if any(part.driver.distributed for part in experiment.by_phase or (experiment,)):
         return False
     if any(option is not None for option in cluster):
         raise ConfigError(
@@ -259,12 +258,11 @@ def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
 
 
 def _evaluator(driver: Driver, local: bool, workers: int | None, devices: int) -> Evaluator:
-    evolution = driver.evaluated
-    if local or not isinstance(evolution, Evolution):
+    if local or driver.first_with_members() is None:
         return local_evaluator(driver)
     from es_randomized.distributed.evaluator import RayEvaluator
 
-    return RayEvaluator(evolution, workers, devices)
+    return RayEvaluator(driver, workers, devices)
 
 
 def _trackers(

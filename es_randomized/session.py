@@ -93,8 +93,8 @@ class TrainingSession:
             self.generation, self.state = restored
             self._journal = self._folder.open_journal(self._driver.losses_per_generation)
             opened.callback(self._journal.close)
-            recorded = self._driver.of_members(self._folder.losses())
-            self._metrics = Metrics(self._folder.metrics, recorded, self._driver.cost(), self._evaluator.size, checks)
+            recorded = [self._driver.of_members(row, number) for number, row in enumerate(self._folder.losses())]
+            self._metrics = Metrics(self._folder.metrics, recorded, self._driver.cost_of, self._evaluator.size, checks)
             self.ending = self._ending()
             self._timeline = Timeline(
                 self._folder.workers, self._evaluator.workers, self.generation, self._metrics.seconds
@@ -112,7 +112,7 @@ class TrainingSession:
             self.generation, self.state = step.generation + 1, step.state
             checked = self._check(step.generation, self.state)
             self._timeline.add(step.generation)
-            losses = self._driver.of_members(step.losses)
+            losses = self._driver.of_members(step.losses, step.generation)
             row = self._metrics.add(step.generation, losses, time.monotonic() - began, checked)
             if checked:
                 self.ending = self._ending()

@@ -1,12 +1,14 @@
 """An experiment: task + model + objective + driver (+ batch, budget, evaluation, plan, seed), all plain numbers."""
 
 import math
-from functools import partial
-from typing import Annotated
+from dataclasses import fields
+from functools import cached_property, partial
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from es_randomized.config.kinds import OfKind, kind_of
+from es_randomized.config.phase import DEFAULTS, Phase, ends
 from es_randomized.config.sections import Answer, Batch, Budget, Evaluation, Plan, Target
 from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
@@ -22,14 +24,19 @@ MODEL, OBJECTIVE, DRIVER = OfKind("model"), OfKind("objective"), OfKind("driver"
 class Experiment:
     """Everything that determines a run. Two equal experiments give equal weights on one type of device.
 
+    Its sections hold for the whole run; a run with `phases` trains by them, and is checked and evaluated as the sections say.
+
     Attributes:
         start_from: a checkpoint, a run folder or an address, whose answer is the first weights; `{seed}` in it stands for the
             seed of this run. Read once, when the run begins. Fresh random weights by default.
+        phases: parts of the run with settings of their own, in order.
     """
 
     task: Annotated[Task, OfKind("task")]
     model: Annotated[Model, MODEL] = Field(default_factory=partial(MODEL.object_of, {}))
-    objective: Annotated[Objective, OBJECTIVE] = Field(default_factory=partial(OBJECTIVE.object_of, {"kind": "q_norm"}))
+    objective: Annotated[Objective, OBJECTIVE] = Field(
+        default_factory=partial(OBJECTIVE.object_of, DEFAULTS["objective"])
+    )
     batch: Batch = Field(default_factory=Batch)
     driver: Annotated[DriverSettings, DRIVER] = Field(default_factory=partial(DRIVER.object_of, {}))
     budget: Budget = Field(default_factory=Budget)
@@ -38,12 +45,34 @@ class Experiment:
     plan: Plan = Field(default_factory=Plan)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     start_from: str | None = None
+    phases: list[Phase] = Field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.model.check(self.task.interface)
         if self.budget.until:
             _check_possible(self.budget.until, self.task.measure)
         check_objective(self.objective, self.task)
+        _ = self.by_phase
+
+    @property
+    def first(self) -> int:
+        """Its first generation: 0 but for the experiment of a phase."""
+        return 0
+
+    @cached_property
+    def by_phase(self) -> tuple["PhaseExperiment", ...]:
+        """An experiment for every phase; none where the run has no phases."""
+        if not self.phases:
+            return ()
+        after = ends([phase.share for phase in self.phases], self.budget.generations)
+        of_run = ("budget", "answer", "start_from", "phases")
+        same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in of_run}
+        return tuple(
+            PhaseExperiment(
+                **same | phase.changes, budget=Budget(generations=end - began), began=began, start=phase.start
+            )
+            for phase, began, end in zip(self.phases, [0, *after], after, strict=False)
+        )
 
 
 def check_objective(objective: Objective, task: Task) -> None:
@@ -76,3 +105,20 @@ def _check_possible(target: Target, measure: Measure) -> None:
             raise ConfigError(
                 f"budget.until.{level} is {value:g}, but {measure.noun} is between {low:g} and {high:g}{hint}"
             )
+
+
+@settings
+class PhaseExperiment(Experiment):
+    """One phase of a run as an experiment. Its generations have the numbers that they have in the run.
+
+    Attributes:
+        began: its first generation; its budget has so many from there on.
+        start: see `Phase`.
+    """
+
+    began: int
+    start: Literal["state", "weights", "anew"]
+
+    @property
+    def first(self) -> int:
+        return self.began

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import kind_of
 from es_randomized.config.messages import messages
+from es_randomized.config.phase import Phase, differences, with_whole_sections
 from es_randomized.errors import ConfigError, shown
 
 T = TypeVar("T")
@@ -45,14 +46,21 @@ def _overridden(tree: Any, overrides: Mapping[str, Any] | None, source: str) -> 
 
 def build(tree: Mapping[str, Any]) -> Experiment:
     """The experiment of a nested mapping, as `dump` makes it."""
-    return settings_of("", Experiment, tree)
+    return settings_of("", Experiment, with_whole_sections(tree) if isinstance(tree, Mapping) else tree)
 
 
 def dump(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as nested plain data, every default written out."""
-    tree = dataclasses.asdict(experiment)
+    """The experiment as nested plain data, every default written out; of its phases what differs from its sections."""
+    tree = _with_kinds(experiment)
+    phases = [differences(_with_kinds(phase), tree) for phase in experiment.phases]
+    return {name: value for name, value in tree.items() if name != "phases"} | ({"phases": phases} if phases else {})
+
+
+def _with_kinds(parts: Experiment | Phase) -> dict[str, Any]:
+    tree = dataclasses.asdict(parts)
     for section in ("task", "model", "objective"):
-        tree[section] = {"kind": kind_of(getattr(experiment, section)), **tree[section]}
+        if tree.get(section) is not None:
+            tree[section] = {"kind": kind_of(getattr(parts, section)), **tree[section]}
     return tree
 
 
@@ -119,8 +127,17 @@ def settings_of(where: str, cls: type[T], tree: object) -> T:
 
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, last = dotted.replace("-", "_").split(".")
+    section: Any = tree
     for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
+        section = _entry(section, parent, dotted) if isinstance(section, list) else section.setdefault(parent, {})
+        if not isinstance(section, dict | list):
             raise ConfigError(f"{dotted}: {parent} is a value, not a section, so nothing inside it can be set")
-    tree[last] = value
+    if isinstance(section, list):
+        raise ConfigError(f"{dotted}: name what to set inside of it, as in {dotted}.share")
+    section[last] = value
+
+
+def _entry(entries: list[Any], number: str, dotted: str) -> Any:
+    if not number.isdecimal() or int(number) >= len(entries):
+        raise ConfigError(f"{dotted}: there are {len(entries)} entries, 0 to {len(entries) - 1}; there is no {number}")
+    return entries[int(number)]

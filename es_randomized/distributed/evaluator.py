@@ -29,8 +29,8 @@ from es_randomized.distributed.messages import Argument, read_answer, send_call
 from es_randomized.distributed.pool import Pool, WorkerHandle, first_ready
 from es_randomized.distributed.resolution import demands
 from es_randomized.distributed.work import TICK, Call, Result, Work, issue, units_per_call
-from es_randomized.drivers.driver import Evaluator
-from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.evolution import evolution_at
 from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import WorkerError
 from es_randomized.strategies.placement import updates_here
@@ -56,7 +56,7 @@ class RayEvaluator(Evaluator):
     """A pool of workers on the current Ray session; see `session.connect`.
 
     Args:
-        evolution: the resolved experiment.
+        driver: of the resolved experiment: `Evolution`, or one with phases.
         workers: how many; by default as many as the cluster can take, now and whenever that changes.
         devices: accelerators, or else cores, of each worker.
         listener: hears how every step goes on; see `events`.
@@ -68,27 +68,27 @@ class RayEvaluator(Evaluator):
 
     def __init__(
         self,
-        evolution: Evolution,
+        driver: Driver,
         workers: int | None = None,
         devices: int = 1,
         listener: EventListener | None = None,
         *,
         claims: str = "",
     ) -> None:
-        self.evolution, self.devices = evolution, devices
+        self.driver, self.devices = driver, devices
         self._wanted_workers, self._listener, self._history = workers, listener, WorkerHistory()
         self._kind, options = demands(devices)
         # A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
         options |= {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
         self._actor: Any = ray.remote(**options)(WorkerActor)
         folder = _claims_of_session() / claims if self._kind == "CPU" else None
-        self._arguments = (dump(evolution.experiment), folder, devices)
+        self._arguments = (dump(driver.experiment), folder, devices)
         self._steps = 0
         self._sent: tuple[Ask, Argument] | None = None  # an update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._pace: dict[str, float] = {}  # seconds of computing per unit, by method, as last seen
         self._typical: dict[str, float] = {}  # seconds from issuing to result, by method, in the last step
-        self.pool = Pool(self._start, self._wanted, evolution.experiment.plan.mixed_devices, self._tell)
+        self.pool = Pool(self._start, self._wanted, driver.experiment.plan.mixed_devices, self._tell)
         self.pool.fill()
         self._wait_for_workers(workers)
 
@@ -98,8 +98,9 @@ class RayEvaluator(Evaluator):
         return len(self.pool.active) * self.devices
 
     def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
-        results = self._run("evaluate", ask, len(self.evolution.chunks))
-        return self.evolution.in_id_order([self.evolution.chunk_of(data) for data in results])
+        evolution = evolution_at(self.driver, ask.generation)
+        results = self._run("evaluate", ask, len(evolution.chunks))
+        return evolution.in_id_order([evolution.chunk_of(data) for data in results])
 
     def parts_of(self, parts: Parts, ask: Ask, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         here = self.updates_here(parts)
@@ -125,7 +126,7 @@ class RayEvaluator(Evaluator):
     def message_of(self, ask: Ask) -> Argument:
         """What workers need to make the proposal of an ask; put into shared memory once, if it is large."""
         if self._sent is None or self._sent[0] is not ask:
-            message = self.evolution.strategy.message(ask)
+            message = evolution_at(self.driver, ask.generation).strategy.message(ask)
             self._sent = ask, Argument.of(message, sum(array.nbytes for array in message))
         return self._sent[1]
 
@@ -233,7 +234,8 @@ class RayEvaluator(Evaluator):
     def _name(self, step: Step, unit: int) -> str:
         """A unit of a step, for people."""
         if step.method == "evaluate":
-            return f"the evaluation of {self.evolution.address(unit, step.generation)}"
+            evolution = evolution_at(self.driver, step.generation)
+            return f"the evaluation of {evolution.address(unit, step.generation)}"
         return f"part {unit} of the update of generation {step.generation}"
 
     def _start(self) -> tuple[ActorHandle, ObjectRef]:

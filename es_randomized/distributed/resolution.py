@@ -42,6 +42,6 @@ def _resolved(tree: dict[str, Any]) -> dict[str, Any]:
     from es_randomized import compilation
 
     compilation.configure()
-    from es_randomized.drivers.evolution import Evolution
+    from es_randomized.drivers.kinds import driver_of
 
-    return dump(Evolution.of(build(tree)).experiment)
+    return dump(driver_of(build(tree)).experiment)

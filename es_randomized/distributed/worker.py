@@ -4,9 +4,12 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from es_randomized.drivers.evolution import Evolution
 
 
 class WorkerInfo(NamedTuple):
@@ -65,20 +68,26 @@ class Worker:
         compilation.configure(devices=self._count)
         from es_randomized.compilation import usable_cores
         from es_randomized.config.yaml import build
-        from es_randomized.drivers.evolution import Evolution
+        from es_randomized.drivers.kinds import driver_of
         from es_randomized.runs.provenance import deciding_versions
 
-        self.evolution = Evolution.of(build(self._tree))
-        self._devices = jax.local_devices()
-        strategy = self.evolution.strategy
-        message = strategy.message(strategy.ask(self.evolution.init(), 0))
-        self.evaluate(0, message, list(range(min(len(self._devices), len(self.evolution.chunks)))))
-        if strategy.parts:
-            several = list(range(min(len(self._devices), strategy.parts.count)))
-            self.parts(0, message, np.zeros(strategy.population, np.float32), several)
-        self._generation = None  # the run's own generation 0 may start from other weights
+        self.driver, self._devices = driver_of(build(self._tree)), jax.local_devices()
+        first = self.driver.first_with_members()
+        assert first is not None, "a driver without members needs no workers"
+        self._run_once(first)
+        self._generation = None  # the run itself may begin with other weights
         device = self._devices[0]
         return WorkerInfo(node, device.device_kind, device.platform, deciding_versions(), os.getpid(), usable_cores())
+
+    def _run_once(self, generation: int) -> None:
+        """Compile and run what `generation` needs; phases that come later compile when they begin."""
+        evolution = self._evolution(generation)
+        strategy = evolution.strategy
+        message = strategy.message(strategy.ask(evolution.init(), generation))
+        self.evaluate(generation, message, list(range(min(len(self._devices), len(evolution.chunks)))))
+        if strategy.parts:
+            several = list(range(min(len(self._devices), strategy.parts.count)))
+            self.parts(generation, message, np.zeros(strategy.population, np.float32), several)
 
     def evaluate(self, generation: int, message: list[np.ndarray], chunks: list[int]) -> Done:
         """Losses of some chunks, one after the other on every device: [row, antithetic] each.
@@ -88,25 +97,30 @@ class Worker:
         """
         began = time.perf_counter()
         self._receive(generation, message)
-        run, rows = self.evolution.chunk_losses, self.evolution.chunks
-        inputs = self.evolution.inputs(generation)
+        evolution = self._evolution(generation)
+        run, rows, inputs = evolution.chunk_losses, evolution.chunks, evolution.inputs(generation)
         return _done(began, [run(self._proposal(index), rows[chunk], inputs) for index, chunk in enumerate(chunks)])
 
     def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
         """Some parts of the update for shaped losses: [sum, column] each."""
         began = time.perf_counter()
         self._receive(generation, message)
-        update = self.evolution.strategy.parts
+        update = self._evolution(generation).strategy.parts
         assert update is not None
         sums = [update.compute(self._proposal(index), shaped, np.int32(part)) for index, part in enumerate(parts)]
         return _done(began, sums)
+
+    def _evolution(self, generation: int) -> "Evolution":
+        from es_randomized.drivers.evolution import evolution_at
+
+        return evolution_at(self.driver, generation)
 
     def _receive(self, generation: int, message: list[np.ndarray]) -> None:
         """Make the proposal of a generation, once."""
         import jax
 
         if self._generation != generation:
-            proposal = self.evolution.strategy.receive(message, generation)
+            proposal = self._evolution(generation).strategy.receive(message, generation)
             self._proposals = [jax.device_put(proposal, device) for device in self._devices]
             self._generation = generation
 

@@ -34,9 +34,11 @@ class Averaged(Driver):
     def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Averaged":
         raise TypeError("Averaged is made around another driver; use driver_of(experiment)")
 
-    @property
-    def evaluated(self) -> Driver:
-        return self.inner.evaluated
+    def at(self, generation: int) -> Driver:
+        return self.inner.at(generation)
+
+    def first_with_members(self) -> int | None:
+        return self.inner.first_with_members()
 
     @property
     def title(self) -> str:
@@ -50,14 +52,17 @@ class Averaged(Driver):
     def losses_per_generation(self) -> int:
         return self.inner.losses_per_generation
 
-    def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
-        return self.inner.of_members(losses)
+    def of_members(self, losses: Float[np.ndarray, " loss"], generation: int) -> Float[np.ndarray, " member"]:
+        return self.inner.of_members(losses, generation)
 
     def init(self) -> State:
         return self._beginning(self.inner.init())
 
-    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+    def start(self, weights: Float[Any, " param"]) -> State:
         return self._beginning(self.inner.start(weights))
+
+    def like(self, generation: int) -> State:
+        return self._beginning(self.inner.like(generation))
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
         losses, inner = self.inner.step(state.inner, generation, evaluator)
@@ -80,6 +85,9 @@ class Averaged(Driver):
 
     def cost(self) -> Cost:
         return self.inner.cost()
+
+    def cost_of(self, generations: int) -> Cost:
+        return self.inner.cost_of(generations)
 
     def describe(self) -> dict[str, str]:
         return self.inner.describe()

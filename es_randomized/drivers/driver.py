@@ -11,6 +11,7 @@ from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import ConfigError
 from es_randomized.settings import DriverSettings
+from es_randomized.strategies.optimizers import with_fresh_schedules
 from es_randomized.strategies.strategy import Ask, Parts, PartsOf, State
 
 
@@ -71,11 +72,6 @@ class Driver(ABC):
         """
 
     @property
-    def evaluated(self) -> "Driver":
-        """Whose members evaluators evaluate: its own, or those of a driver inside it."""
-        return self
-
-    @property
     @abstractmethod
     def title(self) -> str:
         """One line for people."""
@@ -90,23 +86,40 @@ class Driver(ABC):
     def losses_per_generation(self) -> int:
         """How many losses a step returns and the journal keeps."""
 
-    def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
-        """Of what the journal keeps, the loss of every member on its whole batch: the ones to report."""
+    def of_members(self, losses: Float[np.ndarray, " loss"], generation: int) -> Float[np.ndarray, " member"]:
+        """Of what the journal keeps of a generation, the loss of every member on its whole batch: the ones to report."""
         return losses
+
+    def at(self, generation: int) -> "Driver":
+        """The driver that computes a generation: of a run with phases the one of its phase."""
+        return self
+
+    def first_with_members(self) -> int | None:
+        """The first generation that evaluates members, which may happen anywhere; None where there is none."""
+        return self.experiment.first if self.experiment.driver.distributed else None
 
     @abstractmethod
     def init(self) -> State:
-        """The state before generation 0; every driver starts from the same fresh weights."""
+        """The state before the first generation; every driver starts from the same fresh weights."""
 
-    def start(self, weights: Float[np.ndarray, " param"]) -> State:
-        """The state before generation 0 that starts from these weights instead.
+    def start(self, weights: Float[Any, " param"]) -> State:
+        """The state before the first generation that starts from these weights instead.
 
         Raises:
             ConfigError: this driver cannot; the default.
         """
         raise ConfigError(
-            f"start_from: {type(self).__name__} does not say how to start from given weights; define its method start(weights)"
+            f"{type(self).__name__} does not say how to start from given weights, which start_from and phases need; define its "
+            "method start(weights)"
         )
+
+    def carry(self, state: State, fresh: State) -> State:
+        """The state before the first generation of a phase, from the end of the phase before it; see `Strategy.carry`."""
+        return with_fresh_schedules(state, fresh)
+
+    def like(self, generation: int) -> State:
+        """A state of the structure that states before this generation have."""
+        return self.init()
 
     @abstractmethod
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
@@ -140,7 +153,11 @@ class Driver(ABC):
 
     @abstractmethod
     def cost(self) -> Cost:
-        """What one generation costs."""
+        """What one generation costs; of a run with phases the first one."""
+
+    def cost_of(self, generations: int) -> Cost:
+        """What so many generations from the first one on cost."""
+        return self.cost().times(generations)
 
     @abstractmethod
     def describe(self) -> dict[str, str]:

@@ -74,16 +74,19 @@ class Evolution(Driver):
     def losses_per_generation(self) -> int:
         return self.strategy.population * (SplitBatch.views if self.strategy.split_batch else 1)
 
-    def of_members(self, losses: Float[np.ndarray, "*generation loss"]) -> Float[np.ndarray, "*generation member"]:
-        return losses[..., : self.strategy.population]
+    def of_members(self, losses: Float[np.ndarray, " loss"], generation: int) -> Float[np.ndarray, " member"]:
+        return losses[: self.strategy.population]
 
     def init(self) -> State:
         weights, for_strategy = first_weights(self.experiment)
         return self.strategy.init(for_strategy, weights)
 
-    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+    def start(self, weights: Float[Any, " param"]) -> State:
         _, for_strategy = first_weights(self.experiment)
         return self.strategy.init(for_strategy, jnp.asarray(weights))
+
+    def carry(self, state: State, fresh: State) -> State:
+        return self.strategy.carry(state, fresh)
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
         ask = self.strategy.ask(state, generation)
@@ -109,7 +112,7 @@ class Evolution(Driver):
         Raises:
             NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
         """
-        of_members = self.of_members(losses)
+        of_members = self.of_members(losses, ask.generation)
         broken = np.flatnonzero(~np.isfinite(of_members))
         if len(broken) and (self.settings.non_finite == "stop" or len(broken) == len(of_members)):
             raise NonFiniteLossError(
@@ -185,7 +188,9 @@ class Evolution(Driver):
         return self.fitness(rows, members, inputs)
 
     def _program_bytes(self, rows: int) -> int:
-        return plan.program_bytes(self.chunk_losses, self.strategy.proposal_shape(), rows, self.inputs(0))
+        return plan.program_bytes(
+            self.chunk_losses, self.strategy.proposal_shape(), rows, self.inputs(self.fitness.first)
+        )
 
     def _with_chunk(self) -> "Evolution":
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
@@ -194,9 +199,21 @@ class Evolution(Driver):
         return replace(self, experiment=with_plan(self.experiment, chunk=rows * strategy.members_per_row))
 
 
+def evolution_at(driver: Driver, generation: int) -> Evolution:
+    """The driver of a generation whose members are evaluated.
+
+    Raises:
+        TypeError: it has no members.
+    """
+    evolution = driver.at(generation)
+    if not isinstance(evolution, Evolution):
+        raise TypeError("this driver has no members to evaluate")
+    return evolution
+
+
 def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
     shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
-    space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side)
+    space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side, experiment.first)
     cls: type[Strategy] = class_of("driver", settings.kind)
     if cls.holds_matrix:
         _check_population_memory(settings.population, space.parameters, experiment.plan.memory_mib)

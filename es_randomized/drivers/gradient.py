@@ -114,7 +114,7 @@ class Gradient(Driver):
     def init(self) -> State:
         return self._state(first_weights(self.experiment)[0])
 
-    def start(self, weights: Float[np.ndarray, " param"]) -> State:
+    def start(self, weights: Float[Any, " param"]) -> State:
         return self._state(jnp.asarray(weights))
 
     def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " member"], State]:
@@ -187,18 +187,19 @@ class Gradient(Driver):
 
     @cached_property
     def _learning_rate(self) -> Values:
-        return Values(self.settings.optimizer.learning_rate, self.experiment.budget.generations)
+        experiment = self.experiment
+        return Values(self.settings.optimizer.learning_rate, experiment.budget.generations, experiment.first)
 
     @cached_property
     def _entropy(self) -> Values:
-        return Values(self.settings.entropy, self.experiment.budget.generations)
+        return Values(self.settings.entropy, self.experiment.budget.generations, self.experiment.first)
 
     def _told(self, generation: int) -> tuple[GenerationInputs, np.float32, np.float32]:
         """What the program is told of a generation."""
         return self.fitness.inputs(generation), self._learning_rate[generation], self._entropy[generation]
 
     def _bytes(self) -> int:
-        return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(0))
+        return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(self.fitness.first))
 
     def _with_tile_that_fits(self) -> "Gradient":
         memory, tile = self.experiment.plan.memory_mib, int(self.experiment.plan.tile)

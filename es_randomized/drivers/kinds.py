@@ -5,10 +5,11 @@ from es_randomized.config.kinds import class_of
 from es_randomized.drivers.averaged import Averaged
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.phased import phased
 
 
 def driver_of(experiment: Experiment, share_with: Driver | None = None) -> Driver:
-    """The experiment made executable; a strategy is driven by `Evolution`.
+    """The experiment made executable; a strategy is driven by `Evolution`, a run with phases by `Phased`.
 
     Args:
         share_with: whose plan and compiled programs it shares, if both are of one class; see program_sharing.py.
@@ -17,7 +18,12 @@ def driver_of(experiment: Experiment, share_with: Driver | None = None) -> Drive
         ConfigError: its driver cannot train its task.
         MemoryBudgetError: nothing fits the memory its plan allows.
     """
+    inner = share_with.inner if isinstance(share_with, Averaged) else share_with
+    made = phased(experiment, driver_of, inner) if experiment.phases else _of_kind(experiment, inner)
+    return Averaged(made.experiment, made) if experiment.answer.average else made
+
+
+def _of_kind(experiment: Experiment, share_with: Driver | None) -> Driver:
     cls = class_of("driver", experiment.driver.kind)
     driver: type[Driver] = cls if issubclass(cls, Driver) else Evolution
-    made = driver.of(experiment, share_with.inner if isinstance(share_with, Averaged) else share_with)
-    return Averaged(made.experiment, made) if experiment.answer.average else made
+    return driver.of(experiment, share_with)

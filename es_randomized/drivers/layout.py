@@ -60,14 +60,15 @@ def fitness_of(experiment: Experiment, block: int, split_batch: bool = False) ->
         experiment.budget.generations,
         tile=int(experiment.plan.tile),
         block=block,
+        first=experiment.first,
     )
 
 
 def first_weights(experiment: Experiment) -> tuple[Float[Array, " param"], Key[Array, ""]]:
-    """Flat weights before generation 0, and a key for whatever else a driver draws then."""
+    """Flat weights before the first generation, and a key for whatever else a driver draws then."""
 
     def draw() -> tuple[Float[Array, " param"], Key[Array, ""]]:
-        for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT))
+        for_weights, for_driver = jax.random.split(rng.address(experiment.seed, rng.Purpose.INIT, experiment.first))
         return ravel_pytree(experiment.model.init(for_weights, experiment.task.interface))[0], for_driver
 
     return jax.jit(draw)()  # one program instead of one for every operation

@@ -24,6 +24,10 @@ class Cost:
     tokens: int
     flops: int
 
+    def plus(self, other: "Cost") -> "Cost":
+        """The cost of both."""
+        return Cost(self.rollouts + other.rollouts, self.tokens + other.tokens, self.flops + other.flops)
+
     def times(self, count: int) -> "Cost":
         """The cost of `count` of these."""
         return Cost(self.rollouts * count, self.tokens * count, self.flops * count)

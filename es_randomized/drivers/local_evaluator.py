@@ -7,26 +7,31 @@ import numpy as np
 from jaxtyping import Float
 
 from es_randomized.drivers.driver import Driver, Evaluator
-from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.evolution import evolution_at
 from es_randomized.strategies.strategy import Ask, Parts
 
 
 class LocalEvaluator(Evaluator):
-    """Evaluates in this process, chunks dealt out over all its devices."""
+    """Evaluates in this process, chunks dealt out over all its devices.
 
-    def __init__(self, evolution: Evolution) -> None:
-        self.evolution = evolution
+    Args:
+        driver: `Evolution`, or one with phases.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
         self.devices = jax.local_devices()
         self.size = len(self.devices)
         self._placed: tuple[Ask, list[Any]] | None = None  # the update of a generation reads what its evaluation read
 
     def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
-        proposals, inputs = self._proposals(ask), self.evolution.inputs(ask.generation)
+        evolution = evolution_at(self.driver, ask.generation)
+        proposals, inputs = self._proposals(ask), evolution.inputs(ask.generation)
         results = [
-            self.evolution.chunk_losses(proposals[index % len(proposals)], rows, inputs)
-            for index, rows in enumerate(self.evolution.chunks)
+            evolution.chunk_losses(proposals[index % len(proposals)], rows, inputs)
+            for index, rows in enumerate(evolution.chunks)
         ]
-        return self.evolution.in_id_order([np.asarray(result) for result in results])
+        return evolution.in_id_order([np.asarray(result) for result in results])
 
     def parts_of(self, parts: Parts, ask: Ask, shaped: Float[np.ndarray, " member"]) -> list[np.ndarray]:
         proposals = self._proposals(ask)
@@ -50,5 +55,4 @@ class NoMembers(Evaluator):
 
 def local_evaluator(driver: Driver) -> Evaluator:
     """What `train` needs beside `driver` to train in this process."""
-    evaluated = driver.evaluated
-    return LocalEvaluator(evaluated) if isinstance(evaluated, Evolution) else NoMembers()
+    return NoMembers() if driver.first_with_members() is None else LocalEvaluator(driver)

@@ -21,8 +21,8 @@ class Above(Objective):
     objective: Objective
     low: float
 
-    def values(self, generations: int) -> Values | None:
-        return self.objective.values(generations)
+    def values(self, generations: int, first: int = 0) -> Values | None:
+        return self.objective.values(generations, first)
 
     def given(self, value: Float[Array, ""]) -> "Above":
         return Above(self.objective.given(value), self.low)

@@ -32,8 +32,8 @@ class Objective(ABC):
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         """The objective of per-instance expected losses."""
 
-    def values(self, generations: int) -> Values | None:
-        """The number of an objective that programs take as an argument, over a run; None where there is none."""
+    def values(self, generations: int, first: int = 0) -> Values | None:
+        """The number of an objective that programs take as an argument, from a first generation on; None where there is none."""
         return None
 
     def given(self, value: Float[Array, ""]) -> "Objective":

@@ -35,8 +35,8 @@ class QNorm(Objective):
             if value < 1:
                 raise ValueError(f"q must be at least 1 (the mean), but it is {value:g}")
 
-    def values(self, generations: int) -> Values | None:
-        return Values(self.q, generations)
+    def values(self, generations: int, first: int = 0) -> Values | None:
+        return Values(self.q, generations, first)
 
     def given(self, value: Float[Array, ""]) -> "Objective":
         # Of a constant q a compiler takes the reciprocal and multiplies; said here, an argument in its place has its bits.

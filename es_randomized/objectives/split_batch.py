@@ -30,9 +30,9 @@ class SplitBatch:
 
     views: ClassVar[int] = 3
 
-    def values(self, generations: int) -> Values | None:
+    def values(self, generations: int, first: int = 0) -> Values | None:
         """See `Objective.values`."""
-        return self.objective.values(generations)
+        return self.objective.values(generations, first)
 
     def given(self, value: Float[Array, ""]) -> "SplitBatch":
         """See `Objective.given`."""

@@ -43,7 +43,7 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
     if new.experiment.start_from != old.experiment.start_from:
         raise RunFolderError("start_from is where a run begins, so a branch cannot change it; train a new run instead")
     state = state_at(parent, old, generation)
-    _check_fits(state, new.init())
+    _check_fits(state, new.like(generation))
     if new.losses_per_generation != old.losses_per_generation:
         raise RunFolderError(
             f"a branch shares its parent's journal of {old.losses_per_generation} losses a generation, but the new "
@@ -66,13 +66,17 @@ def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
     Schedules reach to the new end from now on, so what came before is known by its last state and is not replayed.
 
     Raises:
-        RunFolderError: the budget is larger already.
+        RunFolderError: the budget is larger already, or the run has phases, whose ends would move.
         StorageError: it cannot be written.
     """
     old = driver.experiment
     if generations <= old.budget.generations:
         raise RunFolderError(
             f"{folder.name} has a budget of {old.budget.generations} generations, which may only grow; {generations} is no more"
+        )
+    if old.phases:
+        raise RunFolderError(
+            f"{folder.name} has phases, and with a larger budget their ends would move; train a new run with start_from: {folder.name}"
         )
     experiment = replace(old, budget=replace(old.budget, generations=generations))
     text = write_yaml(dump(experiment))
@@ -89,7 +93,7 @@ def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
 
 def verify(folder: RunFolder, driver: Driver) -> dict[int, bool]:
     """Recompute all states from the beginning and compare them with the snapshots: generation -> whether bits agree."""
-    kept = all_snapshots(folder.snapshots, driver.init())
+    kept = all_snapshots(folder.snapshots, driver.like)
     losses = folder.recorded(driver).losses
     start, state = folder.first(driver)
     agree = {}

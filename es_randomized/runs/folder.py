@@ -200,7 +200,7 @@ class RunFolder:
         Raises:
             RunFolderError: a branch has lost the state it began with.
         """
-        kept = newest_snapshot(self.snapshots, driver.init(), generation, experiments_of(self.origin()))
+        kept = newest_snapshot(self.snapshots, driver.like, generation, experiments_of(self.origin()))
         newest = kept or (0, self._beginning(driver))
         if newest[0] < (began := self._branched_at()):
             what = "is a branch that began" if "branch" in self.origin() else "got a larger budget"
@@ -215,7 +215,7 @@ class RunFolder:
         began = self._branched_at()
         if not began:
             return 0, self._beginning(driver)
-        kept = all_snapshots(self.snapshots, driver.init())
+        kept = all_snapshots(self.snapshots, driver.like)
         later = [item for item in kept.items() if item[0] >= began]
         return min(later, key=lambda item: item[0]) if later else self.nearest(driver, began)
 

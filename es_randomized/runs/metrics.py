@@ -4,7 +4,7 @@ Every flush adds a part; a run that starts again first merges the parts and fill
 kept from being written. Read the folder as one dataset: `pyarrow.parquet.read_table(folder)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +43,8 @@ class Metrics:
     """Writes rows to `folder`, continuing after the generations in `losses`, which the journal holds.
 
     Args:
-        cost: of one generation.
+        losses: of the members of every generation so far.
+        cost_of: what so many generations from the first one on cost.
         devices: that train from now on.
         checks: of generations whose rows were lost.
 
@@ -55,12 +56,12 @@ class Metrics:
     def __init__(
         self,
         folder: Path,
-        losses: Float[np.ndarray, "generation member"],
-        cost: Cost,
+        losses: Sequence[Float[np.ndarray, " _member"]],
+        cost_of: Callable[[int], Cost],
         devices: int,
         checks: Mapping[int, dict[str, float]] = NO_CHECKS,
     ) -> None:
-        self.folder, self._cost, self._devices = folder, cost, devices
+        self.folder, self._cost_of, self._devices = folder, cost_of, devices
         known = {row["generation"]: row for row in read_metrics(folder).to_pylist()}
         self._rows: list[MetricsRow] = []
         self.seconds = self.device_seconds = 0.0
@@ -102,16 +103,12 @@ class Metrics:
 
     def _row(self, generation: int, losses: Float[np.ndarray, " member"], seconds: float) -> MetricsRow:
         time = {"seconds": self.seconds + seconds, "device_seconds": self.device_seconds + seconds * self._devices}
-        return {"generation": generation} | time | ledger(self._cost, generation + 1) | summary(losses)
+        return {"generation": generation} | time | ledger(self._cost_of(generation + 1)) | summary(losses)
 
 
-def ledger(cost: Cost, generations: int) -> MetricsRow:
-    """What `generations` at `cost` each have cost together."""
-    return {
-        "rollouts": generations * cost.rollouts,
-        "tokens": generations * cost.tokens,
-        "flops": float(generations * cost.flops),
-    }
+def ledger(cost: Cost) -> MetricsRow:
+    """The columns of what all generations so far have cost."""
+    return {"rollouts": cost.rollouts, "tokens": cost.tokens, "flops": float(cost.flops)}
 
 
 def summary(losses: Float[np.ndarray, " member"]) -> MetricsRow:

@@ -5,8 +5,9 @@ Each has a checksum of its arrays and the hash of its experiment; those of befor
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from es_randomized.runs.storage import write_atomically
 from es_randomized.strategies.strategy import State
 
 KEPT = 2
+Like: TypeAlias = Callable[[int], State]
 CHECKED = "sha256 experiment"
 
 log = logging.getLogger(__name__)
@@ -38,25 +40,25 @@ def save_snapshot(folder: Path, generation: int, state: State, experiment: str |
         old.unlink(missing_ok=True)
 
 
-def newest_snapshot(folder: Path, like: State, until: int, experiments: Sequence[str] = ()) -> tuple[int, State] | None:
+def newest_snapshot(folder: Path, like: Like, until: int, experiments: Sequence[str] = ()) -> tuple[int, State] | None:
     """The newest readable snapshot (generation, state) not past generation `until`.
 
     Args:
-        like: a state of the wanted structure, or its shapes.
+        like: a state of the structure that states before a generation have.
         until: number of generations the journal knows.
         experiments: whose snapshots count; all where there are none.
     """
     for path in _newest_first(folder):
         generation = int(path.stem)
-        state = _read(path, like, experiments) if generation <= until else None
+        state = _read(path, like(generation), experiments) if generation <= until else None
         if state is not None:
             return generation, state
     return None
 
 
-def all_snapshots(folder: Path, like: State) -> dict[int, State]:
+def all_snapshots(folder: Path, like: Like) -> dict[int, State]:
     """Every readable snapshot, by generation."""
-    states = {int(path.stem): _read(path, like) for path in _newest_first(folder)}
+    states = {int(path.stem): _read(path, like(int(path.stem))) for path in _newest_first(folder)}
     return {generation: state for generation, state in states.items() if state is not None}
 
 

@@ -39,6 +39,14 @@ class EvosaxStrategy(Strategy):
         with relaxed():
             return self._init(key, centre)
 
+    def carry(self, state: State, fresh: State) -> State:
+        """Losses of the phase before do not compare with those of this one, so what was best is found anew."""
+        names = ["generation_counter", "best_fitness", *(["fitness"] if self._keeps_population else [])]
+        if hasattr(self.algorithm, "std_schedule"):
+            names.append("std")
+        carried = super().carry(state, fresh)
+        return carried.replace(**{name: getattr(fresh, name) for name in names})
+
     def ask(self, state: State, generation: int) -> Ask:
         with relaxed():
             return Ask(generation, state, self._ask(state, np.uint32(generation)))

@@ -22,7 +22,7 @@ class Optimizer:
     Attributes:
         kind: adam, sgd and rmsprop are optax's; clipup is Toklu et al. 2020, which PGPE was published with.
         learning_rate: a number or a schedule {start, end, shape}.
-        warmup: generations over which the learning rate first rises from 0.
+        warmup: generations over which the learning rate first rises from 0, in every phase.
         momentum: first-moment decay (adam's beta 1).
         second_moment: second-moment decay (adam's beta 2, rmsprop); others ignore it.
         epsilon: keeps adam and rmsprop from dividing by 0; others ignore it.
@@ -40,7 +40,7 @@ class Optimizer:
     clip_norm: Annotated[float, Field(gt=0)] | None = None
 
     def build(self, generations: int, rate: Callable[[Any], Any] | None = None) -> optax.GradientTransformation:
-        """The optax transformation for a run of `generations`.
+        """The optax transformation for so many generations.
 
         Args:
             rate: in place of the learning rate's own schedule; how programs take it as an argument.
@@ -62,6 +62,18 @@ class Optimizer:
         if self.kind == "sgd":
             return optax.trace(self.momentum) if self.momentum else optax.identity()
         return optax.chain(optax.normalize_by_update_norm(), _clipped_momentum(self.momentum))
+
+
+def with_fresh_schedules(state: Any, fresh: Any) -> Any:
+    """An optimizer's state, or any tree that holds one, with the counts that schedules go by as in `fresh`."""
+
+    def is_schedule(part: Any) -> bool:
+        return isinstance(part, optax.ScaleByScheduleState)
+
+    def chosen(old: Any, new: Any) -> Any:
+        return new if is_schedule(old) else old
+
+    return jax.tree.map(chosen, state, fresh, is_leaf=is_schedule)
 
 
 def _clipped_momentum(decay: float) -> optax.GradientTransformation:

@@ -9,6 +9,7 @@ fixed, so the result has the same bits whoever computes them.
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, TypedDict
 
 import jax
@@ -21,7 +22,6 @@ from pydantic import Field
 from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
-from es_randomized.schedules import build
 from es_randomized.settings import settings
 from es_randomized.strategies.division import divided
 from es_randomized.strategies.evolution_settings import ShapedSettings
@@ -102,7 +102,7 @@ class Rule(Strategy):
     def __init__(self, settings: RuleSettings, space: SearchSpace) -> None:
         super().__init__(settings, space)
         self.optimizer: optax.GradientTransformation = settings.optimizer.build(space.generations)
-        self.std = build(settings.std, space.generations)
+        self.std = space.scheduled(settings.std)
         self._bind(settings, space)
 
     @abstractmethod
@@ -138,7 +138,7 @@ class Rule(Strategy):
             return self
         shared = copy(self)
         shared._shape, shared.parts = other._shape, other.parts
-        if self.options == other.options:
+        if (self.options, self.space) == (other.options, replace(other.space, seed=self.seed)):
             shared._propose, shared._update = other._propose, other._update
         return shared
 

@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from es_randomized.errors import ConfigError
 from es_randomized.perturbed import Perturbed
-from es_randomized.schedules import Schedule
+from es_randomized.schedules import Schedule, build
 from es_randomized.strategies.evolution_settings import EvolutionSettings
+from es_randomized.strategies.optimizers import with_fresh_schedules
 
 State = Any  # a pytree of arrays: all a generation needs of the past
 Proposal = Any  # a pytree of arrays: the members of a generation, or what regenerates them
@@ -94,14 +95,20 @@ class SearchSpace:
     Attributes:
         shapes: of the weights, in their flat order.
         seed: of the run: all noise comes from it.
-        generations: of the whole run, which schedules span.
+        generations: that schedules span, of the run or of a phase.
         side_by_side: members are evaluated several at a time, so low-rank ones can share their matrix products.
+        first: of those generations.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     seed: int
     generations: int
     side_by_side: bool = False
+    first: int = 0
+
+    def scheduled(self, rate: float | Schedule) -> Callable[[Any], Any]:
+        """The values of a rate: generation in, value out."""
+        return build(rate, self.generations, self.first)
 
     @property
     def parameters(self) -> int:
@@ -206,7 +213,16 @@ class Strategy(ABC):
 
     @abstractmethod
     def init(self, key: Key[Array, ""], centre: Float[Array, " param"]) -> State:
-        """The state before generation 0, centred on `centre`."""
+        """The state before the first generation, centred on `centre`."""
+
+    def carry(self, state: State, fresh: State) -> State:
+        """The state before the first generation of a phase, from the state at the end of the phase before it.
+
+        Args:
+            state: of a strategy of this class; it has the structure of `fresh`.
+            fresh: what `init` returns for its centre. Schedules of the optimizer begin anew.
+        """
+        return with_fresh_schedules(state, fresh)
 
     @abstractmethod
     def ask(self, state: State, generation: int) -> Ask:

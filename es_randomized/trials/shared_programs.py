@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver
+from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.program_sharing import Drivers
 from es_randomized.models.model import Model
 from es_randomized.tasks.task import Task
@@ -16,7 +17,7 @@ class SharedPrograms:
     """Makes what trains and scores experiments; later ones use the programs of earlier ones where they can."""
 
     def __init__(self) -> None:
-        self._drivers = Drivers()
+        self._drivers = Drivers(driver_of)
         self._runners: dict[tuple[object, str, str], Any] = {}
 
     def driver(self, experiment: Experiment) -> Driver:

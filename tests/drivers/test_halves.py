@@ -62,7 +62,7 @@ def test_the_losses_of_members_are_those_without_halves_and_the_mean_of_both(hal
     np.testing.assert_allclose(whole, alone, rtol=1e-5)
     np.testing.assert_allclose((first + second) / 2, whole, rtol=1e-5)
     assert (np.abs(first - second) > 1e-6).all()
-    np.testing.assert_array_equal(evolution.of_members(losses), whole)
+    np.testing.assert_array_equal(evolution.of_members(losses, 0), whole)
     assert read_metrics(folder.metrics)["loss_mean"][0].as_py() == pytest.approx(whole.mean())
 
 

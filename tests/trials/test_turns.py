@@ -91,7 +91,7 @@ def test_what_a_killed_process_left_goes_on_to_the_same_bytes_and_who_fails_is_a
 
 
 def test_programs_are_shared_where_they_agree():
-    drivers = Drivers()
+    drivers = Drivers(driver_of)
     made = {name: drivers.of(experiment) for name, experiment in (TRIALS | OTHERS).items()}
     chunk = made["first"].chunk_losses
     assert made["second"].chunk_losses is made["third"].chunk_losses is chunk

@@ -19,7 +19,6 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 from es_randomized import rng
 from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
-from es_randomized.schedules import build
 from es_randomized.settings import settings
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.kalman import kalman_estimate, no_moments
@@ -66,7 +65,7 @@ class Past_ES(Strategy):  # noqa: N801, its kind
             )
         self.split_batch = settings.past == "noise_aware"
         self.optimizer = settings.optimizer.build(space.generations)
-        self.std = build(settings.std, space.generations)
+        self.std = space.scheduled(settings.std)
         self._propose, self._project = jit(self._proposal), jit(self._projected)
         self._estimate = jit(self._estimated)
 
@@ -132,11 +131,13 @@ class Past_ES(Strategy):  # noqa: N801, its kind
     ) -> State:
         """The same, noise-aware; `past` is the estimate itself, because its length is the slope expected along it."""
         slopes = (losses[:, : self.rows] - losses[:, self.rows :]) / (2 * proposal["reach"])
+        generation = generation - np.uint32(self.space.first)  # of the phase: moving averages begin with it
         expected = proposal["directions"][0] @ state["past"]
         coefficients, moments = kalman_estimate(slopes, expected, state["moments"], generation)
         estimate = coefficients @ proposal["directions"]
         return self._stepped(state, estimate) | {"past": estimate, "moments": moments}
 
     def _stepped(self, state: State, estimate: Entries) -> dict[str, State]:
-        step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies a schedule by its integer count
+            step, optimizer = self.optimizer.update(estimate, state["optimizer"], state["mean"])
         return {"mean": optax.apply_updates(state["mean"], step), "optimizer": optimizer}

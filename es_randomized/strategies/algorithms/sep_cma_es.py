@@ -1,6 +1,7 @@
 """CMA-ES with a diagonal covariance."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from es_randomized import rng
@@ -67,7 +68,8 @@ class Sep_CMA_ES(Rule):  # noqa: N801, its kind
         return RowWeights(losses, losses)
 
     def update(self, state: State, generation: rng.AddressPart, losses: Losses, sums: Sums) -> State:
-        p, variance, generations = self.numbers, _loaded(state["variance"]), jnp.asarray(generation, jnp.float32)
+        p, variance = self.numbers, _loaded(state["variance"])
+        generations = jnp.asarray(generation - np.uint32(self.space.first), jnp.float32)
         deviation = jnp.sqrt(variance)
         step = deviation * sums[0]  # (41)
         p_std = (1 - p.c_std) * state["p_std"] + jnp.sqrt(p.c_std * (2 - p.c_std) * p.mu_eff) * sums[0]  # (43)
