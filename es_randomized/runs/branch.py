@@ -76,7 +76,8 @@ def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
         )
     if old.phases:
         raise RunFolderError(
-            f"{folder.name} has phases, and with a larger budget their ends would move; train a new run with start_from: {folder.name}"
+            f"{folder.name} has phases, and with a larger budget their ends would move; train a new run with start_from: "
+            f"{folder.name}"
         )
     experiment = replace(old, budget=replace(old.budget, generations=generations))
     text = write_yaml(dump(experiment))
