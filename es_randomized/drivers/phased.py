@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -12,6 +11,7 @@ from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.program_sharing import Drivers, Maker
 from es_randomized.errors import ConfigError
+from es_randomized.strategies.optimizers import beside_schedules
 from es_randomized.strategies.strategy import PartsOf, State
 
 
@@ -173,5 +173,7 @@ def _check_follows(number: int, before: Driver, after: Driver, start: str) -> No
 
 
 def _structure(driver: Driver) -> list[object]:
-    leaves, structure = jax.tree.flatten(driver.init())
-    return [structure, *((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)]
+    """What `carry` hands over, for comparison."""
+    settings = driver.experiment.driver
+    kinds: list[object] = [settings.kind, getattr(getattr(settings, "optimizer", None), "kind", None)]
+    return kinds + [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in beside_schedules(driver.init())]

@@ -66,14 +66,18 @@ class Optimizer:
 
 def with_fresh_schedules(state: Any, fresh: Any) -> Any:
     """An optimizer's state, or any tree that holds one, with the counts that schedules go by as in `fresh`."""
+    kept = iter(beside_schedules(state))
+    parts, structure = jax.tree.flatten(fresh, is_leaf=_is_schedule)
+    return jax.tree.unflatten(structure, [part if _is_schedule(part) else next(kept) for part in parts])
 
-    def is_schedule(part: Any) -> bool:
-        return isinstance(part, optax.ScaleByScheduleState)
 
-    def chosen(old: Any, new: Any) -> Any:
-        return new if is_schedule(old) else old
+def beside_schedules(state: Any) -> list[Any]:
+    """The arrays of such a tree that are no counts of schedules, in order."""
+    return [part for part in jax.tree.leaves(state, is_leaf=_is_schedule) if not _is_schedule(part)]
 
-    return jax.tree.map(chosen, state, fresh, is_leaf=is_schedule)
+
+def _is_schedule(part: Any) -> bool:
+    return isinstance(part, optax.ScaleByScheduleState)
 
 
 def _clipped_momentum(decay: float) -> optax.GradientTransformation:

@@ -31,7 +31,7 @@ seed: 3
 PHASES = """
 phases:
 - {share: 0.4, objective: {kind: expected}}
-- {share: 0.3, objective: {q: {start: 2, end: 8}}, driver: {population: 16}}
+- {share: 0.3, objective: {q: {start: 2, end: 8}}, driver: {population: 16, optimizer: {warmup: 2}}}
 - {share: 0.3, start: weights, driver: {kind: gradient, optimizer: {learning_rate: 0.001}}}
 """
 TEXT = BASE + PHASES
