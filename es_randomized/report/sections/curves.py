@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
+from es_randomized.config.kinds import kind_of
 from es_randomized.evaluation.statistics import LEVELS, Estimate
 from es_randomized.report.figures import NARROW, Area, Axes, PageFigure, drawn, grid, legend_below, style
 from es_randomized.report.material import CONFIDENCE, RunGroup, together
-from es_randomized.report.palette import INK
+from es_randomized.report.palette import FAINT, INK
 from es_randomized.report.section import Section
 from es_randomized.tasks.measure import Bounds
 
@@ -87,6 +88,8 @@ def _level(groups: list[RunGroup], level: str, label: str) -> PageFigure:
         axes.set_ylim(measure.limits)
         if by_rollouts:
             axes.set_xscale("log")  # one group's rollouts may be a fraction of another's
+        else:
+            said += _phases(axes, groups[0])
         grid(axes)
         legend_below(figure, axes)
         return f"Learning curve, {label}. {' '.join(said)}"
@@ -118,6 +121,17 @@ def _optimum(axes: Axes, groups: list[RunGroup], level: str) -> list[str]:
     return [f"{label}."]
 
 
+def _phases(axes: Axes, group: RunGroup) -> list[str]:
+    """Lines where phases begin, with their objectives; the same in words."""
+    phases = group.experiment.by_phase
+    for phase in phases:
+        axes.axvline(phase.first, color=FAINT, linewidth=1, linestyle=":")
+        text = f" {kind_of(phase.objective)}"
+        axes.text(phase.first, 0.02, text, color=FAINT, fontsize=8, rotation=90, transform=axes.get_xaxis_transform())
+    named = [f"{kind_of(phase.objective)} from generation {phase.first:,}" for phase in phases]
+    return [f"Phases: {', '.join(named)}."] if named else []
+
+
 def _losses(group: RunGroup) -> PageFigure:
     def draw(figure: Area) -> str:
         axes, said = figure.subplots(), []
@@ -129,6 +143,7 @@ def _losses(group: RunGroup) -> PageFigure:
                 said.append(
                     f"Seed {run.seed}: from {loss[0]:.3g} to {loss[-1]:.3g} in {len(run.metrics):,} generations."
                 )
+        said += _phases(axes, group)
         axes.set_xlabel("generation")
         axes.set_ylabel("loss (lower is better)")
         axes.set_title("Training loss")
