@@ -9,6 +9,7 @@ from pydantic import Field
 
 from es_randomized.config.kinds import OfKind, kind_of
 from es_randomized.config.phase import DEFAULTS, Phase, ends
+from es_randomized.config.restarts import Restarts, with_restarts
 from es_randomized.config.sections import Answer, Batch, Budget, Evaluation, Plan, Target
 from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
@@ -29,6 +30,7 @@ class Experiment:
     Attributes:
         start_from: a checkpoint, a run folder or an address, whose answer is the first weights; `{seed}` in it stands for the
             seed of this run. Read once, when the run begins. Fresh random weights by default.
+        restarts: begin anew several times, with populations that grow; makes the phases.
         phases: parts of the run with settings of their own, in order.
     """
 
@@ -45,6 +47,7 @@ class Experiment:
     plan: Plan = Field(default_factory=Plan)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     start_from: str | None = None
+    restarts: Restarts | None = None
     phases: list[Phase] = Field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class Experiment:
         if self.budget.until:
             _check_possible(self.budget.until, self.task.measure)
         check_objective(self.objective, self.task)
+        if self.restarts:
+            object.__setattr__(self, "phases", with_restarts(self.phases, self.restarts, self.driver))
         _ = self.by_phase
 
     @property
@@ -65,7 +70,7 @@ class Experiment:
         if not self.phases:
             return ()
         after = ends([phase.share for phase in self.phases], self.budget.generations)
-        of_run = ("budget", "answer", "start_from", "phases")
+        of_run = ("budget", "answer", "start_from", "restarts", "phases")
         same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in of_run}
         return tuple(
             PhaseExperiment(

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from es_randomized.config.experiment import Experiment
-from es_randomized.drivers.driver import Driver, Evaluator
-from es_randomized.drivers.ledger import Cost
-from es_randomized.strategies.strategy import PartsOf, State
+from es_randomized.drivers.around import Around
+from es_randomized.strategies.strategy import State
 
 
 class AveragedState(NamedTuple):
@@ -24,81 +22,19 @@ class AveragedState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Averaged(Driver):
-    """The same training as by the driver `inner`, and one more candidate for the answer. `driver_of` makes it."""
-
-    experiment: Experiment
-    inner: Driver
-
-    @classmethod
-    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Averaged":
-        raise TypeError("Averaged is made around another driver; use driver_of(experiment)")
-
-    def at(self, generation: int) -> Driver:
-        return self.inner.at(generation)
-
-    def first_with_members(self) -> int | None:
-        return self.inner.first_with_members()
-
-    @property
-    def title(self) -> str:
-        return self.inner.title
-
-    @property
-    def parameters(self) -> int:
-        return self.inner.parameters
-
-    @property
-    def losses_per_generation(self) -> int:
-        return self.inner.losses_per_generation
-
-    def of_members(self, losses: Float[np.ndarray, " loss"], generation: int) -> Float[np.ndarray, " member"]:
-        return self.inner.of_members(losses, generation)
-
-    def init(self) -> State:
-        return self._beginning(self.inner.init())
-
-    def start(self, weights: Float[Any, " param"]) -> State:
-        return self._beginning(self.inner.start(weights))
-
-    def like(self, generation: int) -> State:
-        return self._beginning(self.inner.like(generation))
-
-    def step(self, state: State, generation: int, evaluator: Evaluator) -> tuple[Float[np.ndarray, " loss"], State]:
-        losses, inner = self.inner.step(state.inner, generation, evaluator)
-        return losses, self._after(state, inner, generation)
-
-    def replay(
-        self,
-        state: State,
-        generation: int,
-        losses: Float[np.ndarray, " loss"],
-        parts_of: PartsOf | None = None,
-    ) -> State:
-        return self._after(state, self.inner.replay(state.inner, generation, losses, parts_of), generation)
-
-    def centre(self, state: State) -> Float[Array, " param"]:
-        return self.inner.centre(state.inner)
+class Averaged(Around):
+    """The same training as by the driver `inner`, and one more candidate for the answer."""
 
     def answers(self, state: State) -> dict[str, Float[Any, " param"]]:
-        return self.inner.answers(state.inner) | {"the average of the last centres": np.asarray(state.average)}
+        return super().answers(state) | {"the average of the last centres": np.asarray(state.average)}
 
-    def cost(self) -> Cost:
-        return self.inner.cost()
-
-    def cost_of(self, generations: int) -> Cost:
-        return self.inner.cost_of(generations)
-
-    def describe(self) -> dict[str, str]:
-        return self.inner.describe()
-
-    def _beginning(self, inner: State) -> AveragedState:
+    def begin(self, inner: State) -> AveragedState:
         return AveragedState(inner, np.asarray(self.inner.centre(inner)))
 
-    def _after(self, state: AveragedState, inner: State, generation: int) -> AveragedState:
+    def after(self, state: AveragedState, inner: State, generation: int) -> AveragedState:
         """The plain mean of all centres while there are few of them, then an exponential one: it needs no correction."""
-        keep = self.experiment.answer.average
+        keep, count = self.experiment.answer.average, generation + 1 - self.anew_since(generation)
         assert keep is not None
-        new = np.float32(max(1 - keep, 1 / (generation + 1)))
+        new = np.float32(max(1 - keep, 1 / count))
         centre = np.asarray(self.inner.centre(inner))
         return AveragedState(inner, (1 - new) * np.asarray(state.average) + new * centre)

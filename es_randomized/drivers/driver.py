@@ -94,6 +94,10 @@ class Driver(ABC):
         """The driver that computes a generation: of a run with phases the one of its phase."""
         return self
 
+    def anew_since(self, generation: int) -> int:
+        """The generation at which the weights of this one began as fresh ones: 0, unless a phase began anew since."""
+        return 0
+
     def first_with_members(self) -> int | None:
         """The first generation that evaluates members, which may happen anywhere; None where there is none."""
         return self.experiment.first if self.experiment.driver.distributed else None

@@ -2,10 +2,12 @@
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of
+from es_randomized.drivers.around import Around
 from es_randomized.drivers.averaged import Averaged
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.phased import phased
+from es_randomized.drivers.restarted import with_ends
 
 
 def driver_of(experiment: Experiment, share_with: Driver | None = None) -> Driver:
@@ -18,8 +20,10 @@ def driver_of(experiment: Experiment, share_with: Driver | None = None) -> Drive
         ConfigError: its driver cannot train its task.
         MemoryBudgetError: nothing fits the memory its plan allows.
     """
-    inner = share_with.inner if isinstance(share_with, Averaged) else share_with
-    made = phased(experiment, driver_of, inner) if experiment.phases else _of_kind(experiment, inner)
+    while isinstance(share_with, Around):
+        share_with = share_with.inner
+    phases = experiment.phases
+    made = with_ends(phased(experiment, driver_of, share_with)) if phases else _of_kind(experiment, share_with)
     return Averaged(made.experiment, made) if experiment.answer.average else made
 
 

@@ -42,6 +42,15 @@ class Phased(Driver):
         return self.drivers[self._phase(generation)].at(generation)
 
     @property
+    def anew(self) -> dict[int, int]:
+        """The first generation of every phase, but for the first one, that begins anew; by its number."""
+        phases = enumerate(self.experiment.phases)
+        return {number: self._first(number) for number, phase in phases if number and phase.start == "anew"}
+
+    def anew_since(self, generation: int) -> int:
+        return max([0, *(first for first in self.anew.values() if first <= generation)])
+
+    @property
     def title(self) -> str:
         return "; then ".join(f"from {self._first(number)} on {driver.title}" for number, driver in self._numbered())
 

@@ -52,7 +52,7 @@ MISTAKES = {
     ),
     "a setting of evolution for the gradient": (
         "driver: {kind: gradient, population: 8}",
-        "driver.population: unknown key; known: kind, optimizer, non_finite",
+        "driver.population: unknown key; known: kind, optimizer, credit, entropy, non_finite",
     ),
     "nearly a setting of the gradient": (
         "driver: {kind: gradient, optimiser: {}}",
@@ -214,7 +214,7 @@ def test_a_dump_writes_every_default_out_and_keeps_the_order():
     }
     assert tree["objective"] == {"kind": "q_norm", "q": 3.0}
     written = [line.rstrip(":") for line in write_yaml(tree).split("\n") if line.endswith(":") and line[0] != " "]
-    assert written == [name for name in tree if name not in ("seed", "start_from")]
+    assert written == [name for name in tree if name not in ("seed", "start_from", "restarts")]
 
 
 def test_tasks_are_the_files_of_their_folder():
