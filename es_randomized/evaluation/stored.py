@@ -37,14 +37,12 @@ def stored(folder: RunFolder) -> Stored | None:
     Raises:
         RunFolderError: its files are damaged.
     """
-    kept = (
-        folder.results / folder.evaluation_file.name
-    )  # with its table of instances; a checkpoint has the summary alone
-    file = kept if kept.exists() else folder.evaluation_file
-    if not file.exists():
+    kept = folder.results / folder.evaluation_file.name  # a checkpoint itself has the summary it was exported with
+    files = [file for file in dict.fromkeys((folder.evaluation_file, kept)) if file.exists()]
+    if not files:
         return None
     try:
-        summary = json.loads(file.read_text())
+        *_, summary = (json.loads(file.read_text()) for file in files)
         instances = pq.read_table(folder.evaluation_table) if folder.evaluation_table.exists() else None
     except (ValueError, pa.ArrowInvalid) as error:
         raise RunFolderError(

@@ -71,7 +71,10 @@ class RunFolder:
         """Where `evaluate` writes: here, or in the user's cache for a checkpoint, which stays as it is."""
         if not self.is_checkpoint:
             return self.path
-        return default_cache("evaluations") / hashlib.sha256(self.weights_file.read_bytes()).hexdigest()[:16]
+        what = hashlib.sha256(bytes(self.path.resolve()))
+        for file in (self.experiment_file, self.weights_file):
+            what.update(file.read_bytes())
+        return default_cache("evaluations") / what.hexdigest()[:16]
 
     @property
     def evaluation_table(self) -> Path:
@@ -270,7 +273,7 @@ class RunFolder:
         except (OSError, ValueError):
             log.warning("%s is missing or damaged, so nobody can say what this run was made with", self.provenance_file)
             return
-        if then.get("task_version") != experiment.task.version:
+        if then.get("task_version", experiment.task.version) != experiment.task.version:
             raise RunFolderError(
                 f"this run was made with version {then.get('task_version')} of its task, but this is version "
                 f"{experiment.task.version}, which behaves differently; use the code of revision {then.get('revision')}"
@@ -280,10 +283,10 @@ class RunFolder:
             raise changed_files(self.name, then["files"], files)
         if different := differences(then, now):
             log.warning("made with %s: last bits may differ", ", ".join(different))
-        if then["revision"] != now["revision"] and not self.is_checkpoint:
+        if then.get("revision") != now["revision"] and not self.is_checkpoint:
             log.warning(
                 "made with revision %s, continued with %s: the changelog names changes of last bits",
-                then["revision"],
+                then.get("revision"),
                 now["revision"],
             )
 

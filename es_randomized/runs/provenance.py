@@ -56,11 +56,14 @@ def deciding_versions() -> dict[str, str | None]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two provenances so that last bits may: "jax 0.10 (now 0.11)" and the like."""
-    pairs = {name: [each.get("packages", {}).get(name) for each in (then, now)] for name in DECIDING_PACKAGES}
-    settings = then.get("jax_settings", now["jax_settings"])  # runs of before do not say
-    pairs |= {name: [settings.get(name), value] for name, value in now["jax_settings"].items()}
-    pairs |= {"device": [then.get("device"), now["device"]]}
+    """What differs between two provenances so that last bits may: "jax 0.10 (now 0.11)" and the like.
+
+    What an older one does not say counts as the same.
+    """
+    pairs = {"device": (then.get("device", now["device"]), now["device"])}
+    for part, names in (("packages", DECIDING_PACKAGES), ("jax_settings", now["jax_settings"])):
+        known = then.get(part, now[part])
+        pairs |= {name: (known.get(name), now[part][name]) for name in names}
     return [f"{name} {was or 'none'} (now {is_ or 'none'})" for name, (was, is_) in pairs.items() if was != is_]
 
 

@@ -187,7 +187,7 @@ def test_votes_and_seed_usage_are_those_of_the_evaluation(pages, made):
 def test_queries_and_hardest_inputs_are_those_of_the_evaluation(pages, made):
     tree, rows = (
         evaluation(made["recall-0"].path),
-        pq.read_table(made["recall-0"].path / "evaluation.parquet").to_pylist(),
+        pq.read_table(made["recall-0"].run.evaluation_table).to_pylist(),
     )
     rates = ", ".join(f"{100 * part['value']:.1f}" for part in tree["by_group"]["query"])
     assert any(f"from the first stored: {rates};" in image.attributes["alt"] for image in pages["groups"].all("img"))

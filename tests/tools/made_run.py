@@ -1,6 +1,7 @@
 """Runs that nobody trained: folders as `export` and `evaluate` write them, with random weights and made-up outcomes."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,7 @@ class Made:
         save_file({"weights": weights}, path / "weights.safetensors")
         if evaluated:
             self.score = self.made_up()
-            write_score(self.run, self.experiment, self.score)
+            shutil.copy(write_score(self.run, self.experiment, self.score), self.run.evaluation_file)
 
     def made_up(self):
         bundles, enumerated = evaluation_bundles(self.experiment)
