@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from es_randomized.errors import RunFolderError
+from es_randomized.evaluation.certificate import certificate
 from es_randomized.evaluation.evaluate import Score, WorstGroup
 from es_randomized.evaluation.statistics import Estimate, Levels, Losses
 from es_randomized.runs.folder import RunFolder
@@ -120,6 +121,12 @@ def summary_of(score: Score) -> Tree:
         tree["twin"] = _tree(score.twin) | {"sample": sample | {"seeds": 1, "chosen_among": score.runs // 2}}
     tree["worst_group"] = {name: {"group": part.group} | _tree(part.estimate) for name, part in score.groups.items()}
     tree["by_group"] = {name: [_tree(part) for part in parts] for name, parts in score.by_group.items()}
+    found = certificate(score)
+    tree["certificate"] = found and {
+        "worst": _tree(found.value),
+        "minimax": found.optimum,
+        "excess": _tree(found.excess),
+    }
     proven = [reference for reference in score.references if reference.kind == "exact"]
     tree["reference"] = proven[0]._asdict() if proven else None
     tree["references"] = [reference._asdict() for reference in score.references]

@@ -3,6 +3,7 @@
 from rich.markup import escape  # [no bound known, ...] would be a tag
 from rich.table import Table
 
+from es_randomized.evaluation.certificate import certificate, in_words
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.statistics import LEVELS
 
@@ -27,6 +28,8 @@ def score_table(score: Score) -> Table:
         f"Right in every run: {shares['always']:.2%} of the instances; in some: {shares['depends_on_seed']:.2%}; "
         f"in none: {shares['never']:.2%}."
     )
+    if found := certificate(score):
+        caption = f"{escape(in_words(found, measure))}\n{caption}"
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("policy")
     for column in LEVELS.values():
