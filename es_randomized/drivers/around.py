@@ -34,6 +34,9 @@ class Around(Driver):
     def at(self, generation: int) -> Driver:
         return self.inner.at(generation)
 
+    def own_state(self, state: State, generation: int) -> State:
+        return self.inner.own_state(state.inner, generation)
+
     def first_with_members(self) -> int | None:
         return self.inner.first_with_members()
 

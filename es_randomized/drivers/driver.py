@@ -94,6 +94,10 @@ class Driver(ABC):
         """The driver that computes a generation: of a run with phases the one of its phase."""
         return self
 
+    def own_state(self, state: State, generation: int) -> State:
+        """Of the state before a generation, what the driver `at` that generation goes on from."""
+        return state
+
     def anew_since(self, generation: int) -> int:
         """The generation at which the weights of this one began as fresh ones: 0, unless a phase began anew since."""
         return 0

@@ -50,6 +50,10 @@ class Phased(Driver):
     def anew_since(self, generation: int) -> int:
         return max([0, *(first for first in self.anew.values() if first <= generation)])
 
+    def own_state(self, state: PhasedState, generation: int) -> State:
+        number = self._phase(generation)
+        return self.drivers[number].own_state(self._begun(state, number), generation)
+
     @property
     def title(self) -> str:
         return "; then ".join(f"from {self._first(number)} on {driver.title}" for number, driver in self._numbered())
