@@ -29,6 +29,7 @@ LAYERS = (
     ("fitness",),
     ("drivers",),
     ("train", "runs", "tracking", "evaluation"),
+    ("doctor",),
     ("distributed", "clusters"),
     ("service", "session", "listener", "trials", "scaling"),
     ("report", "paper"),
