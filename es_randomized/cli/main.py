@@ -11,6 +11,7 @@ from es_randomized.cli.bench import bench_command
 from es_randomized.cli.branch import branch_command, replay_command
 from es_randomized.cli.cluster import cluster_command
 from es_randomized.cli.compare import compare_command
+from es_randomized.cli.doctor import doctor_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.report import report_command
@@ -37,6 +38,7 @@ def cli() -> None:
       es-randomized show configs/demo.yaml          what that will cost
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
+      es-randomized doctor runs/demo-...            what holds it back, and which setting to try
       es-randomized report runs/demo-...            everything about it on one page
       es-randomized compare runs/a runs/b           whether two runs differ
       es-randomized branch runs/demo-... --at 100   another run from there
@@ -52,6 +54,7 @@ COMMANDS = (
     train_command,
     resume_command,
     evaluate_command,
+    doctor_command,
     report_command,
     compare_command,
     export_command,
