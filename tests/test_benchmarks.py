@@ -15,6 +15,7 @@ import pytest
 from benchmarks import (
     checkpoints,
     colouring,
+    doctor,
     kernels,
     low_rank,
     memory,
@@ -30,6 +31,7 @@ from benchmarks import record as records
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers import environments, level, workload
 from es_randomized import Experiment, load
+from es_randomized.config.yaml import dump, write_yaml
 from tests.tools.command import TINY
 
 FOLDER = Path(records.__file__).parent
@@ -59,7 +61,7 @@ def test_no_script_is_forgotten():
     assert [name for name in sorted(scripts) if f"test_{name}" not in globals()] == []
 
 
-def test_every_experiment_of_a_benchmark_is_one():
+def test_every_experiment_of_a_benchmark_is_one(tmp_path):
     """The whole ones, which the tiny runs leave out: names of settings may have changed."""
     configs = FOLDER.parent / "configs"
     trees = [(colouring.CONFIG, changes) for changes in colouring.VARIANTS.values()]
@@ -67,6 +69,9 @@ def test_every_experiment_of_a_benchmark_is_one():
     for (config, common), changes in product(past_directions.TASKS.values(), past_directions.VARIANTS.values()):
         trees.append((FOLDER.parent / config, common | changes))
     trees += [(configs / "demo.yaml", changes) for changes in memory.CASES.values()] + [precision.LEARNING]
+    for name, base in doctor.BASES.items():
+        (tmp_path / name).write_text(write_yaml(base))
+    trees += [(tmp_path / case.base, case.overrides) for case in doctor.CASES.values()]
     for config, changes in trees:
         assert isinstance(load(config, changes), Experiment)
     assert [len(together.trials(base, 2)) for base in together.BASES] == [8, 8]
@@ -175,3 +180,11 @@ def test_peers(ran, peer, monkeypatch, tmp_path):
     assert found["agreement"][peer] < peers.TOLERANCE
     assert found["level"]["measured"][peer]["generation"] == 10
     assert found["level"]["measured"][peer]["all_cycles"]["p95"] >= 0
+
+
+def test_doctor(ran, monkeypatch):
+    monkeypatch.setattr(doctor, "BASES", {"tiny": dump(load(TINY))})
+    monkeypatch.setattr(doctor, "CASES", {"few members": doctor.Case("tiny", {}, ("population too small",))})
+    found = ran(doctor)
+    assert found["named_first"] == "1 of 1"
+    assert found["cases"]["few members"]["findings"][0]["setting"] == "driver.population"
