@@ -4,6 +4,8 @@ import click
 
 from es_randomized.config.yaml import read_yaml
 
+OUTSIDE = ("seed", "start_from", "start-from")  # settings in no section
+
 
 def parse_overrides(arguments: list[str]) -> dict[str, object]:
     """Settings from leftover command-line arguments; values are read as YAML.
@@ -15,7 +17,7 @@ def parse_overrides(arguments: list[str]) -> dict[str, object]:
     remaining = iter(arguments)
     for argument in remaining:
         name, given, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or ("." not in name and name != "seed"):
+        if not argument.startswith("--") or ("." not in name and name not in OUTSIDE):
             raise click.UsageError(f"{argument}: no such option; settings look like --driver.population 256")
         if not given:
             following = next(remaining, None)

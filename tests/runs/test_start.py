@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from es_randomized import Evolution, Gradient, LocalEvaluator, RunFolder, driver_of, load, local_evaluator, train_run
+from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import dump
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.program_sharing import programs_of
@@ -172,3 +173,9 @@ def test_a_driver_that_knows_no_start_says_so():
 def test_runs_from_different_starts_share_programs():
     one, other = (load(TINY, {"start_from": name}) for name in ("a", "b"))
     assert programs_of(one) == programs_of(other) == programs_of(load(TINY))
+
+
+@pytest.mark.parametrize("name", ["--start-from", "--start_from"])
+def test_the_command_line_takes_it_like_any_setting(name):
+    overrides = parse_overrides([name, "runs/gradient-{seed}", "--seed", "3"])
+    assert load(TINY, overrides).start_from == "runs/gradient-{seed}"
