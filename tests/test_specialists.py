@@ -41,11 +41,16 @@ def slow_weights(objective, vectors, instances=INSTANCES, numbers=NUMBERS):
     return weights
 
 
-def normal_vectors():
-    return np.asarray(jax.random.normal(rng.address(7, rng.Purpose.SPECIALISTS), (5, 3)))
+def random_directions():
+    return directions((5, 3))
 
 
-CASES = {"random": (None, normal_vectors), "features": (FEATURES, lambda: FEATURES.T)}
+def directions(shape):
+    vectors = np.asarray(jax.random.normal(rng.address(7, rng.Purpose.SPECIALISTS), shape))
+    return vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+
+
+CASES = {"random": (None, random_directions), "features": (FEATURES, lambda: FEATURES.T)}
 
 
 @pytest.mark.parametrize(
@@ -67,13 +72,13 @@ def test_a_rest_of_1_is_the_mean_and_a_seed_none_of_whose_kinds_is_here_counts_a
     assert float(everything(jnp.asarray(LOSSES))) == pytest.approx(LOSSES.mean(), rel=1e-5)
     instances = np.array([1, 1, 3, 3])
     weights = np.asarray(Specialists(keep=1).weights(drawn(instances=instances)))
-    np.testing.assert_allclose(weights, slow_weights(Specialists(keep=1), normal_vectors(), instances), rtol=1e-5)
+    np.testing.assert_allclose(weights, slow_weights(Specialists(keep=1), random_directions(), instances), rtol=1e-5)
     assert (weights == 0.25).all(axis=0).any(), "some seed's kind is neither 1 nor 3"
 
 
 def test_features_need_as_many_numbers_of_a_seed():
     short = NUMBERS[:1]
-    vectors = np.asarray(jax.random.normal(rng.address(7, rng.Purpose.SPECIALISTS), (5, 1)))
+    vectors = directions((5, 1))
     found = Specialists(keep=2).weights(drawn(FEATURES, numbers=short))
     np.testing.assert_allclose(found, slow_weights(Specialists(keep=2), vectors, numbers=short), rtol=1e-5)
 
@@ -85,9 +90,11 @@ def test_features_need_as_many_numbers_of_a_seed():
 def test_either_half_of_a_batch_has_weights_of_its_own(by, halves):
     objective = Specialists(keep=2, rest=0.5)
     found = SplitBatch(objective, by).on(drawn)(jnp.asarray(LOSSES))
-    whole = (slow_weights(objective, normal_vectors()) * LOSSES).sum(axis=0).mean()
+    whole = (slow_weights(objective, random_directions()) * LOSSES).sum(axis=0).mean()
     twins = [
-        (slow_weights(objective, normal_vectors(), INSTANCES[half[0]], NUMBERS[:, half[1]]) * LOSSES[half]).sum(axis=0)
+        (slow_weights(objective, random_directions(), INSTANCES[half[0]], NUMBERS[:, half[1]]) * LOSSES[half]).sum(
+            axis=0
+        )
         for half in halves
     ]
     np.testing.assert_allclose(found, [whole, *(twin.mean() for twin in twins)], rtol=1e-5)

@@ -25,7 +25,7 @@ class Specialists(Objective):
 
     For every seed the `keep` kinds with the largest scores weigh 1, all others `rest`. The score of a kind is the scalar
     product of its features and the seed's first numbers, where the task has features and a seed as many numbers; else of a
-    normal vector of its own and all the seed's numbers. These vectors depend on the run's seed alone and never change.
+    random direction of its own and all the seed's numbers. These directions depend on the run's seed alone and never change.
 
     Attributes:
         keep: kinds that a seed should be good at; less than the task has.
@@ -75,4 +75,5 @@ def _scores(drawn: Draws) -> Float[Array, "kind seed"]:
     features, numbers = drawn.kinds.features, drawn.numbers
     if features is not None and len(features) <= len(numbers):
         return jnp.asarray(features.T) @ numbers[: len(features)]
-    return jax.random.normal(drawn.key, (drawn.kinds.count, len(numbers))) @ numbers
+    vectors = jax.random.normal(drawn.key, (drawn.kinds.count, len(numbers)))
+    return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True) @ numbers  # a short one would hardly ever win
