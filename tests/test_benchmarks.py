@@ -17,6 +17,7 @@ from benchmarks import (
     colouring,
     doctor,
     kernels,
+    learning,
     low_rank,
     memory,
     overhead,
@@ -68,6 +69,7 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
     trees += [(configs / config, changes) for config, changes in (kernels.WORKLOADS | precision.KERNELS).values()]
     for (config, common), changes in product(past_directions.TASKS.values(), past_directions.VARIANTS.values()):
         trees.append((FOLDER.parent / config, common | changes))
+    trees += [(configs / row.config, {}) for row in learning.ROWS.values()]
     trees += [(configs / "demo.yaml", changes) for changes in memory.CASES.values()] + [precision.LEARNING]
     for name, base in doctor.BASES.items():
         (tmp_path / name).write_text(write_yaml(base))
@@ -88,6 +90,18 @@ def test_colouring(ran, monkeypatch):
     monkeypatch.setattr(colouring, "PILOT", 2)
     found = ran(colouring, "--seconds", 0, "--only", "SNES")
     assert found["variants"]["SNES"]["runs"][0]["rollouts"] == 2 * 12 * 4 * 2  # generations, members, instances, seeds
+
+
+def test_learning(ran, monkeypatch, tmp_path):
+    row = learning.Row(str(TINY), ("single.worst", "pooled.3.p95"), (1, 1), (2, 2))
+    monkeypatch.setattr(learning, "ROWS", {"tiny, here": row})
+    arguments = ("--seeds", 2, "--runs", tmp_path / "runs", "--generations", 2)
+    first = ran(learning, *arguments)["tiny, here"]["runs"]
+    assert [run["generations"] for run in first] == [2, 2]
+    for seed, run in enumerate(first):
+        summary = json.loads((tmp_path / "runs" / f"tiny-here-{seed}" / "evaluation.json").read_text())
+        assert run["levels"]["pooled.3.p95"] == round(100 * summary["pooled"]["3"]["p95"]["value"], 2)
+    assert ran(learning, *arguments)["tiny, here"]["runs"] == first, "trained already"
 
 
 def test_kernels(ran, monkeypatch):
