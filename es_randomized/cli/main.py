@@ -1,6 +1,7 @@
 """The command `es-randomized`. Commands live in their own files and load what they need when they run."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from es_randomized.cli.compare import compare_command
 from es_randomized.cli.doctor import doctor_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
+from es_randomized.cli.interruption import exit_status, watched
 from es_randomized.cli.report import report_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
@@ -72,16 +74,28 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Entry point: user errors end in one message and status 1, without a traceback."""
+    """Entry point: user errors end in one message and status 1, signals in 128 + signal, neither with a traceback."""
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[console])
     sys.path.append(str(Path.cwd()))  # tasks and strategies of your own; last, so that they hide no installed module
-    try:
-        cli(standalone_mode=True)
-    except UserError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+    with watched() as signals:
+        try:
+            status = cli(standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except UserError as error:
+            Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
+            status = 1
+        except (click.Abort, KeyboardInterrupt):
+            status = exit_status(signal.SIGINT)
+        except BaseException:  # JAX makes another exception of what a signal raises inside a callback
+            if not signals:
+                raise
+        if signals:
+            status = exit_status(signals[0])
+    sys.exit(status)
 
 
 def _escaped(error: Exception) -> str:

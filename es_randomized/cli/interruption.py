@@ -1,0 +1,78 @@
+"""Ctrl-C and the signals of batch systems: what they are told, and the exit status, 128 + signal as shells have it.
+
+The first one is acknowledged in one line and lets the command save and clean up; the second one ends everything at once, also
+while the main thread computes in compiled code, where Python's own handlers have to wait.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+
+import psutil
+
+GENTLE = (signal.SIGINT, signal.SIGTERM)  # the session saves on these, see stopping_gently
+WATCHED = (*GENTLE, signal.SIGHUP) if hasattr(signal, "SIGHUP") else GENTLE
+STOPPING = b"\nstopping; Ctrl-C again ends at once\n"
+SHOW_CURSOR = b"\x1b[?25h"  # a live view hides it
+
+
+def exit_status(number: int) -> int:
+    """Of a command that a signal ended."""
+    return 128 + number
+
+
+@contextmanager
+def watched() -> Iterator[list[int]]:
+    """The signals that came to this process so far; a second one ends it and all it started.
+
+    Does nothing outside the main thread, where signals are somebody else's business.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    watcher = threading.Thread(target=_watch, args=(reading, received), daemon=True)
+    with ExitStack() as restored:
+        restored.callback(watcher.join)
+        restored.callback(os.close, writing)  # which ends the watcher
+        restored.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writing, warn_on_full_buffer=False))
+        for number in WATCHED:
+            if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+                restored.callback(signal.signal, number, signal.signal(number, _raise))
+        watcher.start()
+        yield received
+
+
+def _raise(number: int, _: FrameType | None) -> None:
+    sys.exit(exit_status(number))
+
+
+def _watch(reading: int, received: list[int]) -> None:
+    """Runs in a thread: Python writes the number of every signal to the pipe in the moment it comes."""
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while numbers := pipe.read(1):
+            if numbers[0] in WATCHED:
+                received.append(numbers[0])
+                if len(received) > 1:
+                    _end_at_once(received[0])
+                _say(STOPPING)
+
+
+def _say(text: bytes) -> None:
+    with suppress(OSError):
+        os.write(2, text)
+
+
+def _end_at_once(number: int) -> None:
+    if os.isatty(2):
+        _say(SHOW_CURSOR)
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
+    os._exit(exit_status(number))
