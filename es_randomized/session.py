@@ -22,6 +22,7 @@ from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics, MetricsRow, read_metrics
+from es_randomized.runs.storage import remove_leftovers
 from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
 from es_randomized.train import train
@@ -81,6 +82,7 @@ class TrainingSession:
     def __enter__(self) -> "TrainingSession":
         with ExitStack() as opened:
             opened.enter_context(self._folder.lock())
+            remove_leftovers(self._folder.path)
             self._held_out = HeldOut(self._driver.experiment, self._outcomes)
             checks, known = dict[int, dict[str, float]](), len(read_metrics(self._folder.metrics))
 

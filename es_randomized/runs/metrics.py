@@ -70,10 +70,11 @@ class Metrics:
             self.seconds, self.device_seconds = row["seconds"], row["device_seconds"]
             self._rows.append(row)
         self.checks = [row for row in self._rows if row.get("held_out_average") is not None]
-        for part in _parts(folder):
-            if not self._rows or int(part.stem):
+        merged, parts = bool(self._rows), _parts(folder)
+        self.flush()  # before the parts it takes up are gone: who reads meanwhile never misses a row
+        for part in parts:
+            if not merged or int(part.stem):
                 part.unlink()
-        self.flush()
 
     def add(
         self, generation: int, losses: Float[np.ndarray, " member"], seconds: float, check: dict[str, float]
@@ -123,9 +124,11 @@ def summary(losses: Float[np.ndarray, " member"]) -> MetricsRow:
 
 
 def read_metrics(folder: Path) -> pa.Table:
-    """All rows written so far, in order."""
-    parts = _parts(folder)
-    return read_parts(parts, SCHEMA)
+    """All rows written so far, in order, without those of parts that are damaged."""
+    table = read_parts(_parts(folder), SCHEMA)
+    numbers = table["generation"].to_numpy()
+    before = np.maximum.accumulate(np.concatenate([[-1], numbers]))[:-1]
+    return table.filter(pa.array(numbers > before))  # of parts that were merged and are not deleted yet
 
 
 def _parts(folder: Path) -> list[Path]:

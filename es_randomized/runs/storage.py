@@ -1,12 +1,17 @@
 """Files that are either whole or absent, and one clear message when the disk does not take them."""
 
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from es_randomized.errors import StorageError
+
+LEFTOVER = re.compile(r"\.[^.].*\.[a-z0-9_]{8}")  # as mkstemp names them below
+OLD = 3600.0  # seconds
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -28,6 +33,14 @@ def write_new(path: Path, data: bytes) -> None:
     """
     with saying_what_failed(path, unless=FileExistsError), _written_beside(path, data) as temporary:
         os.link(temporary, path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that a process left which was killed while it wrote, long enough ago that none is in use."""
+    for path in folder.rglob(".*"):
+        with suppress(OSError):
+            if LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > OLD:
+                path.unlink()
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """Tables that grow while a run goes on: a folder of Parquet parts, each written whole, that can be read at any time."""
 
 import io
+import logging
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from es_randomized.runs.storage import write_atomically
+
+log = logging.getLogger(__name__)
 
 
 def write_part(path: Path, rows: list[dict[str, object]], schema: pa.Schema) -> None:
@@ -16,10 +19,21 @@ def write_part(path: Path, rows: list[dict[str, object]], schema: pa.Schema) -> 
         StorageError: the disk did not take it.
     """
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema), buffer)
+    pq.write_table(pa.Table.from_pylist(rows, schema), buffer, write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
 
 
 def read_parts(parts: list[Path], schema: pa.Schema) -> pa.Table:
-    """The rows of all parts, in their order."""
-    return pa.concat_tables([pq.read_table(part) for part in parts]) if parts else schema.empty_table()
+    """The rows of all parts, in their order; a damaged part is passed over with a line."""
+    tables = (_read(part) for part in parts)
+    return pa.concat_tables([schema.empty_table(), *(table for table in tables if table is not None)])
+
+
+def _read(part: Path) -> pa.Table | None:
+    try:
+        return pq.read_table(part, page_checksum_verification=True)
+    except FileNotFoundError:  # taken up by another part in this moment
+        return None
+    except (pa.ArrowException, OSError) as error:
+        log.warning("%s is damaged and passed over: %s", part, str(error).partition("\n")[0])
+        return None
