@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from es_randomized.drivers.ledger import Cost
-from es_randomized.runs import metrics as module
 from es_randomized.runs.metrics import Metrics, read_metrics, summary
 from es_randomized.runs.storage import remove_leftovers, write_atomically
 
