@@ -53,6 +53,23 @@ def test_ray_workers_give_the_bits_of_the_local_evaluator(
     assert (tmp_path / "run" / "journal.bin").read_bytes() == (reference / "journal.bin").read_bytes()
 
 
+def test_phases_give_the_same_bits_on_ray(tmp_path: Path) -> None:
+    """Gradient descent here, then two evolutions there, with another population and batch each."""
+    phases = """
+phases:
+- {driver: {kind: gradient, optimizer: {learning_rate: 0.001}}}
+- {start: weights, objective: {q: {start: 2, end: 8}}, driver: {population: 16, optimizer: {warmup: 2}}}
+- {objective: {kind: expected}, batch: {seeds: 4}}
+"""
+    config = tmp_path / "phases.yaml"
+    config.write_text(TINY.read_text() + phases)
+    train_run(config, tmp_path / "here", local=True, evaluate=False)
+    result = run("train", config, "--workers", 2, "--no-evaluate", "--run", tmp_path / "there")
+    assert result.returncode == 0, result.stderr
+    assert final_snapshot(tmp_path / "there") == final_snapshot(tmp_path / "here")
+    assert (tmp_path / "there" / "journal.bin").read_bytes() == (tmp_path / "here" / "journal.bin").read_bytes()
+
+
 def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_path: Path) -> None:
     """Workers that claim an accelerator the coordinator does not have: the plan is theirs, and so are all updates."""
     folder, accelerators = tmp_path / "run", json.dumps({"TPU": 2})
