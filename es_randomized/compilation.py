@@ -8,12 +8,14 @@ result cannot depend on how a library splits a sum over threads.
 import functools
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from es_randomized.errors import ConfigError
 from es_randomized.precision import Precision, arithmetic
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,17 @@ def configure(devices: int | None = None, cache: Path | None = None, platform: s
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
+def check_devices() -> None:
+    """Raises ConfigError where JAX cannot compute on what it was told to."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where none of the named platforms is installed
+        named = os.environ.get("JAX_PLATFORMS") or "any"
+        raise ConfigError(
+            f"JAX finds no device of JAX_PLATFORMS={named}: {str(error) or 'none is installed'}; unset or change it"
+        ) from None
+
+
 def deciding_settings() -> dict[str, Any]:
     """Settings of JAX in use that decide about bits, and the flags of its compiler."""
     return {name: getattr(jax.config, name) for name in DECIDING} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
@@ -75,7 +88,15 @@ def deciding_settings() -> dict[str, Any]:
 
 def default_cache(what: str) -> Path:
     """Where in the user's cache folder to keep `what`, as the XDG base directory specification has it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "es_randomized" / what
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "es_randomized" / what
+
+
+def _home() -> Path:
+    """The user's folder, or one of this user's among temporary files where there is none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"es_randomized-{os.getuid()}"
 
 
 def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:

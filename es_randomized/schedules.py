@@ -18,8 +18,8 @@ from es_randomized.settings import settings
 class Schedule:
     """From `start` in the first generation of a run, or of a phase, to `end` in its last; both above 0."""
 
-    start: Annotated[float, Field(gt=0)]
-    end: Annotated[float, Field(gt=0)]
+    start: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    end: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     shape: Literal["linear", "cosine", "exponential"] = "cosine"
 
 
@@ -30,12 +30,12 @@ class Ramp:
     Either may be 0.
     """
 
-    start: Annotated[float, Field(ge=0)]
-    end: Annotated[float, Field(ge=0)] = 0.0
-    until: Annotated[float, Field(gt=0, le=1)] = 1.0
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    until: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
 
 
-Rate = Annotated[float, Field(gt=0)] | Schedule
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Schedule
 
 
 def build(rate: float | Schedule | Ramp, generations: int, first: int = 0) -> Callable[[Any], Any]:

@@ -243,6 +243,7 @@ def _set_up(platform: str | None = None) -> None:
         compilation.configure(platform=platform)
     except RuntimeError as error:
         log.info("JAX keeps the devices it has: %s", error)
+    compilation.check_devices()
 
 
 def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:

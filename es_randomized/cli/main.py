@@ -1,12 +1,15 @@
 """The command `es-randomized`. Commands live in their own files and load what they need when they run."""
 
+import errno
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from es_randomized.cli.bench import bench_command
 from es_randomized.cli.branch import branch_command, replay_command
@@ -86,7 +89,13 @@ def main() -> None:
             error.show()
             status = error.exit_code
         except UserError as error:
-            Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", highlight=False, soft_wrap=True)
+            _say(error)
+            status = 1
+        except (
+            OSError
+        ) as error:  # wherever a file cannot be read or written: one that is not this user's, or a full disk
+            what = f"{error.filename}: " if error.filename else ""
+            _say(f"{what}{error.strerror or error}{'' if error.errno != errno.EACCES else _whose(error.filename)}")
             status = 1
         except (click.Abort, KeyboardInterrupt):
             status = exit_status(signal.SIGINT)
@@ -98,5 +107,18 @@ def main() -> None:
     sys.exit(status)
 
 
-def _escaped(error: Exception) -> str:
-    return str(error).replace("[", "\\[")
+def _say(error: object) -> None:
+    message = Text.assemble(("error:", "bold red"), f" {error}")
+    Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+
+
+def _whose(path: str | bytes | int | None) -> str:
+    """Whose permission is missing."""
+    try:
+        return (
+            f"; it belongs to {Path(os.fsdecode(path)).owner()}, who may give permission"
+            if isinstance(path, str)
+            else ""
+        )
+    except (OSError, KeyError):
+        return "; ask the owner of the folder for permission"

@@ -26,7 +26,7 @@ class Phase:
         task, objective, batch, driver, plan: sections that differ from the experiment's; None: as there.
     """
 
-    share: Annotated[float, Field(gt=0)] = 1.0
+    share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     start: Literal["state", "weights", "anew"] = "state"
     task: Annotated[Task, OfKind("task")] | None = None
     objective: Annotated[Objective, OfKind("objective")] | None = None

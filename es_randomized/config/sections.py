@@ -124,7 +124,7 @@ class Budget:
     """
 
     generations: AtLeastOne = 1000
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     until: Target | None = None
     plateau: Plateau | None = None
 
@@ -144,7 +144,7 @@ class Evaluation:
     seeds: Annotated[int, Field(ge=2)] = 400
     votes: list[Votes] = Field(default_factory=lambda: [5, 30, 100])
     instances: AtLeastOne = 10_000
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.95
 
     def __post_init__(self) -> None:
         too_many = [votes for votes in self.votes if 2 * votes > self.seeds]
@@ -164,7 +164,7 @@ class Answer:
         by: which held-out number decides between candidates.
     """
 
-    average: Annotated[float, Field(gt=0, lt=1)] | None = None
+    average: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
     by: Level = "p95"
 
 

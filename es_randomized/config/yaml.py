@@ -101,11 +101,25 @@ def saying_where(path: Path) -> Iterator[None]:
 def read_yaml(text: str, source: str) -> Any:
     """Plain data of YAML 1.2 text (1e-3 is a number, a key given twice is an error)."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{source}{place}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    for key in _keys(tree):
+        if not isinstance(key, str):
+            raise ConfigError(
+                f"{source}: the names of settings are text, but there is {shown(key)}; in quotes it is text"
+            )
+    return tree
+
+
+def _keys(tree: Any) -> Iterator[Any]:
+    """Of all mappings in plain data."""
+    if isinstance(tree, dict):
+        yield from tree
+    for inner in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _keys(inner)
 
 
 def settings_of(where: str, cls: type[T], tree: object) -> T:

@@ -49,7 +49,7 @@ class GradientSettings(DriverSettings):
     kind: Literal["gradient"] = "gradient"
     optimizer: Optimizer = Field(default_factory=Optimizer)
     credit: Credit = "rollout"
-    entropy: Annotated[float, Field(ge=0)] | Ramp = 0.0
+    entropy: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp = 0.0
     non_finite: Literal["stop"] = "stop"
 
     def without_arguments(self) -> "GradientSettings":

@@ -17,7 +17,7 @@ class CVaR(Objective):
     Where alpha times the number of instances is not whole, the last of them counts with the rest of the weight.
     """
 
-    alpha: Annotated[float, Field(gt=0, le=1)] = 0.1
+    alpha: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         count = self.alpha * expected.size

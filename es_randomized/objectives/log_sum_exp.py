@@ -15,7 +15,7 @@ from es_randomized.settings import settings
 class LogSumExp(Objective):
     """(1/tau) log mean_x exp(tau mu_x); max - ln(n)/tau <= value <= max for n instances, tau > 0."""
 
-    tau: Annotated[float, Field(gt=0)] = 10.0
+    tau: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         # A compiler may compute `expected` twice and differ in the last bit, which is 1e23 of a loss of 1e30. So say again

@@ -11,6 +11,7 @@ evaluation-<source>.json                           the same weights under anothe
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -44,12 +45,12 @@ class RunFolder:
     """Paths of one run. Nothing is read or written before a method says so.
 
     Attributes:
-        name: what to call the run in a command, where that is not its path.
+        name: what to call the run in a command.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = Path(path)
-        self.name = name or str(path)
+        self.name = name or shlex.quote(str(path))
         self.experiment_file = self.path / "experiment.yaml"
         self.provenance_file = self.path / "provenance.json"
         self.journal_file = self.path / "journal.bin"
@@ -149,7 +150,10 @@ class RunFolder:
         try:
             return load(self.experiment_file)
         except ConfigError as error:
-            raise RunFolderError(f"the experiment of this run is damaged: {error}") from None
+            made = self.origin().get("revision") or "another revision"
+            raise RunFolderError(
+                f"the experiment of this run is damaged, or not of this version (the run was made with {made}): {error}"
+            ) from None
 
     def lock(self, name: str = ".lock") -> AbstractContextManager[object]:
         """Take the run at once, and keep other processes from it until the returned block ends or this process dies.

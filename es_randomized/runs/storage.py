@@ -1,7 +1,9 @@
 """Files that are either whole or absent, and one clear message when the disk does not take them."""
 
+import errno
 import os
 import re
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from es_randomized.errors import StorageError
 
 LEFTOVER = re.compile(r"\.[^.].*\.[a-z0-9_]{8}")  # as mkstemp names them below
 OLD = 3600.0  # seconds
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -70,10 +73,27 @@ def saying_what_failed(path: Path, unless: type[OSError] | tuple[()] = ()) -> It
     except unless:
         raise
     except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}. Everything up to the last whole generation is kept; "
-            f"make room (or write permission) and continue with: es-randomized resume {_run_of(path)}"
-        ) from error
+        raise StorageError(f"cannot write {path}: {_reason(error)}. {_advice(path)}") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in NO_LOCKS:
+        return f"its file system refuses locks ({error.strerror})"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"a file stands in the way ({error.strerror})"
+    return error.strerror or str(error)
+
+
+def _advice(path: Path) -> str:
+    """What is true of the run that a file belongs to, if there is one yet."""
+    run = _run_of(path)
+    with suppress(OSError):
+        if (run / "journal.bin").exists():
+            return (
+                "Everything up to the last whole generation is kept; make room (or write permission) and continue with: "
+                f"es-randomized resume {shlex.quote(str(run))}"
+            )
+    return "Make room (or write permission), or choose another place"
 
 
 def _run_of(path: Path) -> Path:

@@ -11,7 +11,7 @@ from pydantic import Field
 from es_randomized.schedules import Rate, build
 from es_randomized.settings import settings
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 CLIPUP_SPEED = 2.0  # in units of the learning rate
 
 
@@ -35,9 +35,9 @@ class Optimizer:
     warmup: Annotated[int, Field(ge=0)] = 0
     momentum: Fraction = 0.9
     second_moment: Fraction = 0.999
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     def build(self, generations: int, rate: Callable[[Any], Any] | None = None) -> optax.GradientTransformation:
         """The optax transformation for so many generations.
