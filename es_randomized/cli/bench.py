@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import connecting
 from es_randomized.config.yaml import load
@@ -61,7 +61,7 @@ def bench_command(
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"
         )
-    console = Console()
+    console = console_of()
     console.print(connecting(options["address"]))
     from es_randomized.scaling.bench import measure_scaling
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import load
@@ -30,7 +30,7 @@ def branch_command(context: click.Context, run: Path | str, at: int, target: Pat
         old = driver_of(parent.experiment())
         new = driver_of(load(parent.experiment_file, parse_overrides(context.args)))
         branch(parent, old, new, at, folder)
-    Console().print(f"branched before generation {at}: es-randomized resume {folder.name}", soft_wrap=True)
+    console_of().print(f"branched before generation {at}: es-randomized resume {folder.name}", soft_wrap=True)
 
 
 def _beside(run: Path | str, at: int) -> Path | str:
@@ -49,7 +49,7 @@ def replay_command(run: Path | str) -> None:
     with reading(run) as folder:
         driver = driver_of(folder.experiment())
         agree = verify(folder, driver)
-    Console().print(f"{len(folder.losses())} generations replayed; snapshots compared: {len(agree)}")
+    console_of().print(f"{len(folder.losses())} generations replayed; snapshots compared: {len(agree)}")
     wrong = [generation for generation, same in agree.items() if not same]
     if wrong:
         raise RunFolderError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import load
 from es_randomized.errors import ClusterError, ConfigError, suggest
@@ -42,7 +43,7 @@ def cluster_command() -> None:
 def up_command(target: str) -> None:
     """Start TARGET, or bring it to what its file says now. It runs, and costs, until `down`."""
     cluster = _target(target, create_token=True)
-    console = Console()
+    console = console_of()
     console.print(f"starting {target} ...")
     cluster.up()
     with cluster.job_server() as address:
@@ -79,7 +80,7 @@ def submit_command(context: click.Context, target: str, command: tuple[str, ...]
 @click.argument("target")
 def status_command(target: str) -> None:
     """The machines of TARGET and what was submitted to it."""
-    console = Console()
+    console = console_of()
     cluster = _target(target)
     jobs = _print_nodes(target, cluster, console)
     for job in jobs:

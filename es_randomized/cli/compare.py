@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.compare import Comparison, compare_groups, compare_runs
@@ -30,7 +31,7 @@ def compare_command(runs: tuple[Path | str, ...]) -> None:
     if len(runs) < 2:
         raise click.UsageError("two runs are needed, or two groups of them; a run alone is what `evaluate` is for")
     compilation.configure()
-    console = Console()
+    console = console_of()
     with ExitStack() as stack:
         folders = [stack.enter_context(reading(run)) for run in runs]
         names, comparison = _pair(folders, console) if len(folders) == 2 else _groups(folders)

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.text import Text
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.doctor.findings import findings
 from es_randomized.doctor.measure import measure
@@ -29,13 +30,15 @@ def doctor_command(run: Path | str, file: Path | None) -> None:
     compilation.configure()
     with reading(run) as folder:
         measured = measure(folder)
-    found, console = findings(measured), Console()
+    found, console = findings(measured), console_of()
     for line in lines(measured, found):
         console.print(line, highlight=False, soft_wrap=True)
     for number, each in enumerate(found, 1):
-        console.print(f"\n[bold]{number}. {each.name}[/] (weight {each.weight:.2f})", highlight=False)
+        heading = Text.assemble("\n", (f"{number}. {each.name}", "bold"), f" (weight {each.weight:.2f})")
+        console.print(heading, highlight=False)
         console.print(f"   measured: {each.measured}", highlight=False, soft_wrap=True)
         console.print(f"   means:    {each.meaning}", highlight=False, soft_wrap=True)
-        console.print(f"   try:      [bold]{each.setting}: {each.change}[/]", highlight=False, soft_wrap=True)
+        change = Text.assemble("   try:      ", (f"{each.setting}: {each.change}", "bold"))
+        console.print(change, highlight=False, soft_wrap=True)
     if file:
         write_atomically(file, (json.dumps(tree(measured, found), indent=1) + "\n").encode())

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import get_args
 
 import click
-from rich.console import Console
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.progress import Progress
 from es_randomized.evaluation.randomness import Randomness
@@ -29,4 +29,4 @@ def evaluate_command(runs: tuple[Path | str, ...], randomness: Randomness | None
     seed), sampled (from the output distribution), dropout, or ensemble. Several RUNs are an ensemble of their weights;
     their experiments may differ in the seed alone, and the first folder keeps the result.
     """
-    evaluate(*runs, randomness=randomness, listener=Progress(Console()))
+    evaluate(*runs, randomness=randomness, listener=Progress(console_of()))

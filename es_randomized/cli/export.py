@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.runs.checkpoint import export
 from es_randomized.runs.location import reading
@@ -22,4 +22,4 @@ def export_command(run: Path | str, target: Path) -> None:
     compilation.configure()
     with reading(run) as folder:
         export(folder, target)
-    Console().print(f"checkpoint: {target}", soft_wrap=True)
+    console_of().print(f"checkpoint: {target}", soft_wrap=True)

@@ -8,17 +8,18 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from es_randomized.cli.bench import bench_command
 from es_randomized.cli.branch import branch_command, replay_command
 from es_randomized.cli.cluster import cluster_command
 from es_randomized.cli.compare import compare_command
+from es_randomized.cli.console import console_of
 from es_randomized.cli.doctor import doctor_command
 from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.interruption import exit_status, watched
+from es_randomized.cli.own_code import own_traceback
 from es_randomized.cli.report import report_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
@@ -99,9 +100,13 @@ def main() -> None:
             status = 1
         except (click.Abort, KeyboardInterrupt):
             status = exit_status(signal.SIGINT)
-        except BaseException:  # JAX makes another exception of what a signal raises inside a callback
-            if not signals:
+        except BaseException as error:  # JAX makes another exception of what a signal raises inside a callback
+            place = own_traceback(error) if isinstance(error, Exception) else None
+            if not signals and place is None:
                 raise
+            if not signals:
+                _say(f"code of your own raised {type(error).__name__}\n{place}")
+            status = 1
         if signals:
             status = exit_status(signals[0])
     sys.exit(status)
@@ -109,7 +114,7 @@ def main() -> None:
 
 def _say(error: object) -> None:
     message = Text.assemble(("error:", "bold red"), f" {error}")
-    Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+    console_of(stderr=True).print(message, highlight=False, soft_wrap=True)
 
 
 def _whose(path: str | bytes | int | None) -> str:

@@ -4,9 +4,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.report.page import write_page
 from es_randomized.report.sweep.trials import is_sweep
@@ -32,4 +32,4 @@ def report_command(runs: tuple[Path | str, ...], out: Path) -> None:
     with ExitStack() as stack:
         folders = [stack.enter_context(reading(place)) for place in runs if place not in sweeps]
         page = write_page(folders, out, sweeps)
-    Console().print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MB)", highlight=False, soft_wrap=True)
+    console_of().print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MB)", highlight=False, soft_wrap=True)

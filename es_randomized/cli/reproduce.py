@@ -8,6 +8,7 @@ from typing import Unpack
 import click
 from rich.console import Console
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.trials import print_end, run_study, with_cluster_options
 from es_randomized.errors import ConfigError, suggest
 from es_randomized.paper.figure import PaperFigure, load_figure
@@ -38,7 +39,7 @@ def reproduce_command(what: str, scale: str, out: Path, gpus: float, **cluster: 
     interrupted go on, so the same command continues after Ctrl-C. Writes OUT/<figure>-<scale>.png and .json.
     """
     figures = [load_figure(path, scale) for path in _paths(what)]
-    console, resources = Console(), Resources(gpus=gpus)
+    console, resources = console_of(), Resources(gpus=gpus)
     complete = [_reproduce(figure, out, resources, cluster, console) for figure in figures]
     sys.exit(0 if all(complete) else 1)
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from es_randomized import compilation
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import dump, load, write_yaml
@@ -35,7 +35,7 @@ def show_command(context: click.Context, what: Path | str) -> None:
             experiment = folder.experiment()
     compilation.configure()
     driver = driver_of(experiment)
-    console = Console()
+    console = console_of()
     console.print(write_yaml(dump(driver.experiment)), highlight=False)
     console.print(_work(driver))
     if folder:
@@ -90,4 +90,4 @@ def strategies_command() -> None:
         table.add_row(kind, summary.rstrip("."), streamed, ", ".join(strategy.needs()))
     for kind, reason in REFUSED.items():
         table.add_row(kind, f"refused: {reason}", "", "", style="dim")
-    Console().print(table)
+    console_of().print(table)

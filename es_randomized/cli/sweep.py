@@ -6,9 +6,9 @@ from typing import Unpack
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.trials import print_end, run_study, state, with_cluster_options
 from es_randomized.evaluation.statistics import LEVELS
 from es_randomized.tasks.measure import Measure
@@ -31,9 +31,9 @@ def sweep_command(config: Path, out: Path, **cluster: Unpack[ClusterOptions]) ->
     Every trial is a run folder in OUT/<sweep> that resume, evaluate, report and compare take like any other. The same command
     goes on after Ctrl-C or a crash: what is finished stays, what was interrupted goes on, what failed is tried again.
 
-    Writes OUT/<sweep>/trials.parquet. Exit status 1 if a trial failed, or if it was stopped before its end.
+    Writes OUT/<sweep>/trials.parquet. Exit status 1 if a trial failed, 130 or 143 if Ctrl-C or SIGTERM stopped it before its end.
     """
-    console, sweep = Console(), load_sweep(config)
+    console, sweep = console_of(), load_sweep(config)
     folder = TrialsFolder(out / sweep.name)
     check(sweep, folder)
     with folder.lock():
@@ -60,7 +60,7 @@ def _table(sweep: Sweep, best: list[TrialRow], measure: Measure) -> Table:
         """The evaluation with its interval, or else the last held-out check."""
         held_out = row.get(f"held_out_{name}")
         if row.get(name) is not None:
-            return escape(measure.interval((row[name], row.get(f"{name}_low"), row.get(f"{name}_high"))))
+            return str(measure.interval((row[name], row.get(f"{name}_low"), row.get(f"{name}_high"))))
         return f"about {measure.text(held_out)}" if held_out is not None else ""
 
     shorts = short_names(list(sweep.search.parameters))

@@ -9,6 +9,7 @@ from typing import TypeVar, Unpack
 import click
 from rich.console import Console
 
+from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import Progress
@@ -56,7 +57,7 @@ def train_command(
 
     Ctrl-C finishes the generation in hand, saves and says how to resume. Exit status 3 where budget.until was not reached.
     """
-    overrides, console = parse_overrides(context.args), Console()
+    overrides, console = parse_overrides(context.args), console_of()
     _say_the_end(console, train_run(config, run, overrides=overrides, listener=Progress(console), **options))
 
 
@@ -74,7 +75,7 @@ def resume_command(
     **options: Unpack[TrainingOptions],
 ) -> None:
     """Continue the training of RUN, a run folder or address, exactly where it stopped, however it stopped."""
-    console = Console()
+    console = console_of()
     resumed = partial(resume, run, generations=generations, changed_files=changed_files)
     _say_the_end(console, resumed(seconds=seconds, listener=Progress(console), **options))
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from es_randomized.cli.progress import connecting
 from es_randomized.trials.progress import Progress
@@ -46,7 +46,8 @@ def print_end(queue: Queue, folder: TrialsFolder, console: Console) -> bool:
     """Say what failed and what the same command would do; returns whether all is well."""
     failed = {name: record for name, record in queue.progress.records.items() if record.status == "failed"}
     for name, record in failed.items():
-        console.print(f"[bold red]failed[/] {name}: {escape(record.message)}", highlight=False, soft_wrap=True)
+        line = Text.assemble(("failed", "bold red"), f" {name}: {record.message}")
+        console.print(line, highlight=False, soft_wrap=True)
         console.print(f"       its log: {folder.run(name).log_file}", highlight=False, soft_wrap=True)
     if queue.interrupted:
         console.print("stopped; the same command goes on")
@@ -69,7 +70,7 @@ def _showing(console: Console) -> Iterator[Callable[[Progress], None]]:
     if not console.is_terminal:
         yield _printer(console)
         return
-    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()]
     columns += [TextColumn("left"), TimeRemainingColumn()]
     with Bar(*columns, console=console, speed_estimate_period=3600) as bar:
         task = bar.add_task("trials", total=None, visible=False)  # until there is something to show

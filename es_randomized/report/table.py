@@ -1,7 +1,7 @@
 """The table that ends every evaluation: the learned policy, its twin, and what is known, side by side."""
 
-from rich.markup import escape  # [no bound known, ...] would be a tag
 from rich.table import Table
+from rich.text import Text  # [no bound known, ...] as a string would be a tag
 
 from es_randomized.evaluation.certificate import certificate, in_words
 from es_randomized.evaluation.evaluate import Score
@@ -29,8 +29,8 @@ def score_table(score: Score) -> Table:
         f"in none: {shares['never']:.2%}."
     )
     if found := certificate(score):
-        caption = f"{escape(in_words(found, measure))}\n{caption}"
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+        caption = f"{in_words(found, measure)}\n{caption}"
+    table = Table(title=title, title_justify="left", caption=Text(caption, "table.caption"), caption_justify="left")
     table.add_column("policy")
     for column in LEVELS.values():
         table.add_column(column, justify="right")
@@ -42,10 +42,10 @@ def score_table(score: Score) -> Table:
     if score.twin:
         ways["the same, seed frozen"] = score.twin
     for name, levels in ways.items():
-        table.add_row(name, *(escape(measure.interval(estimate)) for estimate in levels))
+        table.add_row(name, *(Text(measure.interval(estimate)) for estimate in levels))
     table.add_section()
     for name, worst in score.groups.items():
-        table.add_row(f"worst {name}: number {worst.group}", "", "", escape(measure.interval(worst.estimate)))
+        table.add_row(f"worst {name}: number {worst.group}", "", "", Text(measure.interval(worst.estimate)))
     table.add_section()
     for reference in score.references:
         values = (reference.average, reference.p95, reference.worst)

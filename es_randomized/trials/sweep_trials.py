@@ -1,5 +1,6 @@
 """The trials of a sweep: which there are, which have begun, which are left, and which come next."""
 
+import hashlib
 import math
 import re
 from collections import Counter
@@ -11,6 +12,8 @@ from es_randomized.trials.queue import Study
 from es_randomized.trials.search import Point, Tried, text_of
 from es_randomized.trials.sweep import Sweep
 from es_randomized.trials.trial import Record, Records, Trial, TrialsFolder, layered, same_but_plan, short_names
+
+LONGEST = 240  # bytes of a trial's name; file systems take 255
 
 
 def study_of(sweep: Sweep, folder: TrialsFolder) -> Study:
@@ -42,7 +45,17 @@ def trial_of(sweep: Sweep, point: Point, seed: int) -> Trial:
     words = [f"{shorts[name]}{_word(parameters[name], value)}" for name, value in point.items()]
     varied = layered(*(parameters[name].settings(name, value) for name, value in point.items()))
     sources = (None,) if sweep.evaluate else ()
-    return Trial("-".join([*words, f"seed{seed}"]), sweep.base, layered(sweep.set, varied), point, seed, sources)
+    return Trial(
+        _shortened("-".join([*words, f"seed{seed}"])), sweep.base, layered(sweep.set, varied), point, seed, sources
+    )
+
+
+def _shortened(name: str) -> str:
+    """A name that file systems take: the end of a longer one is its hash, and equal trials still have one folder."""
+    if len(name.encode()) <= LONGEST:
+        return name
+    kept = name.encode()[: LONGEST - 17].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def planned(sweep: Sweep) -> list[Trial] | None:

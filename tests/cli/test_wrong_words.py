@@ -1,13 +1,16 @@
 """What is wrong is said in one message that is true, with a non-zero exit and nothing left behind."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
+import es_randomized
 from es_randomized import RunFolder
 from es_randomized.compilation import default_cache
 from es_randomized.errors import StorageError
@@ -115,3 +118,41 @@ def test_a_platform_that_is_not_there(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
     shutil.rmtree(tmp_path)
+
+
+def test_brackets_in_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    """Text in brackets would be taken for colours, or for an end of what never began."""
+    run = tmp_path / "[red]a[/][bold]"
+    done = run_here("train", TINY, "--local", "--no-evaluate", "--run", run, "--budget.generations", 1)
+    assert done.returncode == 0, done.stderr
+    assert str(run) in done.stdout
+    refusal = refused("train", TINY, "--local", "--run", run)
+    assert f"{run}' already holds a run" in refusal
+
+
+def test_no_command_prints_markup() -> None:
+    folder = Path(es_randomized.__file__).parent / "cli"
+    assert [
+        path.name for path in folder.glob("*.py") if path.name != "console.py" and " Console(" in path.read_text()
+    ] == []
+
+
+def test_an_exception_in_code_of_ones_own_shows_that_code_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rollout(values: object) -> object:
+        raise ZeroDivisionError("no cycles")
+
+    def through_jax(*_: object) -> None:
+        jax.jit(rollout)(1.0)
+
+    monkeypatch.setattr("es_randomized.cli.show.load", through_jax)
+    result = run_here("show", TINY)
+    assert result.returncode == 1
+    assert "code of your own raised ZeroDivisionError" in result.stderr
+    assert 'raise ZeroDivisionError("no cycles")' in result.stderr
+    assert {line.split('"')[1] for line in result.stderr.splitlines() if "File " in line} == {__file__}
+
+
+def test_a_mistake_of_this_package_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("es_randomized.cli.show.driver_of", json.loads)  # of an experiment: raises in the library
+    with pytest.raises(TypeError, match="JSON object must be str"):
+        run_here("show", TINY)

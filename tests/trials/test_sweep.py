@@ -57,6 +57,16 @@ def test_a_grid_is_every_combination_with_every_seed(written):
     assert trials[2].parameters == trials[3].parameters != trials[4].parameters
 
 
+def test_long_names_end_in_a_hash_and_stay_different(written):
+    shapes = [{"start": 0.1, "end": 0.01 + step / 100, "shape": "exponential"} for step in range(2)]
+    settings = {f"driver.a_setting_with_a_long_name_{number}": {"values": [number]} for number in range(9)}
+    sweep = written(search={"parameters": {"driver.std": {"values": shapes}} | settings})
+    names = [trial_of(sweep, point, seed).name for point in sweep.search.listed() for seed in (0, 1)]
+    assert len(set(names)) == len(names) == 4
+    assert all(200 < len(name.encode()) <= 240 for name in names)
+    assert names == [trial_of(sweep, point, seed).name for point in sweep.search.listed() for seed in (0, 1)]
+
+
 def test_a_trial_is_the_base_with_its_settings_and_its_seed(written):
     sweep = written(set={"budget.generations": 7}, search=GRID)
     for trial in planned(sweep):
