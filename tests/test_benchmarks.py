@@ -18,6 +18,7 @@ from benchmarks import (
     doctor,
     kernels,
     learning,
+    learning_figure,
     low_rank,
     memory,
     overhead,
@@ -102,6 +103,14 @@ def test_learning(ran, monkeypatch, tmp_path):
         summary = json.loads((tmp_path / "runs" / f"tiny-here-{seed}" / "evaluation.json").read_text())
         assert run["levels"]["pooled.3.p95"] == round(100 * summary["pooled"]["3"]["p95"]["value"], 2)
     assert ran(learning, *arguments)["tiny, here"]["runs"] == first, "trained already"
+
+
+def test_learning_figure(tmp_path):
+    """The picture in docs/, of runs that are shipped."""
+    picture = tmp_path / "randomness.png"
+    learning_figure.main(["--out", str(picture)], standalone_mode=False)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (FOLDER.parent / "docs" / "figures" / picture.name).exists()
 
 
 def test_kernels(ran, monkeypatch):
