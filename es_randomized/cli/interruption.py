@@ -39,7 +39,7 @@ def watched() -> Iterator[list[int]]:
     os.set_blocking(writing, False)
     watcher = threading.Thread(target=_watch, args=(reading, received), daemon=True)
     with ExitStack() as restored:
-        restored.callback(watcher.join)
+        restored.callback(watcher.join, 1.0)  # a forked child may hold the other end
         restored.callback(os.close, writing)  # which ends the watcher
         restored.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writing, warn_on_full_buffer=False))
         for number in WATCHED:
