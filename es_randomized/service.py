@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from es_randomized import compilation
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.kinds import kind_of
 from es_randomized.config.yaml import dump, load, parse, write_yaml
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.kinds import driver_of
@@ -83,7 +84,7 @@ def train_run(
     Raises:
         UserError: the experiment does not fit, the folder holds a run, Ray cannot be reached and the like.
     """
-    name = dump(experiment)["task"]["kind"] if isinstance(experiment, Experiment) else Path(experiment).stem
+    name = kind_of(experiment.task) if isinstance(experiment, Experiment) else Path(experiment).stem
     if not isinstance(experiment, Experiment):
         experiment = load(Path(experiment), overrides)
     elif overrides:
@@ -252,7 +253,7 @@ def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
         return False
     if any(option is not None for option in cluster):
         raise ConfigError(
-            f"driver.kind {experiment.driver.kind} runs in this process on one device; leave out --workers, --address "
+            f"driver.kind {experiment.driver.kind} runs in this process on one device; leave out workers, address "
             "and the like, or choose an evolution strategy"
         )
     return True

@@ -1,7 +1,7 @@
 """A training session: the loop of train.py with everything around it that must survive: journal, snapshots, metrics.
 
 The journal gets every generation; snapshots and metrics follow every few seconds. Ctrl-C (or SIGTERM) finishes the
-generation in hand, saves and returns; a second Ctrl-C leaves at once and loses only that generation.
+generation it is in, saves and returns; a second Ctrl-C leaves at once and loses only that generation.
 """
 
 import logging

@@ -65,7 +65,7 @@ def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [("--workers", "2"), ("--address", "auto"), ("--dashboard-port", "8265")])
 def test_a_cluster_for_the_gradient(option: tuple[str, str], tmp_path: Path) -> None:
     errors = refused("train", TINY_GRADIENT, "--run", tmp_path / "run", *option)
-    assert "driver.kind gradient runs in this process on one device; leave out --workers" in errors
+    assert "driver.kind gradient runs in this process on one device; leave out workers" in errors
     assert not (tmp_path / "run").exists()
 
 
