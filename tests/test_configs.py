@@ -40,7 +40,8 @@ def test_two_generations_of_every_config(config):
 
 @pytest.mark.parametrize("config", ONLY_LARGER)
 def test_larger_hunts_differ_in_numbers_only(config):
-    assert words(dump(load(FOLDER / config))) == words(dump(load(FOLDER / ONLY_LARGER[config])))
+    larger, other = (dump(load(FOLDER / name)) | {"answer": None} for name in (config, ONLY_LARGER[config]))
+    assert words(larger) == words(other)  # what a run answers with is no part of how it trains
     assert driver_of(only_built(small(load(FOLDER / config)))).losses_per_generation in (1, MEMBERS)
 
 
