@@ -10,7 +10,9 @@ import pytest
 from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
 from es_randomized.config.kinds import names
 from es_randomized.config.yaml import parse
+from es_randomized.drivers.around import Around
 from es_randomized.drivers.driver import Driver
+from es_randomized.drivers.phased import Phased
 from es_randomized.evaluation.stored import summary_of
 from tests.tools.function_policy import FunctionPolicy
 
@@ -38,7 +40,7 @@ def experiment(task, driver):
 
 def test_every_task_and_every_kind_of_driver_is_here():
     assert list(TASKS) == names("task")
-    assert set(DRIVERS) == set(Driver.__subclasses__())
+    assert set(DRIVERS) == set(Driver.__subclasses__()) - {Phased, Around}, "those drive other drivers"
 
 
 @pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.__name__)

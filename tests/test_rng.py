@@ -62,4 +62,6 @@ def test_the_numbers_of_the_purposes_are_part_of_saved_runs():
         "ACTIONS": 9,
         "EVALUATION_NOISE": 10,
         "NOISE_TABLE": 11,
+        "SPECIALISTS": 12,
+        "THINNING": 13,
     }

@@ -39,6 +39,7 @@ def parse(text: str, overrides: Mapping[str, Any] | None = None, source: str = "
 def _overridden(tree: Any, overrides: Mapping[str, Any] | None, source: str) -> Experiment:
     if not isinstance(tree, dict):
         raise ConfigError(f"{source}: expected sections such as task: and driver:, got {shown(tree)}")
+    check_names(tree, source)
     for dotted, value in (overrides or {}).items():
         _set(tree, dotted, value)
     return build(tree)
@@ -101,17 +102,20 @@ def saying_where(path: Path) -> Iterator[None]:
 def read_yaml(text: str, source: str) -> Any:
     """Plain data of YAML 1.2 text (1e-3 is a number, a key given twice is an error)."""
     try:
-        tree = YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{source}{place}: not valid YAML: {getattr(error, 'problem', error)}") from None
+
+
+def check_names(tree: Any, source: str) -> None:
+    """Raises ConfigError if a name in plain data is no text, as in `5: 3`."""
     for key in _keys(tree):
         if not isinstance(key, str):
             raise ConfigError(
                 f"{source}: the names of settings are text, but there is {shown(key)}; in quotes it is text"
             )
-    return tree
 
 
 def _keys(tree: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from pydantic import Field, InstanceOf
 
 from es_randomized.config.kinds import OfKind
 from es_randomized.config.renamed import with_new_names
-from es_randomized.config.yaml import GIVE_A_PATH, read_file, saying_where, settings_of
+from es_randomized.config.yaml import GIVE_A_PATH, check_names, read_file, saying_where, settings_of
 from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
 from es_randomized.trials.search import Search
@@ -97,6 +97,7 @@ def load_sweep(path: Path) -> Sweep:
         ConfigError: the file is missing, is not YAML or does not describe a sweep.
     """
     tree = read_file(path, "sweep", GIVE_A_PATH)
+    check_names(tree, str(path))
     with saying_where(path):
         return _sweep(path, tree)
 

@@ -17,7 +17,7 @@ def state(value: float) -> dict[str, Any]:
 def test_round_trip_of_the_newest(tmp_path: Path) -> None:
     for generation in (3, 9):
         save_snapshot(tmp_path, generation, state(generation))
-    found = newest_snapshot(tmp_path, state(0), until=100)
+    found = newest_snapshot(tmp_path, lambda _: state(0), until=100)
     assert found is not None
     assert found[0] == 9
     np.testing.assert_array_equal(found[1]["mean"], state(9)["mean"])
@@ -34,7 +34,7 @@ def test_only_two_are_kept(tmp_path: Path) -> None:
 def test_a_snapshot_ahead_of_the_journal_is_passed_over(tmp_path: Path) -> None:
     for generation in (3, 9):
         save_snapshot(tmp_path, generation, state(generation))
-    found = newest_snapshot(tmp_path, state(0), until=8)
+    found = newest_snapshot(tmp_path, lambda _: state(0), until=8)
     assert found is not None
     assert found[0] == 3
 
@@ -44,15 +44,15 @@ def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
         save_snapshot(tmp_path, generation, state(generation))
     newest = tmp_path / "00000009.safetensors"
     newest.write_bytes(newest.read_bytes()[:20])
-    found = newest_snapshot(tmp_path, state(0), until=100)
+    found = newest_snapshot(tmp_path, lambda _: state(0), until=100)
     assert found is not None
     assert found[0] == 3
 
 
 def test_a_snapshot_of_another_structure_is_passed_over(tmp_path: Path) -> None:
     save_snapshot(tmp_path, 3, {"mean": np.zeros(5, np.float32)})
-    assert newest_snapshot(tmp_path, {"mean": np.zeros(4, np.float32)}, until=100) is None
-    assert newest_snapshot(tmp_path, {"centre": np.zeros(5, np.float32)}, until=100) is None
+    assert newest_snapshot(tmp_path, lambda _: {"mean": np.zeros(4, np.float32)}, until=100) is None
+    assert newest_snapshot(tmp_path, lambda _: {"centre": np.zeros(5, np.float32)}, until=100) is None
 
 
 def test_every_flipped_bit_gives_the_state_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_every_flipped_bit_gives_the_state_or_none(tmp_path: Path, monkeypatch: 
     found = 0
     for position in range(len(whole)):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ (1 << position % 8)]) + whole[position + 1 :])
-        if kept := newest_snapshot(tmp_path, state(0), until=100, experiments=["abc"]):
+        if kept := newest_snapshot(tmp_path, lambda _: state(0), until=100, experiments=["abc"]):
             np.testing.assert_array_equal(kept[1]["mean"], expected["mean"])
             np.testing.assert_array_equal(kept[1]["inner"][1], expected["inner"][1])
             assert kept[1]["inner"][0] == 7

@@ -32,7 +32,7 @@ NAMES = {
 
 def opened(folder: RunFolder, known: int) -> Metrics:
     folder.metrics.mkdir(parents=True, exist_ok=True)
-    return Metrics(folder.metrics, LOSSES[:known], Cost(8, 40, 10**18), 2)
+    return Metrics(folder.metrics, list(LOSSES[:known]), Cost(8, 40, 10**18).times, 2)
 
 
 def events(path: Path) -> list[Event]:

@@ -26,7 +26,7 @@ def past(tmp_path):
     run = folder.run(good.name)
     run.create(good.experiment)
     losses = np.ones((300, 12), np.float32)
-    metrics = Metrics(run.metrics, losses[:0], Cost(1, 1, 1), 1)
+    metrics = Metrics(run.metrics, [], Cost(1, 1, 1).times, 1)
     for generation, recorded in enumerate(losses):
         metrics.add(generation, recorded, 0.01, {} if generation % 3 else {"held_out_average": 0.5})
     metrics.flush()

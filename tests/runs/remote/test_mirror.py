@@ -30,7 +30,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder.create(load(TINY))
     folder.provenance_file.write_text(json.dumps({"branch": {"generation": BEGAN}}))
     journal, copies = folder.open_journal(6), []
-    metrics = Metrics(folder.metrics, folder.losses(), Cost(1, 1, 1), 1)
+    metrics = Metrics(folder.metrics, list(folder.losses()), Cost(1, 1, 1).times, 1)
     for generation in SAVES:
         for number in range(journal.generations, generation):
             journal.append(number, LOSSES[number])
