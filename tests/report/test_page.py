@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -243,7 +244,7 @@ def test_a_run_that_has_not_begun_has_no_curves(tmp_path):
 
 def test_a_checkpoint_without_its_table_of_instances_shows_the_rest(pages, made):
     page, name = pages["groups"], made["odd"].path.name
-    assert f"es-randomized evaluate {made['odd'].path}" in page.all("main")[0].text
+    assert f"es-randomized evaluate {shlex.quote(str(made['odd'].path))}" in page.all("main")[0].text
     assert table(page, "All groups")[2][0] == f"{name}, 1 training seed"
     assert not any(name in heading.text for heading in page.all("h2"))
 
