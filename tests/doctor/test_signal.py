@@ -53,7 +53,7 @@ def test_a_loss_that_is_not_finite_counts_as_the_worst():
     assert whole == pytest.approx(mended, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["Open_ES", "SNES"])
+@pytest.mark.parametrize("kind", ["Open_ES", pytest.param("SNES", marks=pytest.mark.cluster)])
 def test_of_linear_losses_halves_agree_as_expected(kind):
     strategy = strategy_of(kind, population=40, shapes=((60,),))
     slope, halves = np.random.default_rng(1).normal(size=60), Halves(strategy)

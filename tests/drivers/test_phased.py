@@ -111,7 +111,7 @@ def test_a_carried_optimizer_keeps_its_moments_and_begins_its_schedules_anew():
     assert counts == [0, 0], "of the learning rate and of its warm-up"
 
 
-@pytest.mark.parametrize("kind", ["Sep_CMA_ES", "SimpleGA", "ESMC", "Past_ES", "SNES", "ARS"])
+@pytest.mark.parametrize("kind", ["Sep_CMA_ES", "SimpleGA", "ESMC", "Past_ES"])
 def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     text = BASE.replace("driver: {", f"driver: {{kind: {kind}, ").replace("std: {start: 0.1, end: 0.05}", "std: 0.1")
     text = (
@@ -127,7 +127,7 @@ def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     assert np.isfinite(driver.centre(steps[-1].state)).all()
 
 
-@pytest.mark.parametrize("stop", [2, 4, 5, 7, 9])
+@pytest.mark.parametrize("stop", [4, 7])
 def test_a_run_with_phases_resumes_to_the_same_bits(tmp_path, stop):
     """Also where it stopped between two phases, and where only the journal is left."""
     driver = driver_of(parse(TEXT))
