@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -84,32 +83,36 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", handlers=[console])
     sys.path.append(str(Path.cwd()))  # tasks and strategies of your own; last, so that they hide no installed module
     with watched() as signals:
-        try:
-            status = cli(standalone_mode=False)
-        except click.ClickException as error:
-            error.show()
-            status = error.exit_code
-        except UserError as error:
-            _say(error)
-            status = 1
-        except (
-            OSError
-        ) as error:  # wherever a file cannot be read or written: one that is not this user's, or a full disk
-            what = f"{error.filename}: " if error.filename else ""
-            _say(f"{what}{error.strerror or error}{'' if error.errno != errno.EACCES else _whose(error.filename)}")
-            status = 1
-        except (click.Abort, KeyboardInterrupt):
-            status = exit_status(signal.SIGINT)
-        except BaseException as error:  # JAX makes another exception of what a signal raises inside a callback
-            place = own_traceback(error) if isinstance(error, Exception) else None
-            if not signals and place is None:
-                raise
-            if not signals:
-                _say(f"code of your own raised {type(error).__name__}\n{place}")
-            status = 1
+        status = _run(signals)
         if signals:
             status = exit_status(signals[0])
     sys.exit(status)
+
+
+def _run(signals: list[int]) -> int:
+    """The command's exit status; what ends it early is said in one message.
+
+    Args:
+        signals: that came to this process so far.
+    """
+    try:
+        return cli(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return exit_status(signal.SIGINT)
+    except UserError as error:
+        _say(error)
+    except OSError as error:  # wherever a file cannot be read or written: not this user's, or a full disk
+        _say(_of_file(error))
+    except BaseException as error:  # JAX makes another exception of what a signal raises inside a callback
+        place = own_traceback(error) if isinstance(error, Exception) else None
+        if not signals and place is None:
+            raise
+        if not signals:
+            _say(f"code of your own raised {type(error).__name__}\n{place}")
+    return 1
 
 
 def _say(error: object) -> None:
@@ -117,13 +120,15 @@ def _say(error: object) -> None:
     console_of(stderr=True).print(message, highlight=False, soft_wrap=True)
 
 
-def _whose(path: str | bytes | int | None) -> str:
-    """Whose permission is missing."""
+def _of_file(error: OSError) -> str:
+    """What could not be done with which file, and whose permission is missing."""
+    what = f"{error.filename}: " if error.filename else ""
+    whose = _whose(error.filename) if error.errno == errno.EACCES and isinstance(error.filename, str) else ""
+    return f"{what}{error.strerror or error}{whose}"
+
+
+def _whose(path: str) -> str:
     try:
-        return (
-            f"; it belongs to {Path(os.fsdecode(path)).owner()}, who may give permission"
-            if isinstance(path, str)
-            else ""
-        )
+        return f"; it belongs to {Path(path).owner()}, who may give permission"
     except (OSError, KeyError):
         return "; ask the owner of the folder for permission"
