@@ -1,7 +1,7 @@
 """An experiment: task + model + objective + driver (+ batch, budget, evaluation, plan, seed), all plain numbers."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property, partial
 from typing import Annotated, Literal
 
@@ -78,6 +78,15 @@ class Experiment:
             )
             for phase, began, end in zip(self.phases, [0, *after], after, strict=False)
         )
+
+    def phase_at(self, generation: int) -> int:
+        """The number of the phase of a generation; of those past the end the last one."""
+        return max(number for number, phase in enumerate(self.by_phase) if phase.first <= generation)
+
+    @property
+    def without_plan(self) -> "Experiment":
+        """The same with nothing said of how generations are cut up, which follows the machine."""
+        return replace(self, plan=Plan(), phases=[replace(phase, plan=None) for phase in self.phases])
 
 
 def check_objective(objective: Objective, task: Task) -> None:

@@ -143,8 +143,7 @@ def _seeds(driver: Driver, weights: Float[Array, " param"], generation: int) -> 
 
 def _phase(driver: Driver, generation: int) -> int | None:
     """The number of the phase of a generation; None in a run without phases."""
-    begins = [part.first for part in driver.experiment.by_phase]
-    return max(number for number, first in enumerate(begins) if first <= generation) if begins else None
+    return driver.experiment.phase_at(generation) if driver.experiment.phases else None
 
 
 def _evenly(first: int, total: int, count: int) -> set[int]:

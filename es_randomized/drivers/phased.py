@@ -39,7 +39,7 @@ class Phased(Driver):
         raise NotImplementedError("it needs to know how drivers are made; see phased")
 
     def at(self, generation: int) -> Driver:
-        return self.drivers[self._phase(generation)].at(generation)
+        return self.drivers[self.experiment.phase_at(generation)].at(generation)
 
     @property
     def anew(self) -> dict[int, int]:
@@ -51,7 +51,7 @@ class Phased(Driver):
         return max([0, *(first for first in self.anew.values() if first <= generation)])
 
     def own_state(self, state: PhasedState, generation: int) -> State:
-        number = self._phase(generation)
+        number = self.experiment.phase_at(generation)
         return self.drivers[number].own_state(self._begun(state, number), generation)
 
     @property
@@ -81,13 +81,13 @@ class Phased(Driver):
         return _of_phase(0, self.drivers[0].start(weights))
 
     def like(self, generation: int) -> PhasedState:
-        number = self._phase(max(0, generation - 1))
+        number = self.experiment.phase_at(max(0, generation - 1))
         return _of_phase(number, self.drivers[number].like(generation))
 
     def step(
         self, state: PhasedState, generation: int, evaluator: Evaluator
     ) -> tuple[Float[np.ndarray, " loss"], PhasedState]:
-        number = self._phase(generation)
+        number = self.experiment.phase_at(generation)
         losses, after = self.drivers[number].step(self._begun(state, number), generation, evaluator)
         filled = np.full(self.losses_per_generation, np.nan, np.float32)  # a journal's records have one size
         filled[: len(losses)] = losses
@@ -100,7 +100,7 @@ class Phased(Driver):
         losses: Float[np.ndarray, " loss"],
         parts_of: PartsOf | None = None,
     ) -> PhasedState:
-        number = self._phase(generation)
+        number = self.experiment.phase_at(generation)
         driver = self.drivers[number]
         own = losses[: driver.losses_per_generation]
         return _of_phase(number, driver.replay(self._begun(state, number), generation, own, parts_of))
@@ -127,10 +127,6 @@ class Phased(Driver):
 
     def _first(self, number: int) -> int:
         return self.drivers[number].experiment.first
-
-    def _phase(self, generation: int) -> int:
-        """The phase of a generation; of those past the end the last one."""
-        return max(number for number in range(len(self.drivers)) if self._first(number) <= generation)
 
     def _begun(self, state: PhasedState, number: int) -> State:
         """The state that a phase goes on from, which may be the end of the phase before it."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from es_randomized.config.experiment import Experiment
-from es_randomized.config.sections import Plan
 from es_randomized.config.yaml import dump
 from es_randomized.errors import ConfigError
 from es_randomized.runs.folder import RunFolder
@@ -55,7 +54,7 @@ def grouped(folders: list[RunFolder]) -> list[Group]:
 
 def comparable(experiment: Experiment) -> dict[str, Any]:
     """What has to agree: not the seed, nor how generations are cut up, which follows the machine."""
-    return dump(dataclasses.replace(experiment, seed=0, plan=Plan()))
+    return dump(dataclasses.replace(experiment.without_plan, seed=0))
 
 
 def _refuse_other(group: Group, first: Group, folder: RunFolder, experiment: Experiment) -> None:

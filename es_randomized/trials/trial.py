@@ -176,4 +176,4 @@ def short_names(names: list[str]) -> dict[str, str]:
 
 def same_but_plan(one: Experiment, other: Experiment) -> bool:
     """Whether two experiments give the same run: all but the plan, which follows the machine, is the same."""
-    return dump(dataclasses.replace(one, plan=other.plan)) == dump(other)
+    return dump(one.without_plan) == dump(other.without_plan)

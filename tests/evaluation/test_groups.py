@@ -1,13 +1,16 @@
 """Runs fall into groups by everything but their seed."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from es_randomized import driver_of, load
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.evaluation.groups import grouped
+from es_randomized.evaluation.groups import comparable, grouped
 from es_randomized.runs.folder import RunFolder
+from tests.tools.command import TINY
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 
@@ -57,3 +60,11 @@ def test_other_tasks_and_other_folders_are_refused(tmp_path):
         groups(CHECKPOINTS / "treasure-3x3-0", CHECKPOINTS / "recall-gradient-0")
     with pytest.raises(RunFolderError, match="is not a run folder"):
         groups(tmp_path)
+
+
+def test_the_plans_of_phases_are_no_difference():
+    experiment = load(TINY, {"phases": [{}, {"driver": {"population": 8}}]})
+    resolved = driver_of(experiment).experiment
+    assert resolved.phases[1].plan is not None
+    assert comparable(resolved) == comparable(replace(experiment, seed=5))
+    assert comparable(resolved) != comparable(load(TINY, {"phases": [{}, {"driver": {"population": 16}}]}))

@@ -141,3 +141,18 @@ def test_the_first_ctrl_c_lets_the_trial_in_hand_save_and_begins_no_other(tmp_pa
     assert 0 < generations_in(left.journal_file) < 1000
     assert list(left.snapshots.iterdir()), "what was trained is kept"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_trial_with_phases_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """Its folder has the plans of its phases, which the trial does not name."""
+    phases = {"phases": [{"objective": {"kind": "expected"}}, {"driver": {"population": 8}}]}
+    monkeypatch.setitem(
+        TRIALS, "phased", load(TINY, {"driver.population": 4, "budget.generations": 4, "plan": {}} | phases)
+    )
+    stopped = take_turns(assignments(tmp_path / "stopped", ["phased"]))
+    assert next(stopped).generation < 4
+    stopped.close()
+    for out in ("stopped", "whole"):
+        last = list(take_turns(assignments(tmp_path / out, ["phased"])))[-1]
+        assert (last.generation, last.done, last.message) == (4, True, "")
+    assert result(tmp_path / "stopped", "phased") == result(tmp_path / "whole", "phased")
