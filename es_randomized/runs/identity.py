@@ -53,7 +53,7 @@ def changed_files(run: str, then: Mapping[str, str], now: Mapping[str, str]) -> 
 def own_files(experiment: Experiment) -> dict[str, str]:
     """The hash of every file that defines a kind of the user's own, by the name of its module."""
     modules = {type(part).__module__ for part in _settings_in(experiment)}
-    modules.add(class_of("driver", experiment.driver.kind).__module__)
+    modules |= {class_of("driver", part.driver.kind).__module__ for part in (experiment, *experiment.by_phase)}
     files = {name: getattr(sys.modules[name], "__file__", None) for name in sorted(modules) if not _ours(name)}
     return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 

@@ -201,3 +201,15 @@ def test_a_changed_file_of_the_users_own_is_refused_until_accepted(tmp_path: Pat
         assert run_here("resume", path, *arguments[:2]).returncode == 0
     finally:
         sys.modules.pop("my_own_objective", None)
+
+
+def test_a_file_of_a_phase_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_phase_strategy.py").write_text(
+        "from es_randomized.strategies.algorithms.open_es import Open_ES\n\nclass Mine(Open_ES):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        phases = [{}, {"start": "weights", "driver": {"kind": "my_phase_strategy", "population": 4}}]
+        assert list(own_files(load(TINY, {"phases": phases}))) == ["my_phase_strategy"]
+    finally:
+        sys.modules.pop("my_phase_strategy", None)
