@@ -16,10 +16,9 @@ from jaxtyping import Float
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError, RunFolderError
-from es_randomized.evaluation.evaluate import evaluation_bundles, outcomes, own_randomness, runner_of
+from es_randomized.evaluation.evaluate import Pooled, evaluation_bundles, outcomes, own_randomness, vote_sizes
 from es_randomized.evaluation.groups import Group
 from es_randomized.evaluation.of_runs import Trained
-from es_randomized.evaluation.randomness import Randomness, repeated_runs
 from es_randomized.evaluation.statistics import (
     LEVELS,
     Estimate,
@@ -96,9 +95,9 @@ def compare_runs(a: Trained, b: Trained) -> Comparison:
     if b.experiment.task != task:
         raise ConfigError("the two runs have different tasks, so their numbers mean different things; name runs of one")
     bundles, enumerated = evaluation_bundles(a.experiment)
-    of_both = [_outcome(a, run, bundles) for run in (a, b)]
-    first, second = map(task.measure.values, of_both)
-    voted = [_votes(a, run, bundles, of_run) for run, of_run in zip((a, b), of_both, strict=True)]
+    of_both = [_outcomes(a, run, bundles) for run in (a, b)]
+    first, second = (task.measure.values(outcome) for outcome, _ in of_both)
+    voted = [_votes(a.experiment, *of_run) for of_run in of_both]
     sampled_by = 0 if enumerated else task.bundle
     seeds = max(first.shape[1], second.shape[1])
     instances = f"{len(first):,} instances{' (all)' if enumerated else ''}"
@@ -166,32 +165,23 @@ def _values(summaries: list[Tree], level: str) -> Float[np.ndarray, " run"]:
     return np.array([tree[level]["value"] for tree in summaries], float)
 
 
-def _votes(a: Trained, run: Trained, bundles: Bundles, outcome: Outcome) -> dict[str, Matrix]:
-    """Whether votes of a run's runs are right, by their names; none where success is not what is measured."""
-    experiment, source = _under(a, run)
-    repeated = repeated_runs(experiment, run.weights[None], source, experiment.evaluation.seeds)
-    sizes = [k for k in experiment.evaluation.votes if 2 * k <= repeated.size]
+def _votes(experiment: Experiment, outcome: Outcome, pooled: Pooled) -> dict[str, Matrix]:
+    """Whether votes are right, by their names; none where success is not what is measured."""
     if not experiment.task.measure.counts_successes:
         return {}
     answer, success = np.asarray(outcome.answer), np.asarray(outcome.success)
-    pooled = runner_of(experiment)(experiment.task, experiment.model).pooled(repeated, bundles, sizes)
+    sizes = vote_sizes(experiment, success.shape[1])
     by_kind = {"majority": {k: majority(answer, success, k) for k in sizes}, "pooled": pooled}
     return {VOTES[kind].format(k): right for kind, by_size in by_kind.items() for k, right in by_size.items()}
 
 
-def _outcome(a: Trained, run: Trained, bundles: Bundles) -> Outcome:
-    """A run's outcomes under A's fresh seeds; a model trained on one seed keeps that seed."""
-    experiment, source = _under(a, run)
-    return outcomes(experiment, bundles, run.weights, randomness=source)
-
-
-def _under(a: Trained, run: Trained) -> tuple[Experiment, Randomness]:
-    """A run's experiment with A's evaluation, and what differs between runs."""
+def _outcomes(a: Trained, run: Trained, bundles: Bundles) -> tuple[Outcome, Pooled]:
+    """A run's outcomes under A's fresh seeds and as many of them; a model trained on one seed keeps that seed."""
     source = own_randomness(run.experiment)
     experiment = replace(run.experiment, evaluation=a.experiment.evaluation)
     if source == "seed":
         experiment = replace(experiment, seed=a.experiment.seed)
-    return experiment, source
+    return outcomes(experiment, bundles, run.weights, randomness=source)
 
 
 def paired(a: Matrix, b: Matrix, sampled_by: int, confidence: float, measure: Measure) -> dict[str, Difference]:

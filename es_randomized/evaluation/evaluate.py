@@ -29,6 +29,7 @@ from es_randomized.tasks.measure import SUCCESS, Measure
 from es_randomized.tasks.task import Bundles, Outcome, Reference
 
 Groups = Int[np.ndarray, " instance"]
+Pooled = dict[int, Bool[np.ndarray, "instance vote"]]  # whether pooled votes of k runs are right, by k
 
 
 @runtime_checkable
@@ -38,10 +39,8 @@ class Runner(Protocol):
     def __call__(self, runs: RepeatedRuns, bundles: Bundles) -> Outcome:
         """What comes of every instance in every run, `[instance, run]`."""
 
-    def pooled(
-        self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]
-    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
-        """Whether pooled votes of k runs are right, by k."""
+    def with_votes(self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]) -> tuple[Outcome, Pooled]:
+        """The same, and whether pooled votes of k runs are right, by k."""
 
 
 class WorstGroup(NamedTuple):
@@ -116,10 +115,8 @@ def evaluate(
     """
     source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
-    run = runner or runner_of(experiment)(experiment.task, experiment.model)
-    repeated = _repeated(experiment, weights, source)
-    pooled = run.pooled(repeated, bundles, _sizes(experiment, repeated.size))
-    return score(experiment, run(repeated, bundles), source, bundles, enumerated, pooled)
+    outcome, pooled = outcomes(experiment, bundles, *weights, randomness=source, runner=runner)
+    return score(experiment, outcome, source, bundles, enumerated, pooled)
 
 
 def outcomes(
@@ -128,18 +125,17 @@ def outcomes(
     *weights: Float[Array, " param"],
     randomness: Randomness,
     runner: Runner | None = None,
-) -> Outcome:
-    """What comes of every instance in every run, `[instance, run]`; no losses where windows do without them."""
-    repeated = _repeated(experiment, weights, randomness)
+) -> tuple[Outcome, Pooled]:
+    """What comes of every instance in every run, `[instance, run]`, and of pooled votes.
+
+    There are no losses where windows do without them.
+    """
+    repeated = repeated_runs(experiment, jnp.stack(weights), randomness, experiment.evaluation.seeds)
     run = runner or runner_of(experiment)(experiment.task, experiment.model)
-    return run(repeated, bundles)
+    return run.with_votes(repeated, bundles, vote_sizes(experiment, repeated.size))
 
 
-def _repeated(experiment: Experiment, weights: tuple[Float[Array, " param"], ...], source: Randomness) -> RepeatedRuns:
-    return repeated_runs(experiment, jnp.stack(weights), source, experiment.evaluation.seeds)
-
-
-def _sizes(experiment: Experiment, runs: int) -> list[int]:
+def vote_sizes(experiment: Experiment, runs: int) -> list[int]:
     """Of votes that can be repeated over the runs there are."""
     return [k for k in experiment.evaluation.votes if 2 * k <= runs]
 
@@ -180,7 +176,7 @@ def score(
     task, settings = experiment.task, experiment.evaluation
     measure, confidence = task.measure, settings.confidence
     success, answer, values = np.asarray(outcome.success), np.asarray(outcome.answer), measure.values(outcome)
-    votes = _sizes(experiment, success.shape[1])
+    votes = vote_sizes(experiment, success.shape[1])
     labels = task.labels(bundles)
     # Losses of sampled outputs have sampling noise on them.
     losses = None if outcome.loss is None or randomness == "sampled" else outcome.loss

@@ -113,7 +113,11 @@ def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, run
 def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | None) -> Path:
     """Where the score under a source of randomness is kept; evaluation.json for the experiment's own."""
     own = own_randomness(experiment)
-    return folder.results / "evaluation.json" if randomness in (None, own) else folder.evaluation_by(str(randomness))
+    return (
+        folder.results / folder.evaluation_file.name
+        if randomness in (None, own)
+        else folder.evaluation_by(str(randomness))
+    )
 
 
 def write_score(

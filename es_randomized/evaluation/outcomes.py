@@ -8,7 +8,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from es_randomized.compilation import jit
 from es_randomized.errors import ConfigError
@@ -38,18 +38,23 @@ class Outcomes:
         Raises:
             ConfigError: the task is wrong about the bounds of its loss.
         """
-        by_bundle = over_blocks(self._program, runs, numbered(bundles), self._bundles_per_step)
-        return within_bounds(self.task, jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle))
+        return self._by_instance(over_blocks(self._program, runs, numbered(bundles), self._bundles_per_step))
 
-    def pooled(
+    def with_votes(
         self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]
-    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
-        """Whether the pooled vote of k runs is right, by k, for every group of k runs; nothing where nothing can be pooled."""
+    ) -> tuple[Outcome, dict[int, Bool[np.ndarray, "instance vote"]]]:
+        """The same, and whether the pooled vote of k runs is right, by k, for every group of k runs.
+
+        There are no votes where nothing can be pooled.
+        """
         if not sizes or not can_pool(self.task, runs):
-            return {}
+            return self(runs, bundles), {}
         shared = (runs, np.array(sizes, np.int32))
-        votes = over_blocks(self._pooled_program, shared, numbered(bundles), self._bundles_per_step)
-        return of_whole_groups(np.asarray(votes).reshape(-1, *votes.shape[-2:]), sizes)
+        by_bundle, votes = over_blocks(self._voting_program, shared, numbered(bundles), self._bundles_per_step)
+        return self._by_instance(by_bundle), of_whole_groups(np.asarray(votes).reshape(-1, *votes.shape[-2:]), sizes)
+
+    def _by_instance(self, by_bundle: Outcome) -> Outcome:
+        return within_bounds(self.task, jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle))
 
     @property
     def _bundles_per_step(self) -> int:
@@ -60,37 +65,42 @@ class Outcomes:
         return jit(self._block, self.model.precision)
 
     @cached_property
-    def _pooled_program(self) -> Callable[..., Bool[Array, "bundle variant run size"]]:
-        return jit(self._pooled_block, self.model.precision)
+    def _voting_program(self) -> Callable[..., tuple[Outcome, Bool[Array, "bundle variant run size"]]]:
+        return jit(self._voting_block, self.model.precision)
 
     def _block(self, runs: RepeatedRuns, block: tuple[Bundles, Int[Array, " bundle"]]) -> Outcome:
         """Outcomes [bundle, variant, run]: one run after the other, all instances of the block side by side."""
-        bundles, ids = block
+        outcomes = jax.lax.map(lambda run: self.task.rollout(*self._met(runs, run, block)), jnp.arange(runs.size))
+        return jax.tree.map(_runs_last, outcomes)
 
-        def one(run: Int[Array, ""]) -> Outcome:
-            return self.task.rollout(
-                runs.policy(run, self.task, self.model, ids[0]), self._observed(runs, run, bundles)
-            )
-
-        outcomes = jax.lax.map(one, jnp.arange(runs.size))
-        return jax.tree.map(lambda x: jnp.moveaxis(x, (0, 1, 2), (2, 1, 0)), outcomes)
-
-    def _pooled_block(
+    def _voting_block(
         self, shared: tuple[RepeatedRuns, Size], block: tuple[Bundles, Int[Array, " bundle"]]
-    ) -> Bool[Array, "bundle variant run size"]:
-        (runs, sizes), (bundles, ids) = shared, block
+    ) -> tuple[Outcome, Bool[Array, "bundle variant run size"]]:
+        """The same, with what the runs so far decide together; the compiler sees that both want one pass of the policy."""
+        (runs, sizes), (bundles, _) = shared, block
         anyone = self._observed(runs, jnp.int32(0), bundles)
 
-        def log_chances(run: Int[Array, ""]) -> Array:
-            policy = runs.policy(run, self.task, self.model, ids[0])
-            return self.task.log_chances(policy, self._observed(runs, run, bundles))
+        def one(run: Int[Array, ""]) -> tuple[Array, Outcome]:
+            policy, observed = self._met(runs, run, block)
+            return self.task.log_chances(policy, observed), self.task.rollout(policy, observed)
 
-        votes = running_votes(log_chances, runs.size, sizes, lambda total: self.task.decide(total, anyone))
-        return votes.transpose(3, 2, 0, 1)
+        votes, outcomes = running_votes(one, runs.size, sizes, lambda total: self.task.decide(total, anyone))
+        return jax.tree.map(_runs_last, outcomes), votes.transpose(3, 2, 0, 1)
+
+    def _met(
+        self, runs: RepeatedRuns, run: Int[Array, ""], block: tuple[Bundles, Int[Array, " bundle"]]
+    ) -> tuple[Policy, Observations]:
+        """The policy of a run, and what it sees of a block."""
+        bundles, ids = block
+        return runs.policy(run, self.task, self.model, ids[0]), self._observed(runs, run, bundles)
 
     def _observed(self, runs: RepeatedRuns, run: Int[Array, ""], bundles: Bundles) -> Observations:
         observed = self.task.observe(bundles, repeat(runs.seed(run), self._bundles_per_step))
         return widened(observed, self.model.precision)
+
+
+def _runs_last(x: Shaped[Array, "run variant bundle"]) -> Shaped[Array, "bundle variant run"]:
+    return jnp.moveaxis(x, (0, 1, 2), (2, 1, 0))
 
 
 def bind(task: Task, model: Model, weights: Float[Array, " param"]) -> Policy:

@@ -6,6 +6,7 @@ its guess counts as much as another's knowledge.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxtyping import Array, Int, Shaped
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.tasks.task import Task
 
+T = TypeVar("T")
 Size = Int[Array, " size"]
 
 
@@ -24,22 +26,26 @@ def can_pool(task: Task, runs: RepeatedRuns) -> bool:
 
 
 def running_votes(
-    log_chances: Callable[[Int[Array, ""]], Array], runs: int, sizes: Size, decide: Callable[[Array], Array]
-) -> Shaped[Array, "run size *decision"]:
-    """What the runs of the group in hand decide together so far, after every run and for every size of group.
+    log_chances: Callable[[Int[Array, ""]], tuple[Array, T]], runs: int, sizes: Size, decide: Callable[[Array], Array]
+) -> tuple[Shaped[Array, "run size *decision"], T]:
+    """What the runs of a group have decided together so far, after every run and for every size of group.
 
     Only the sums are kept, one for each size, however many runs there are.
 
     Args:
-        log_chances: of a run, by its number.
+        log_chances: of a run, by its number, and what else is wanted of it: one pass of the policy gives both.
         decide: what a sum says.
-    """
-    one = jax.eval_shape(log_chances, jax.ShapeDtypeStruct((), jnp.int32))
 
-    def add(sums: Array, run: Int[Array, ""]) -> tuple[Array, Array]:
+    Returns:
+        The votes, and what else was wanted of every run.
+    """
+    one, _ = jax.eval_shape(log_chances, jax.ShapeDtypeStruct((), jnp.int32))
+
+    def add(sums: Array, run: Int[Array, ""]) -> tuple[Array, tuple[Array, T]]:
         begins = (run % sizes == 0).reshape(-1, *[1] * len(one.shape))
-        sums = jnp.where(begins, 0.0, sums) + log_chances(run)[None]
-        return sums, jax.vmap(decide)(sums)
+        of_run, beside = log_chances(run)
+        sums = jnp.where(begins, 0.0, sums) + of_run[None]
+        return sums, (jax.vmap(decide)(sums), beside)
 
     return jax.lax.scan(add, jnp.zeros((len(sizes), *one.shape)), jnp.arange(runs))[1]
 

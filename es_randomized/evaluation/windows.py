@@ -52,24 +52,34 @@ class WindowOutcomes:
         """Success and answer `[instance, run]`, and no loss."""
         windows, index = distinct_windows(np.asarray(instances), self._radius, self.task.n)
         colours = over_blocks(self._windows, runs, numbered(windows), WINDOWS_PER_STEP)
-        lookup = (index, np.asarray(instances))
-        success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
-        return Outcome(None, success, answer)  # type: ignore[arg-type]
+        return Outcome(None, *self._of_cycles(colours, index, instances))  # type: ignore[arg-type]
 
-    def pooled(
+    def with_votes(
         self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"], sizes: Sequence[int]
-    ) -> dict[int, Bool[np.ndarray, "instance vote"]]:
-        """Whether the pooled vote of k runs is right, as `Outcomes.pooled` says it."""
+    ) -> tuple[Outcome, dict[int, Bool[np.ndarray, "instance vote"]]]:
+        """The same, and whether pooled votes are right, as `Outcomes.with_votes` says it."""
         if not sizes or not can_pool(self.task, runs):
-            return {}
+            return self(runs, instances), {}
         windows, index = distinct_windows(np.asarray(instances), self._radius, self.task.n)
         shared = (runs, np.array(sizes, np.int32))
-        votes = over_blocks(self._pooled_windows, shared, numbered(windows), WINDOWS_PER_STEP)
-        colours = of_whole_groups(np.asarray(votes), sizes)
-        together, lookup = np.concatenate(list(colours.values()), axis=1), (index, np.asarray(instances))
-        success = np.asarray(over_blocks(self._assemble, together, lookup, INSTANCES_PER_STEP)[0])
-        ends = np.cumsum([of_size.shape[1] for of_size in colours.values()])
-        return dict(zip(sizes, np.split(success, ends[:-1], axis=1), strict=True))
+        alone, votes = over_blocks(self._voting_windows, shared, numbered(windows), WINDOWS_PER_STEP)
+        colours = [np.asarray(alone), *of_whole_groups(np.asarray(votes), sizes).values()]
+        success, answer = self._of_cycles(np.concatenate(colours, axis=1), index, instances)
+        ends = np.cumsum([part.shape[1] for part in colours])
+        of_runs, *of_votes = np.split(success, ends[:-1], axis=1)
+        outcome = Outcome(None, of_runs, answer[:, : ends[0]])  # type: ignore[arg-type]
+        return outcome, dict(zip(sizes, of_votes, strict=True))
+
+    def _of_cycles(
+        self,
+        colours: UInt8[Array | np.ndarray, "window run"],
+        index: Int[np.ndarray, "position instance"],
+        instances: Int[np.ndarray, "position instance"],
+    ) -> tuple[Bool[np.ndarray, "instance run"], Int[np.ndarray, "instance run"]]:
+        """Success and answer of cycles that are put together from windows."""
+        lookup = (index, np.asarray(instances))
+        success, answer = over_blocks(self._assemble, colours, lookup, INSTANCES_PER_STEP)
+        return np.asarray(success), np.asarray(answer)
 
     @cached_property
     def _radius(self) -> int:
@@ -82,8 +92,8 @@ class WindowOutcomes:
         return jit(self._window_colours, self.model.precision)
 
     @cached_property
-    def _pooled_windows(self) -> Callable[..., UInt8[Array, "window run size"]]:
-        return jit(self._pooled_colours, self.model.precision)
+    def _voting_windows(self) -> Callable[..., tuple[UInt8[Array, "window run"], UInt8[Array, "window run size"]]]:
+        return jit(self._voting_colours, self.model.precision)
 
     @cached_property
     def _assemble(self) -> Callable[..., tuple[Array, Array]]:
@@ -97,21 +107,23 @@ class WindowOutcomes:
 
         def one(run: Int[Array, ""]) -> UInt8[Array, " window"]:
             policy, (tokens, _) = self._met(runs, run, windows, ids)
-            return jnp.argmax(policy(tokens)[:, self._radius], axis=0).astype(jnp.uint8)
+            return _likeliest(policy(tokens)[:, self._radius])
 
         return jax.lax.map(one, jnp.arange(runs.size)).T
 
-    def _pooled_colours(
+    def _voting_colours(
         self, shared: tuple[RepeatedRuns, Size], block: tuple[Int[Array, "position window"], Int[Array, " window"]]
-    ) -> UInt8[Array, "window run size"]:
-        """What runs together find the likeliest colour of every window's middle node."""
+    ) -> tuple[UInt8[Array, "window run"], UInt8[Array, "window run size"]]:
+        """The same, and what runs together find the likeliest colour."""
         (runs, sizes), (windows, ids) = shared, block
 
-        def log_chances(run: Int[Array, ""]) -> Float[Array, "colour window"]:
-            return self.task.log_chances(*self._met(runs, run, windows, ids))[:, self._radius]
+        def one(run: Int[Array, ""]) -> tuple[Float[Array, "colour window"], UInt8[Array, " window"]]:
+            policy, observed = self._met(runs, run, windows, ids)
+            log_chances = self.task.log_chances(policy, observed)[:, self._radius]
+            return log_chances, _likeliest(policy(observed[0])[:, self._radius])
 
-        votes = running_votes(log_chances, runs.size, sizes, lambda total: jnp.argmax(total, axis=0).astype(jnp.uint8))
-        return votes.transpose(2, 0, 1)
+        votes, alone = running_votes(one, runs.size, sizes, _likeliest)
+        return alone.T, votes.transpose(2, 0, 1)
 
     def _met(
         self,
@@ -137,6 +149,10 @@ class WindowOutcomes:
 
         success, answer = jax.lax.map(one, colours.T)
         return success.T, answer.T
+
+
+def _likeliest(logits: Float[Array, "colour window"]) -> UInt8[Array, " window"]:
+    return jnp.argmax(logits, axis=0).astype(jnp.uint8)
 
 
 def distinct_windows(

@@ -53,7 +53,7 @@ def outputs(task, runs, bundles):
 def test_recall_adds_log_odds_bit_by_bit():
     runs, stores = random_runs(RECALL), np.asarray(RECALL.sample(jax.random.key(1), 50))
     logits = outputs(RECALL, runs, stores)
-    found = Outcomes(RECALL, MODEL).pooled(runs, stores, SIZES)
+    found = Outcomes(RECALL, MODEL).with_votes(runs, stores, SIZES)[1]
     assert list(found) == SIZES
     for k, right in found.items():
         assert right.shape == (150, RUNS // k)
@@ -76,7 +76,7 @@ def test_colouring_adds_log_probabilities_vertex_by_vertex(runner):
     runs, cycles = random_runs(COLOURING), COLOURING.enumerate()[:, ::3]
     logits = outputs(COLOURING, runs, cycles)
     log_chances = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    found = runner(COLOURING, MODEL).pooled(runs, cycles, SIZES)
+    found = runner(COLOURING, MODEL).with_votes(runs, cycles, SIZES)[1]
     for k, right in found.items():
         for vote, group in enumerate(groups(k)):
             colours = pooled_colours(cycles, log_chances, group)
@@ -89,13 +89,16 @@ def test_a_group_of_one_run_decides_as_the_run_does():
     for task, bundles in ((RECALL, RECALL.sample(jax.random.key(1), 50)), (COLOURING, COLOURING.enumerate())):
         runs, outcomes = random_runs(task), Outcomes(task, MODEL)
         bundles = np.asarray(bundles)
-        np.testing.assert_array_equal(outcomes.pooled(runs, bundles, [1])[1], outcomes(runs, bundles).success)
+        outcome, pooled = outcomes.with_votes(runs, bundles, [1])
+        np.testing.assert_array_equal(pooled[1], outcome.success)
+        np.testing.assert_array_equal(outcome.success, outcomes(runs, bundles).success)
+        np.testing.assert_array_equal(outcome.answer, outcomes(runs, bundles).answer)
 
 
 def test_a_run_that_knows_nothing_does_not_outvote_one_that_knows():
     """Two guesses against one certainty: the majority is wrong, the sum is right."""
     log_odds = jnp.array([-0.1, 4.0, -0.1])
-    said = running_votes(lambda run: log_odds[run], 3, jnp.array([3]), lambda total: total > 0)
+    said, _ = running_votes(lambda run: (log_odds[run], ()), 3, jnp.array([3]), lambda total: total > 0)
     votes = of_whole_groups(np.asarray(said)[None], [3])
     assert votes[3].tolist() == [[True]]
     right = np.asarray(log_odds)[None] > 0
@@ -105,9 +108,9 @@ def test_a_run_that_knows_nothing_does_not_outvote_one_that_knows():
 def test_nothing_is_pooled_of_sampled_outputs_or_where_a_task_says_nothing():
     stores = np.asarray(RECALL.sample(jax.random.key(1), 4))
     sampled = random_runs(RECALL)._replace(sampling=jax.random.split(jax.random.key(0), RUNS))
-    assert Outcomes(RECALL, MODEL).pooled(sampled, stores, SIZES) == {}
+    assert Outcomes(RECALL, MODEL).with_votes(sampled, stores, SIZES)[1] == {}
     hunt = TreasureHunt(rows=2, columns=2, steps=4)
-    assert Outcomes(hunt, MODEL).pooled(random_runs(hunt), hunt.enumerate(), SIZES) == {}
+    assert Outcomes(hunt, MODEL).with_votes(random_runs(hunt), hunt.enumerate(), SIZES)[1] == {}
 
 
 @pytest.fixture(scope="module")
