@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
+from es_randomized.config.phase import Phase
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest
 from es_randomized.evaluation.stored import score_of, stored, summary_of, table_of
 from es_randomized.objectives.q_norm import QNorm
+from es_randomized.objectives.specialists import Specialists
 from es_randomized.report.material import read
 from es_randomized.report.page import write_page
-from es_randomized.report.sections.curves import blocks, checks
+from es_randomized.report.sections.curves import blocks, checks, learning, phase_lines
 from es_randomized.report.sections.seeds import look, variance_share
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import SCHEMA
@@ -295,3 +298,17 @@ def test_where_losses_are_not_kept_the_variance_is_that_of_success(made):
     within = outcomes.var(axis=1, ddof=1).mean()
     across = max(0, rate.var(ddof=1) - within / SEEDS)
     assert variance_share(run) == pytest.approx(within / (within + across))
+
+
+def test_learning_curves_say_where_phases_begin(tmp_path):
+    phases = [Phase(share=0.6, objective=Specialists(keep=1)), Phase(share=0.4)]
+    run = Made(tmp_path / "phased", "recall", phases=phases).run
+    (group,) = read([run])
+    said = "Phases: specialists from generation 0, q_norm from generation 600."
+    assert all(said in figure.alt for figure in learning([group]))
+    axes = Figure().subplots()
+    phase_lines(axes, group)
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == [0, 600]
+    assert [text.get_text().strip() for text in axes.texts] == ["specialists", "q_norm"]
+    (plain,) = read([Made(tmp_path / "plain", "recall").run])
+    assert not any("Phases:" in figure.alt for figure in learning([plain]))

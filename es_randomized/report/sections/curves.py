@@ -89,7 +89,7 @@ def _level(groups: list[RunGroup], level: str, label: str) -> PageFigure:
         if by_rollouts:
             axes.set_xscale("log")  # one group's rollouts may be a fraction of another's
         else:
-            said += _phases(axes, groups[0])
+            said += phase_lines(axes, groups[0])
         grid(axes)
         legend_below(figure, axes)
         return f"Learning curve, {label}. {' '.join(said)}"
@@ -121,7 +121,7 @@ def _optimum(axes: Axes, groups: list[RunGroup], level: str) -> list[str]:
     return [f"{label}."]
 
 
-def _phases(axes: Axes, group: RunGroup) -> list[str]:
+def phase_lines(axes: Axes, group: RunGroup) -> list[str]:
     """Lines where phases begin, with their objectives; the same in words."""
     phases = group.experiment.by_phase
     for phase in phases:
@@ -143,7 +143,7 @@ def _losses(group: RunGroup) -> PageFigure:
                 said.append(
                     f"Seed {run.seed}: from {loss[0]:.3g} to {loss[-1]:.3g} in {len(run.metrics):,} generations."
                 )
-        said += _phases(axes, group)
+        said += phase_lines(axes, group)
         axes.set_xlabel("generation")
         axes.set_ylabel("loss (lower is better)")
         axes.set_title("Training loss")
