@@ -15,8 +15,8 @@ from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
 from es_randomized.runs.branch import verify
 from es_randomized.runs.checkpoint import export
 from es_randomized.runs.checkpoint import weights_of as kept_weights
-from es_randomized.session import TrainingSession, run_session
 from tests.tools.command import TINY, TINY_GRADIENT
+from tests.tools.interrupted import trained_in_parts
 from tests.tools.tiny import tiny
 
 KEEP = 0.7
@@ -48,13 +48,7 @@ def test_its_bits_survive_interruptions_and_a_replay(tmp_path):
     driver = with_average(tiny())
     *_, last = train(driver, local_evaluator(driver), driver.init())
     folder = RunFolder(tmp_path / "run")
-    folder.create(driver.experiment)
-    for end in (4, 8):
-        with TrainingSession(folder, driver, local_evaluator(driver)) as session:
-            rows = session.rows()
-            while session.generation < end:
-                next(rows)
-    assert run_session(folder, driver, local_evaluator(driver), lambda _: None).reason == "finished"
+    assert trained_in_parts(folder, driver, 4, 8).reason == "finished"
     _, restored = folder.restore(driver)
     np.testing.assert_array_equal(restored.average, last.state.average)
     assert set(verify(folder, driver).values()) == {True}

@@ -12,7 +12,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.evaluation.answer import answer_of
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.runs.branch import verify
-from es_randomized.session import TrainingSession, run_session
+from tests.tools.interrupted import trained_in_parts
 
 TEXT = """
 task: {kind: cycle_colouring, n: 5}
@@ -97,13 +97,7 @@ def test_every_end_is_a_candidate_and_the_best_on_held_out_draws_the_answer(driv
 
 def test_ends_survive_interruptions_and_a_replay(driver, steps, tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.create(driver.experiment)
-    for end in (1, 3):
-        with TrainingSession(folder, driver, local_evaluator(driver)) as session:
-            rows = session.rows()
-            while session.generation < end:
-                next(rows)
-    result = run_session(folder, driver, local_evaluator(driver), lambda _: None)
+    result = trained_in_parts(folder, driver, 1, 3)
     np.testing.assert_array_equal(result.state.ends, steps[-1].state.ends)
     np.testing.assert_array_equal(driver.centre(result.state), driver.centre(steps[-1].state))
     assert set(verify(folder, driver).values()) == {True}
