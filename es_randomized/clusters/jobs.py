@@ -20,6 +20,7 @@ LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .gi
 PATIENCE = 60.0  # seconds to wait for a head that is still starting
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Node(NamedTuple):
@@ -54,6 +55,7 @@ def authenticate(create: bool) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)  # Ray would prefer them to the address it is given
+    ask_no_proxy()
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if os.environ.get("RAY_AUTH_TOKEN") or Path(named or Path.home() / ".ray" / "auth_token").is_file():
         return
@@ -64,6 +66,12 @@ def authenticate(create: bool) -> None:
         )
     command = [sys.executable, "-m", "ray.scripts.scripts", "get-auth-token", "--generate"]
     subprocess.run(command, check=True, capture_output=True, umask=0o077)  # Ray itself would let everybody read it
+
+
+def ask_no_proxy() -> None:
+    """Reach this machine's own addresses, and tunnels that begin there, directly: a proxy would be shown the token."""
+    already = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, (already, *LOOPBACK)))
 
 
 class Jobs:
