@@ -8,7 +8,6 @@ result cannot depend on how a library splits a sum over threads.
 import functools
 import logging
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 
 from es_randomized.errors import ConfigError
+from es_randomized.own_folder import own_folder
 from es_randomized.precision import Precision, arithmetic
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def _home() -> Path:
     try:
         return Path.home()
     except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"es_randomized-{os.getuid()}"
+        return own_folder()
 
 
 def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:

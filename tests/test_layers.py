@@ -14,6 +14,7 @@ ROOT = Path(es_randomized.__file__).parent
 LAYERS = (
     (
         "errors",
+        "own_folder",
         "settings",
         "rng",
         "policy",

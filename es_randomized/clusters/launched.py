@@ -125,7 +125,8 @@ def refuse_open(config: dict[str, Any]) -> None:
     """Refuse machines on which anybody who reaches a port could run programs.
 
     Raises:
-        ConfigError: Ray would start without a token, or with its dashboard and job server open to other machines.
+        ConfigError: Ray would start without a token, with its dashboard and job server open to other machines, or with a folder
+            that other users of the machine can write to.
     """
     for section in ("head_start_ray_commands", "worker_start_ray_commands"):
         starts = [command for command in config.get(section, []) if "ray start" in command]
@@ -134,6 +135,11 @@ def refuse_open(config: dict[str, Any]) -> None:
         for command in starts:
             if "RAY_AUTH_MODE=token" not in command:
                 raise ConfigError(f"{section}: `ray start` needs `export RAY_AUTH_MODE=token;` before it")
+            if "--temp-dir" not in command:
+                raise ConfigError(
+                    f"{section}: `ray start` needs --temp-dir in a folder of your own; into Ray's default one every user of the "
+                    "machine may put code that runs as you (cluster/on-premise.yaml has the lines)"
+                )
             if section.startswith("head") and not re.search(LOOPBACK, command):
                 raise ConfigError(f"{section}: `ray start` needs --dashboard-host=127.0.0.1; a tunnel leads there")
 

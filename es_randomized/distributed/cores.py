@@ -1,10 +1,14 @@
-"""Cores of its own for every worker: claims are locked files, so the kernel frees a core however its worker dies."""
+"""Cores of its own for every worker: claims are locked files, so the kernel frees a core however its worker dies.
+
+They hold for all runs of a user on a machine: a second one takes cores that are free, or none.
+"""
 
 import os
-import tempfile
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from es_randomized.own_folder import own_folder
 
 
 def claim_cores(folder: Path, count: int) -> dict[int, FileLock] | None:
@@ -30,6 +34,10 @@ def claim_cores(folder: Path, count: int) -> dict[int, FileLock] | None:
     return None
 
 
-def claims_folder(session: str) -> Path:
-    """Where the workers of one cluster session on this machine claim cores."""
-    return Path(tempfile.gettempdir()) / f"es_randomized-{os.getuid()}" / session
+def claims_folder(turn: str = "") -> Path:
+    """Where all processes of this user on this machine claim cores, whatever run or cluster they belong to.
+
+    Args:
+        turn: those with different names here may hold the same cores, if they take turns.
+    """
+    return own_folder() / "cores" / turn

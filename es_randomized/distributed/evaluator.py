@@ -9,7 +9,6 @@ it again.
 import logging
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +21,6 @@ from ray.actor import ActorHandle
 from es_randomized.config.yaml import dump
 from es_randomized.distributed import events
 from es_randomized.distributed.actor import WorkerActor
-from es_randomized.distributed.cores import claims_folder
 from es_randomized.distributed.events import Event, EventListener
 from es_randomized.distributed.history import WorkerHistory
 from es_randomized.distributed.messages import Argument, read_answer, send_call
@@ -81,8 +79,7 @@ class RayEvaluator(Evaluator):
         # A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
         options |= {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
         self._actor: Any = ray.remote(**options)(WorkerActor)
-        folder = _claims_of_session() / claims if self._kind == "CPU" else None
-        self._arguments = (dump(driver.experiment), folder, devices)
+        self._arguments = (dump(driver.experiment), claims if self._kind == "CPU" else None, devices)
         self._steps = 0
         self._sent: tuple[Ask, Argument] | None = None  # an update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
@@ -264,8 +261,3 @@ def _wait_again(calls: list[Call], work: Work) -> list[int]:
     units = [unit for call in calls if call.step == work.step for unit in call.units]
     work.lost(units)
     return units
-
-
-def _claims_of_session() -> Path:
-    context = ray.get_runtime_context()
-    return claims_folder(f"{context.gcs_address}-{context.get_job_id()}")

@@ -7,18 +7,22 @@ worker needs.
 import os
 import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from es_randomized.compilation import usable_cores
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS
 from es_randomized.errors import ClusterError
+from es_randomized.own_folder import own_folder
 
 JOINING = "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
 OBJECT_STORE_BYTES = 256 * 2**20  # one generation's state; a population never enters it
+LONGEST_BASE = 12  # characters: a socket's path has at most 107, Ray's own part of it has 64 and ours at most 29
 
 
 @contextmanager
@@ -60,11 +64,19 @@ def _local(cpus: int, dashboard_port: int | None) -> dict[str, Any]:
         "include_dashboard": dashboard_port is not None,
         "dashboard_host": "127.0.0.1",
         "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(session_folder()),
     }
     if dashboard_port is None:
         return options
     _check_free(dashboard_port)
     return options | {"dashboard_port": dashboard_port}
+
+
+def session_folder() -> Path:
+    """Where Ray keeps its sessions on this machine: not in its default folder, where all users may write."""
+    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    # Ray itself opens the folder it is given to everybody, so it is one inside.
+    return own_folder(base if len(base) <= LONGEST_BASE else "/tmp") / "ray"
 
 
 def _start(options: dict[str, Any]) -> ModuleType:

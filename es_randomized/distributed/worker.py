@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,12 +50,16 @@ class Worker:
     machine's shared memory), indexes down and float32 results up as bytes.
     """
 
-    def __init__(self, tree: dict[str, Any], claims: Path | None, devices: int = 1) -> None:
-        """Keep the resolved experiment `tree` and take cores claimed in `claims`, if given, before JAX is imported."""
-        from es_randomized.distributed.cores import claim_cores
+    def __init__(self, tree: dict[str, Any], claims: str | None, devices: int = 1) -> None:
+        """Keep the resolved experiment `tree` and, unless `claims` is None, claim cores before JAX is imported.
+
+        Args:
+            claims: workers with different names here may have the same cores, if they take turns.
+        """
+        from es_randomized.distributed.cores import claim_cores, claims_folder
 
         self._tree, self._count = tree, devices
-        self._claim = claim_cores(claims, devices) if claims else None
+        self._claim = claim_cores(claims_folder(claims), devices) if claims is not None else None
         self._generation: int | None = None
 
     def ready(self, node: str = "") -> WorkerInfo:

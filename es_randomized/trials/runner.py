@@ -13,7 +13,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from es_randomized.distributed.cores import claims_folder
 from es_randomized.errors import ClusterError
 from es_randomized.session import stopping_gently
 from es_randomized.trials.attempt import Assignment
@@ -61,8 +60,6 @@ class Loop:
 
     def __init__(self, queue: Queue, resources: Resources) -> None:
         self._queue, self._resources = queue, resources
-        context = ray.get_runtime_context()
-        self._claims = claims_folder(f"{context.gcs_address}-{context.get_job_id()}")
         self._calls: dict[ray.ObjectRef, Running] = {}
         self._closing = False
 
@@ -86,7 +83,7 @@ class Loop:
 
     def _start(self, assignments: list[Assignment], lost: int = 0) -> None:
         place: Any = ray.remote(num_cpus=self._resources.cores, num_gpus=self._resources.gpus)
-        actor = place(TrialProcess).remote(assignments, self._resources, self._claims)
+        actor = place(TrialProcess).remote(assignments, self._resources)
         self._ask(Running(actor, assignments, lost))
 
     def _ask(self, running: Running) -> None:

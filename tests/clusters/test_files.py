@@ -84,16 +84,20 @@ def test_accelerators_are_what_a_worker_of_theirs_takes() -> None:
     assert all(kind["min_workers"] >= 1 for kinds in types.values() for key, kind in kinds.items() if key != "head")
 
 
-@pytest.mark.parametrize("broken", ["mode", "start", "host"])
+@pytest.mark.parametrize("broken", ["mode", "start", "host", "folder"])
 def test_machines_that_anybody_could_use_are_refused(broken: str) -> None:
     config = copy.deepcopy(tree("on-premise"))
     start = config["head_start_ray_commands"]
     if broken == "start":
         del config["head_start_ray_commands"]
     else:
-        was, now = {"mode": ("RAY_AUTH_MODE=token", ""), "host": ("=127.0.0.1", "=0.0.0.0")}[broken]
+        was, now = {
+            "mode": ("RAY_AUTH_MODE=token", ""),
+            "host": ("=127.0.0.1", "=0.0.0.0"),
+            "folder": ("--temp-dir=$own/ray", ""),
+        }[broken]
         start[1] = start[1].replace(was, now)
-    with pytest.raises(ConfigError, match=r"head_start_ray_commands: .*(token|missing|dashboard-host)"):
+    with pytest.raises(ConfigError, match=r"head_start_ray_commands: .*(token|missing|dashboard-host|temp-dir)"):
         refuse_open(config)
 
 

@@ -21,7 +21,11 @@ def server(heard: list[str]) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             heard.append(f"{self.path} {self.headers.get('Authorization')}")
-            answer = [] if "jobs" in self.path else {"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""}
+            answer = (
+                []
+                if "jobs" in self.path
+                else {"version": "4", "ray_version": "2.60.0", "ray_commit": "", "session_name": ""}
+            )
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
