@@ -1,7 +1,5 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
-import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
@@ -23,6 +20,7 @@ from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import summary_of, table_of
 from es_randomized.fitness import weight_shapes
+from es_randomized.runs.checked import json_of, parquet_of
 from es_randomized.runs.checkpoint import weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
@@ -77,8 +75,8 @@ def start_of(experiment: Experiment) -> Start | None:
     try:
         with reading(place) as folder:
             trained = newest(folder)
-            revision = json.loads(folder.provenance_file.read_text()).get("revision")
-    except (UserError, OSError, ValueError) as error:
+            revision = folder.origin().get("revision")
+    except UserError as error:
         raise ConfigError(f"start_from: {error}") from error
     theirs, ours = (weight_shapes(each.model, each.task) for each in (trained.experiment, experiment))
     if theirs != ours:
@@ -134,9 +132,7 @@ def write_score(
         with saying_what_failed(path):
             path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == folder.evaluation_file.name:
-        table = io.BytesIO()
-        pq.write_table(table_of(score), table)
-        write_atomically(folder.evaluation_table, table.getvalue())
+        write_atomically(folder.evaluation_table, parquet_of(table_of(score)))
     summary = summary_of(score) | ({"answer": dict(choice)} if choice else {})
-    write_atomically(path, json.dumps(summary, indent=2).encode())
+    write_atomically(path, json_of(summary))
     return path

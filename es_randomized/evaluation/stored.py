@@ -1,18 +1,20 @@
 """An evaluation on disk: evaluation.json is its summary, and with the table of instances it is the whole score."""
 
-import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.certificate import certificate
 from es_randomized.evaluation.evaluate import Score, WorstGroup
 from es_randomized.evaluation.statistics import Estimate, Levels, Losses
+from es_randomized.runs.checked import read_json, read_parquet
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tasks.measure import SUCCESS, UNBOUNDED, Bounds, Measure
 from es_randomized.tasks.task import Reference
@@ -42,14 +44,32 @@ def stored(folder: RunFolder) -> Stored | None:
     files = [file for file in dict.fromkeys((folder.evaluation_file, kept)) if file.exists()]
     if not files:
         return None
+    *_, summary = (read_summary(folder, file) for file in files)
+    with _saying_how_to_repeat(folder):
+        instances = read_parquet(folder.evaluation_table) if folder.evaluation_table.exists() else None
+    return Stored(summary, instances)
+
+
+def read_summary(folder: RunFolder, file: Path) -> Tree:
+    """The content of evaluation.json, or of a file like it, of a run.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    with _saying_how_to_repeat(folder):
+        return read_json(file)
+
+
+@contextmanager
+def _saying_how_to_repeat(folder: RunFolder) -> Iterator[None]:
     try:
-        *_, summary = (json.loads(file.read_text()) for file in files)
-        instances = pq.read_table(folder.evaluation_table) if folder.evaluation_table.exists() else None
-    except (ValueError, pa.ArrowInvalid) as error:
+        yield
+    except PermissionError:
+        raise
+    except (OSError, ValueError) as error:
         raise RunFolderError(
             f"the evaluation in {folder.name} is damaged ({error}); write it again: {command(folder)}"
         ) from None
-    return Stored(summary, instances)
 
 
 def command(folder: RunFolder) -> str:

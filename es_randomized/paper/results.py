@@ -1,6 +1,5 @@
 """The numbers of a figure as plain data: read from the run folders, with intervals over training seeds."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from es_randomized.evaluation.of_runs import file_of
 from es_randomized.evaluation.statistics import mean_estimate
-from es_randomized.evaluation.stored import measure_of
+from es_randomized.evaluation.stored import measure_of, read_summary
 from es_randomized.paper.figure import Curve, Panel, PaperFigure, Statistic
 from es_randomized.paper.points import finished, folder_of, positions, trials_by_cell
 from es_randomized.runs.metrics import read_metrics
@@ -64,7 +63,7 @@ class _Reader:
         run = self.folder.run(trial.name)
         path = file_of(run, trial.experiment, curve.source)
         if path not in self._evaluations and finished(trial, run):
-            self._evaluations[path] = json.loads(path.read_text())
+            self._evaluations[path] = read_summary(run, path)
         return self._evaluations.get(path)
 
     def summary(self, trial: Trial) -> Tree:
@@ -72,7 +71,7 @@ class _Reader:
         run = self.folder.run(trial.name)
         if not finished(trial, run):
             return {"folder": str(run.path), "finished": False}
-        origin = json.loads(run.provenance_file.read_text())
+        origin = run.origin()
         kept = {name: origin.get(name) for name in ("date", "revision", "device", "packages")}
         last = read_metrics(run.metrics).to_pylist()[-1]
         kept |= {name: last[name] for name in ("seconds", "rollouts", "flops")}

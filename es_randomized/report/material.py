@@ -1,6 +1,5 @@
 """What a report is about, read once: groups of runs with their metrics, evaluations and origin."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,16 +90,9 @@ def _run(name: str, seed: int, folder: RunFolder) -> Run:
         metrics,
         evaluation and evaluation.summary,
         score,
-        _origin(folder),
+        folder.origin(),
         read_timeline(folder.workers),
     )
-
-
-def _origin(folder: RunFolder) -> Tree:
-    try:
-        return dict(json.loads(folder.provenance_file.read_text()))
-    except (OSError, ValueError):
-        return {}
 
 
 def together(estimates: list[Estimate], bounds: Bounds) -> Estimate:

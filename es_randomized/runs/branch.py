@@ -1,6 +1,5 @@
 """Another run from any generation of a run: what is known by then is copied, what comes after follows the new experiment."""
 
-import json
 from dataclasses import replace
 
 import jax
@@ -55,9 +54,9 @@ def branch(parent: RunFolder, old: Driver, new: Driver, generation: int, target:
         journal.append(number, losses)
     journal.close()
     target.save_snapshot(generation, state)
-    origin = json.loads(target.provenance_file.read_text())
+    origin = target.origin()
     origin["branch"] = {"parent": parent.name, "generation": generation, "experiment": dump(old.experiment)}
-    write_atomically(target.provenance_file, json.dumps(origin, indent=2).encode())
+    target.write_origin(origin)
 
 
 def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
@@ -87,7 +86,7 @@ def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
         origin = folder.origin()
         grown = {"generation": done, "generations": generations, "experiment": digest(read_yaml(text, "experiment"))}
         origin["grown"] = [*origin.get("grown", []), grown]
-        write_atomically(folder.provenance_file, json.dumps(origin, indent=2).encode())
+        folder.write_origin(origin)
         write_atomically(folder.experiment_file, text.encode())
     return experiment
 

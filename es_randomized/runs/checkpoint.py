@@ -5,13 +5,11 @@ metrics.parquet                    one row per generation               evaluati
 """
 
 import hashlib
-import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -19,6 +17,7 @@ from safetensors.numpy import save
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.answer import answer_of
+from es_randomized.runs.checked import parquet_of, read_parquet
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.storage import saying_what_failed, write_atomically
@@ -39,13 +38,12 @@ def export(run: RunFolder, target: Path) -> None:
     if target.exists():
         raise RunFolderError(f"{target} exists already; choose another name or remove it")
     _, state = run.restore(driver)
-    table = io.BytesIO()
-    pq.write_table(read_metrics(run.metrics), table, compression="zstd")
+    table = parquet_of(read_metrics(run.metrics), "zstd")
     with saying_what_failed(target):
         target.mkdir(parents=True)
         for file in (run.experiment_file, run.provenance_file, run.evaluation_file):
             shutil.copy(file, target / file.name)
-    write_atomically(target / METRICS, table.getvalue())
+    write_atomically(target / METRICS, table)
     weights = np.asarray(answer_of(driver, state).weights)
     write_atomically(RunFolder(target).weights_file, save({"weights": weights}, {CHECKED: _checksum(weights)}))
 
@@ -71,5 +69,14 @@ def _checksum(weights: Float[np.ndarray, " param"]) -> str:
 
 
 def metrics_of(folder: RunFolder) -> pa.Table:
-    """One row per generation, of a run or a checkpoint."""
-    return pq.read_table(folder.path / METRICS) if folder.is_checkpoint else read_metrics(folder.metrics)
+    """One row per generation, of a run or a checkpoint.
+
+    Raises:
+        RunFolderError: those of a checkpoint are missing or damaged.
+    """
+    if not folder.is_checkpoint:
+        return read_metrics(folder.metrics)
+    try:
+        return read_parquet(folder.path / METRICS)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{folder.path / METRICS} is damaged: {error}; get the checkpoint again") from None

@@ -9,10 +9,9 @@ evaluation-<source>.json                           the same weights under anothe
 """
 
 import hashlib
-import json
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import dump, load, read_file, read_yaml, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.errors import ConfigError, RunFolderError
+from es_randomized.runs.checked import json_of, read_json
 from es_randomized.runs.identity import changed_experiment, changed_files, digest, experiments_of, own_files, tag_of
 from es_randomized.runs.journal import Journal, Recorded, read
 from es_randomized.runs.provenance import differences, provenance
@@ -125,7 +125,7 @@ class RunFolder:
             if start:
                 write_start(self.start_file, start)
             origin["start_from"] = read_start(self.start_file).provenance
-        write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
+        self.write_origin(origin)
         try:
             write_new(self.experiment_file, text.encode())
         except FileExistsError:  # where locks do not hold across machines
@@ -147,13 +147,21 @@ class RunFolder:
         """
         if not self.experiment_file.exists():
             raise RunFolderError(f"{self.name} is not a run folder: it has no experiment.yaml; runs are made by train")
+        origin = self.origin()
         try:
+            self._check_experiment(origin)
             return load(self.experiment_file)
         except ConfigError as error:
-            made = self.origin().get("revision") or "another revision"
+            made = origin.get("revision") or "another revision"
             raise RunFolderError(
                 f"the experiment of this run is damaged, or not of this version (the run was made with {made}): {error}"
             ) from None
+
+    def _check_experiment(self, origin: Mapping[str, Any]) -> None:
+        """Refuse one that is not what the run, or the checkpoint, began with."""
+        experiments = experiments_of(origin)
+        if experiments and digest(read_file(self.experiment_file, "experiment")) != experiments[-1]:
+            raise changed_experiment(self.name, self.is_checkpoint)
 
     def lock(self, name: str = ".lock") -> AbstractContextManager[object]:
         """Take the run at once, and keep other processes from it until the returned block ends or this process dies.
@@ -240,11 +248,24 @@ class RunFolder:
         return max([0, *(int(each["generation"]) for each in (origin.get("branch"), *origin.get("grown", [])) if each)])
 
     def origin(self) -> dict[str, Any]:
-        """What is in provenance.json; nothing where it is missing or damaged."""
+        """What is in provenance.json; nothing where it is missing.
+
+        Raises:
+            RunFolderError: it is damaged.
+        """
         try:
-            return dict(json.loads(self.provenance_file.read_text()))
-        except (OSError, ValueError):
+            return read_json(self.provenance_file)
+        except FileNotFoundError:
             return {}
+        except ValueError as error:
+            raise RunFolderError(
+                f"{self.provenance_file} is damaged ({error}), so nobody can say what this run was made with; put it back from a "
+                "copy, or delete it to go on without"
+            ) from None
+
+    def write_origin(self, origin: Mapping[str, Any]) -> None:
+        """Replace what is in provenance.json."""
+        write_atomically(self.provenance_file, json_of(origin))
 
     def recorded(self, driver: Driver) -> Recorded:
         """What the journal holds, which must be of this run.
@@ -254,8 +275,7 @@ class RunFolder:
         """
         self.refuse_checkpoint()
         recorded, experiments = read(self.journal_file), experiments_of(self.origin())
-        if experiments and digest(read_file(self.experiment_file, "experiment")) != experiments[-1]:
-            raise changed_experiment(self.name)
+        self._check_experiment(self.origin())
         of_another = experiments and recorded.experiment not in (0, *map(tag_of, experiments))
         if of_another or recorded.losses.shape[1] != driver.losses_per_generation:
             raise RunFolderError(
@@ -268,14 +288,13 @@ class RunFolder:
         """From now on this run is one of the user's own files as they are."""
         if origin := self.origin():
             origin["files"] = own_files(experiment)
-            write_atomically(self.provenance_file, json.dumps(origin, indent=2).encode())
+            self.write_origin(origin)
 
     def check_origin(self, experiment: Experiment) -> None:
         """Refuse a task that behaves differently now; warn where bits may differ."""
-        try:
-            then = json.loads(self.provenance_file.read_text())
-        except (OSError, ValueError):
-            log.warning("%s is missing or damaged, so nobody can say what this run was made with", self.provenance_file)
+        then = self.origin()
+        if not then:
+            log.warning("%s is missing, so nobody can say what this run was made with", self.provenance_file)
             return
         if then.get("task_version", experiment.task.version) != experiment.task.version:
             raise RunFolderError(

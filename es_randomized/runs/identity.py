@@ -32,8 +32,12 @@ def experiments_of(origin: Mapping[str, Any]) -> list[str]:
     return [first, *(each["experiment"] for each in origin.get("grown", []))] if first else []
 
 
-def changed_experiment(run: str) -> RunFolderError:
+def changed_experiment(run: str, is_checkpoint: bool) -> RunFolderError:
     """What to say where experiment.yaml is not what the run began with."""
+    if is_checkpoint:
+        return RunFolderError(
+            f"experiment.yaml in {run} was changed since the checkpoint was made; get the checkpoint again"
+        )
     return RunFolderError(
         f"experiment.yaml in {run} was changed since the run began, which would make it another run; undo that. Other settings "
         f"make a run of their own: es-randomized branch {run} --at GENERATION. Only the budget may grow: es-randomized resume "

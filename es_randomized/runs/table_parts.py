@@ -1,12 +1,11 @@
 """Tables that grow while a run goes on: a folder of Parquet parts, each written whole, that can be read at any time."""
 
-import io
 import logging
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from es_randomized.runs.checked import parquet_of, read_parquet
 from es_randomized.runs.storage import write_atomically
 
 log = logging.getLogger(__name__)
@@ -18,9 +17,7 @@ def write_part(path: Path, rows: list[dict[str, object]], schema: pa.Schema) -> 
     Raises:
         StorageError: the disk did not take it.
     """
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema), buffer, write_page_checksum=True)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, parquet_of(pa.Table.from_pylist(rows, schema)))
 
 
 def read_parts(parts: list[Path], schema: pa.Schema) -> pa.Table:
@@ -31,9 +28,9 @@ def read_parts(parts: list[Path], schema: pa.Schema) -> pa.Table:
 
 def _read(part: Path) -> pa.Table | None:
     try:
-        return pq.read_table(part, page_checksum_verification=True)
+        return read_parquet(part)
     except FileNotFoundError:  # taken up by another part in this moment
         return None
-    except (pa.ArrowException, OSError) as error:
-        log.warning("%s is damaged and passed over: %s", part, str(error).partition("\n")[0])
+    except (OSError, ValueError) as error:
+        log.warning("%s is damaged and passed over: %s", part, error)
         return None

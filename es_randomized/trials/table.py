@@ -1,16 +1,15 @@
 """The table of a sweep: one row per trial, read from the run folders, as Parquet."""
 
-import io
 import json
 import math
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from es_randomized.errors import UserError
 from es_randomized.evaluation.statistics import LEVELS
 from es_randomized.evaluation.stored import levels_of, stored
+from es_randomized.runs.checked import parquet_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.journal import generations_in
 from es_randomized.runs.metrics import read_metrics
@@ -58,9 +57,8 @@ def write(sweep: Sweep, folder: TrialsFolder, rows: list[TrialRow]) -> None:
     columns_before = ["trial", "seed", "status", "message", "generations"]
     names = [*sweep.search.parameters, *columns_before, *NUMBERS, *LEVEL_COLUMNS, "folder"]
     columns = {name: _column(name, [row.get(name) for row in rows]) for name in names}
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns).replace_schema_metadata({"metric": sweep.metric}), buffer)
-    write_atomically(folder.table, buffer.getvalue())
+    table = pa.table(columns).replace_schema_metadata({"metric": sweep.metric})
+    write_atomically(folder.table, parquet_of(table))
 
 
 def _row(sweep: Sweep, folder: TrialsFolder, name: str, record: Record) -> TrialRow:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -16,6 +15,7 @@ from es_randomized.config.yaml import dump, load
 from es_randomized.drivers.layout import with_tile
 from es_randomized.errors import ConfigError, RunFolderError, UserError
 from es_randomized.evaluation.randomness import Randomness
+from es_randomized.runs.checked import json_of, read_json
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 
@@ -128,7 +128,7 @@ class TrialsFolder:
         path = self.path / name / RECORD_FILE
         with saying_what_failed(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps(dataclasses.asdict(record), indent=2) + "\n").encode())
+        write_atomically(path, json_of(dataclasses.asdict(record)))
 
     def lock(self) -> AbstractContextManager[object]:
         """Keep other processes from these trials until the returned block ends or this process dies.
@@ -148,7 +148,7 @@ def read_record(path: Path) -> Record:
         RunFolderError: it is damaged.
     """
     try:
-        return Record(**json.loads(path.read_text()))
+        return Record(**read_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise RunFolderError(
             f"{path} is damaged ({error}); remove the folder {path.parent} to run the trial again"

@@ -13,7 +13,9 @@ import pytest
 import es_randomized
 from es_randomized import RunFolder
 from es_randomized.compilation import default_cache
+from es_randomized.config.yaml import read_file
 from es_randomized.errors import StorageError
+from es_randomized.runs.identity import digest
 from es_randomized.runs.storage import saying_what_failed
 from tests.tools.command import TINY, run_here
 
@@ -107,6 +109,7 @@ def test_a_run_of_another_version_is_not_called_damaged_alone(tmp_path: Path) ->
     )
     run = RunFolder(tmp_path / "run")
     run.experiment_file.write_text(run.experiment_file.read_text() + "wings: 2\n")
+    run.write_origin(run.origin() | {"experiment": digest(read_file(run.experiment_file, ""))})
     assert f"or not of this version (the run was made with {run.origin()['revision']})" in refused("show", run.path)
 
 

@@ -10,6 +10,7 @@ from es_randomized.drivers.local_evaluator import LocalEvaluator
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
 from es_randomized.evaluation.stored import stored, summary_of
+from es_randomized.runs.checked import read_json
 from es_randomized.runs.checkpoint import export, metrics_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.session import run_session
@@ -43,7 +44,7 @@ def test_a_checkpoint_scores_like_its_run(run, tmp_path):
     np.testing.assert_array_equal(newest(kept).weights, newest(run).weights)
     again = evaluate_runs([newest(kept)])
     assert summary_of(again) == summary_of(score)
-    assert json.dumps(summary_of(score), indent=2) == kept.evaluation_file.read_text()
+    assert read_json(kept.evaluation_file) == json.loads(json.dumps(summary_of(score)))
     assert metrics_of(kept).equals(metrics_of(run))
     with pytest.raises(RunFolderError, match="exists already"):
         export(run, kept.path)
@@ -108,7 +109,7 @@ def test_what_evaluate_finds_of_a_checkpoint_is_found_again(kept, tmp_path):
     assert folder.picture.read_bytes().startswith(b"\x89PNG")
     found = stored(folder)
     assert found.instances is not None
-    assert found.summary == json.loads((kept / "evaluation.json").read_text())
+    assert found.summary == read_json(kept / "evaluation.json")
 
 
 def test_a_damaged_evaluation_of_a_checkpoint_stays(kept):

@@ -1,6 +1,5 @@
 """A run is restored from whatever survived: snapshots, or the journal alone."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -68,7 +67,6 @@ def test_the_experiment_comes_back_as_it_was(trained: tuple[RunFolder, Evolution
 def test_another_revision_is_said_and_no_obstacle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     evolution, folder = tiny(), RunFolder(tmp_path / "run")
     folder.create(evolution.experiment)
-    origin = json.loads(folder.provenance_file.read_text())
-    folder.provenance_file.write_text(json.dumps(origin | {"revision": "an older one"}))
+    folder.write_origin(folder.origin() | {"revision": "an older one"})
     assert folder.restore(evolution)[0] == 0
     assert "made with revision an older one, continued with" in caplog.text

@@ -4,13 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.statistics import Estimate
 from es_randomized.report.material import together
 from es_randomized.report.tables import Table
+from es_randomized.runs.checked import read_parquet
 from es_randomized.runs.folder import RunFolder
 from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.trials.sweep import Metric
@@ -120,10 +118,10 @@ def read_trials(folder: Path) -> SweepTrials:
         RunFolderError: the table, or a trial's experiment, is damaged.
     """
     try:
-        table = pq.read_table(folder / FILE)
+        table = read_parquet(folder / FILE)
         settings = table.column_names[: table.column_names.index(AFTER_SETTINGS)]
         rows = sorted(table.to_pylist(), key=_place)
-    except (OSError, pa.ArrowInvalid, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise RunFolderError(f"{folder / FILE} is damaged ({error}); write it again with es-randomized sweep") from None
     metric = (table.schema.metadata or {}).get(b"metric", b"").decode()
     begun = next((run for row in rows if (run := RunFolder(folder / row["trial"])).experiment_file.exists()), None)
