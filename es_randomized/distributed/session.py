@@ -15,8 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 from es_randomized.compilation import usable_cores
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS
+from es_randomized.distributed.survivors import ended_with_this_process
 from es_randomized.errors import ClusterError
 from es_randomized.own_folder import own_folder
 
@@ -42,11 +45,13 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options = _joining(address) if address else _local(workers or usable_cores(), dashboard_port)
+    before = set(psutil.Process().children(recursive=True))
     ray = _start({"log_to_driver": False, "logging_level": "error"} | options)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with ended_with_this_process(set(psutil.Process().children(recursive=True)) - before):
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _joining(address: str) -> dict[str, Any]:

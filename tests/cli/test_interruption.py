@@ -34,6 +34,24 @@ sys.argv[1:] = ["stuck"]
 command.main()
 """
 
+LOST = """
+import sys, time
+from es_randomized.cli import main as command
+
+class Finalized:
+    def __del__(self):
+        print("waiting", flush=True)
+        time.sleep(3)
+
+@command.cli.command("lost")
+def lost():
+    Finalized()
+    time.sleep(600)
+
+sys.argv[1:] = ["lost"]
+command.main()
+"""
+
 
 def test_an_interrupted_run_says_so_and_is_saved(tmp_path: Path) -> None:
     number, run = signal.SIGTERM, tmp_path / "run"
@@ -48,16 +66,18 @@ def test_an_interrupted_run_says_so_and_is_saved(tmp_path: Path) -> None:
     assert max(int(path.stem) for path in RunFolder(run).snapshots.iterdir()) == generations_in(run / "journal.bin")
 
 
-def test_inside_a_callback_it_is_not_swallowed() -> None:
+@pytest.mark.parametrize(("code", "number"), [(STUCK, signal.SIGINT), (LOST, signal.SIGINT), (LOST, signal.SIGTERM)])
+def test_inside_a_callback_or_a_finalizer_it_is_not_swallowed(code: str, number: signal.Signals) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert ACKNOWLEDGED in err  # and what JAX logs
+    assert process.returncode == 128 + number
+    assert err.count(ACKNOWLEDGED) == 1  # and what JAX logs
+    assert code == STUCK or "Exception ignored" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
