@@ -43,21 +43,32 @@ def show_command(context: click.Context, what: Path | str) -> None:
 
 
 def _work(driver: Driver) -> Table:
+    """What one generation is; of later phases what differs from the first one."""
+    table = Table(title="one generation", title_justify="left", show_header=False)
+    table.add_row("parameters", f"{driver.parameters:,}")
+    first = _of_generation(driver.at(0))
+    for name, value in first.items():
+        table.add_row(name, value)
+    for phase in driver.experiment.by_phase[1:]:
+        table.add_section()
+        table.add_row("phase", f"from generation {phase.first:,} on; what is not here is as in the first phase")
+        for name, value in _of_generation(driver.at(phase.first)).items():
+            if value != first.get(name):
+                table.add_row(name, value)
+    return table
+
+
+def _of_generation(driver: Driver) -> dict[str, str]:
     task, batch, cost = driver.experiment.task, driver.experiment.batch, driver.cost()
     bundles = batch.bundles(task)
-    table = Table(title="one generation", title_justify="left", show_header=False)
-    rows = {
+    return {
         "driver": driver.title,
-        "parameters": f"{driver.parameters:,}",
         "cases": f"{bundles:,} bundles of {task.bundle} × {batch.seeds} seeds = {bundles * batch.seeds:,}",
         **driver.describe(),
         "rollouts": f"{cost.rollouts:,}",
         "tokens": f"{cost.tokens:,}",
         "matrix products": f"{cost.flops / 1e9:,.1f} GFLOP of {driver.experiment.model.precision} numbers",
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
 
 
 def _progress(folder: RunFolder) -> str:

@@ -169,4 +169,4 @@ class Driver(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
-        """How one generation is computed, for people: name and value; compiles its program."""
+        """How one generation (with phases, of the first) is computed, for people: name and value; compiles its program."""

@@ -119,8 +119,7 @@ class Phased(Driver):
         return total
 
     def describe(self) -> dict[str, str]:
-        parts = {number: {"driver": driver.title} | driver.describe() for number, driver in self._numbered()}
-        return {f"phase {number}, {name}": value for number, part in parts.items() for name, value in part.items()}
+        return self.drivers[0].describe()
 
     def _numbered(self) -> list[tuple[int, Driver]]:
         return list(enumerate(self.drivers))

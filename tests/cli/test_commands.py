@@ -1,22 +1,14 @@
 """The commands as a newcomer uses them, on configurations that ship."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from es_randomized.runs.metrics import read_metrics
-from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, generations_in, run, run_here
-
-ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "configs" / "demo.yaml"
-
-
-def test_the_demo_runs_two_generations(tmp_path: Path) -> None:
-    result = run_here("train", DEMO, "--local", "--no-evaluate", "--run", tmp_path / "run", "--budget.generations", 2)
-    assert result.returncode == 0, result.stderr
-    assert generations_in(tmp_path / "run") == 2
+from tests.tools.command import TINY, TINY_GRADIENT, final_snapshot, run, run_here
 
 
 @pytest.mark.cluster
@@ -73,6 +65,19 @@ def test_show_says_what_a_change_would_cost() -> None:
     assert "4 bundles of 1 × 2 seeds = 8" in result.stdout
     assert "precision: bfloat16" in result.stdout
     assert "GFLOP of bfloat16 numbers" in result.stdout
+
+
+def test_show_says_of_later_phases_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "phased.yaml"
+    file.write_text(TINY.read_text() + "phases: [{batch: {seeds: 1}}, {}, {driver: {population: 24}}]\n")
+    result = run_here("show", file)
+    assert result.returncode == 0, result.stderr
+    first, second, third = re.split("│ phase .*", result.stdout[result.stdout.index("one generation") :])
+    rollouts = [re.search(r"│ rollouts +│ ([\d,]+) ", text) for text in (first, second, third)]
+    assert [match and int(match[1]) for match in rollouts] == [12 * 4, 12 * 8, 24 * 8]
+    assert "members" in first
+    assert "│ members" not in second
+    assert "│ members" in third
 
 
 def test_strategies_lists_offered_and_refused() -> None:
