@@ -62,7 +62,7 @@ def _place(cls: type[Any] | None, tree: Any, problem: Any) -> Place:
     """Where a problem is. Pydantic's path also names types, where a setting may have several; they are left out."""
     place = Place((), None, [])
     for item in problem["loc"]:
-        given = isinstance(tree, list) or (isinstance(tree, Mapping) and item in tree)
+        given = item in (range(len(tree)) if isinstance(tree, list) else tree if isinstance(tree, Mapping) else ())
         if not given and (problem["type"] != "missing" or item != problem["loc"][-1]):
             continue
         hint = get_type_hints(cls, include_extras=True).get(item) if cls else None

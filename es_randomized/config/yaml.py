@@ -18,6 +18,7 @@ from es_randomized.config.phase import Phase, differences, with_whole_sections
 from es_randomized.errors import ConfigError, shown
 
 T = TypeVar("T")
+MOST = 100_000  # values in a file; aliases of aliases describe a billion in ten lines
 GIVE_A_PATH = "; give the path of a YAML file"
 
 
@@ -102,11 +103,28 @@ def saying_where(path: Path) -> Iterator[None]:
 def read_yaml(text: str, source: str) -> Any:
     """Plain data of YAML 1.2 text (1e-3 is a number, a key given twice is an error)."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{source}{place}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: nested deeper than any settings are") from None
+    except ValueError as error:  # a 13th month, a number of thousands of digits
+        raise ConfigError(f"{source}: not valid YAML: {error}") from None
+    if _size(tree, {}) > MOST:
+        raise ConfigError(f"{source}: more than {MOST:,} values, or one that holds itself by an alias (*)")
+    return tree
+
+
+def _size(tree: Any, sizes: dict[int, int]) -> int:
+    """How many values there are in plain data; too many where one holds itself."""
+    if not isinstance(tree, dict | list):
+        return 1
+    if id(tree) not in sizes:
+        sizes[id(tree)] = MOST + 1  # to whoever meets it inside of itself
+        sizes[id(tree)] = 1 + sum(_size(inner, sizes) for inner in (tree.values() if isinstance(tree, dict) else tree))
+    return sizes[id(tree)]
 
 
 def check_names(tree: Any, source: str) -> None:
