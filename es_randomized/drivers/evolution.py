@@ -21,8 +21,8 @@ from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossEr
 from es_randomized.fitness import Fitness, GenerationInputs, Members, weight_shapes
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.strategies.evolution_settings import EvolutionSettings
-from es_randomized.strategies.shaping import rank_worst
-from es_randomized.strategies.strategy import Ask, PartsOf, SearchSpace, State, Strategy
+from es_randomized.strategies.shaping import HUGE, rank_worst
+from es_randomized.strategies.strategy import Ask, PartsOf, SearchSpace, State, Strategy, bytes_of
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Evolution(Driver):
             parts_of: where to compute the parts of the update; here by default.
 
         Raises:
-            NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, or none is finite.
+            NonFiniteLossError: a loss is NaN or infinite and the experiment asks to stop, none is finite, or they are too large.
         """
         of_members = self.of_members(losses, ask.generation)
         broken = np.flatnonzero(~np.isfinite(of_members))
@@ -121,7 +121,15 @@ class Evolution(Driver):
                 + ("" if len(broken) == len(of_members) else ", or set driver.non_finite: rank_worst")
             )
         views = [rank_worst(view) for view in losses.reshape(-1, self.strategy.population)]
-        return self.strategy.tell(ask, np.stack(views) if self.strategy.split_batch else views[0], parts_of)
+        state = self.strategy.tell(ask, np.stack(views) if self.strategy.split_batch else views[0], parts_of)
+        largest = np.abs(views[0]).max()
+        if largest > HUGE and not np.isfinite(self.centre(state)).all():
+            raise NonFiniteLossError(
+                f"losses of generation {ask.generation} reach {largest:.1e}, more than float32 numbers can add up, so the "
+                f"weights of {self.settings.kind} became NaN or infinite; make the loss smaller, or use driver.shaping: "
+                "centred_rank"
+            )
+        return state
 
     def centre(self, state: State) -> Float[Array, " param"]:
         return self.strategy.centre(state)
@@ -215,9 +223,9 @@ def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
     shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
     space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side, experiment.first)
     cls: type[Strategy] = class_of("driver", settings.kind)
-    if cls.holds_matrix:
-        _check_population_memory(settings.population, space.parameters, experiment.plan.memory_mib)
-    return cls(settings, space)
+    strategy = cls(settings, space)
+    _check_memory(strategy, experiment.plan.memory_mib)
+    return strategy
 
 
 def _with_block(experiment: Experiment) -> Experiment:
@@ -225,13 +233,14 @@ def _with_block(experiment: Experiment) -> Experiment:
     return with_plan(experiment, block=plan.default_block(jax.default_backend()) if block == "auto" else block)
 
 
-def _check_population_memory(population: int, size: int, memory_mib: int) -> None:
-    """Refuse a population matrix that cannot fit, before anything tries to allocate it."""
-    needed, available = 4 * population * size, psutil.virtual_memory().available
+def _check_memory(strategy: Strategy, memory_mib: int) -> None:
+    """Refuse a population matrix, or a state of the strategy's own, that cannot fit, before anything tries to allocate it."""
+    needed, available = bytes_of(strategy.proposal_shape()), psutil.virtual_memory().available
     if needed > min(memory_mib * plan.MIB, available):
+        why = ", memory ~ parameters²" if strategy.quadratic else ""
         raise MemoryBudgetError(
-            f"{population} members x {size} parameters are a matrix of {needed / plan.MIB:.0f} MiB, "
-            f"but plan.memory_mib is {memory_mib} and {available // plan.MIB} MiB are free; "
-            "use a smaller population or model, a streamed algorithm such as Open_ES, or raise plan.memory_mib if there is "
-            "memory"
+            f"{strategy.options.kind} needs {needed / plan.MIB:,.0f} MiB to ask for {strategy.population} members x "
+            f"{strategy.parameters} parameters{why}, but plan.memory_mib is {memory_mib} and {available // plan.MIB} MiB are "
+            "free; use a smaller population or model, a streamed algorithm such as Open_ES, or raise plan.memory_mib if there "
+            "is memory"
         )

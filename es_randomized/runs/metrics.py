@@ -115,8 +115,10 @@ def ledger(cost: Cost) -> MetricsRow:
 def summary(losses: Float[np.ndarray, " member"]) -> MetricsRow:
     """The losses of one generation in four numbers."""
     finite = losses[np.isfinite(losses)]
+    with np.errstate(over="ignore"):
+        mean = finite.mean()
     return {
-        "loss_mean": float(finite.mean()),
+        "loss_mean": float(mean if np.isfinite(mean) else finite.mean(dtype=float)),
         "loss_best": float(finite.min()),
         "loss_std": float(finite.std(dtype=float)),
         "non_finite": len(losses) - len(finite),

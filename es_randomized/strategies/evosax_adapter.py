@@ -15,7 +15,17 @@ from es_randomized.compilation import jit
 from es_randomized.strategies.evolution_settings import ShapedSettings
 from es_randomized.strategies.evosax_algorithm import configured, relaxed
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.strategy import Ask, Member, PartsOf, Proposal, RowNoise, SearchSpace, State, Strategy
+from es_randomized.strategies.strategy import (
+    Ask,
+    Member,
+    PartsOf,
+    Proposal,
+    RowNoise,
+    SearchSpace,
+    State,
+    Strategy,
+    bytes_of,
+)
 
 Population = Float[Array, "member param"]
 
@@ -80,9 +90,9 @@ class EvosaxStrategy(Strategy):
             return jax.eval_shape(self._ask_raw, state, np.uint32(0))
 
     def describe(self) -> dict[str, str]:
-        numbers = self.population * self.parameters
+        numbers, bytes_ = self.population * self.parameters, bytes_of(self.proposal_shape())
         return {
-            "population matrix": f"{4 * numbers / 2**20:,.1f} MiB in every process",
+            "population matrix": f"{4 * numbers / 2**20:,.1f} MiB in every process, {bytes_ / 2**20:,.1f} MiB with the state",
             "noise": f"{numbers:,} random numbers at most, in every process",
             "update": explained(self.parts),
         }

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from es_randomized.schedules import build
 from es_randomized.strategies.evolution_settings import ShapedSettings
-from es_randomized.strategies.shaping import by_name
+from es_randomized.strategies.shaping import by_name, no_weights
 from es_randomized.strategies.strategy import SearchSpace
 
 SHAPING_FUNCTIONS = {
@@ -44,7 +44,10 @@ def configured(name: str, settings: ShapedSettings, space: SearchSpace) -> Confi
     std = build(settings.std, space.generations)
     with relaxed():
         algorithm = _algorithm(name, settings, space, std)
-        return Configured(algorithm, _params(settings, algorithm.default_params, std(0)), std)
+        params = algorithm.default_params
+        if settings.shaping == "weights" and not hasattr(params, "weights"):
+            raise no_weights(name)
+        return Configured(algorithm, _params(settings, params, std(0)), std)
 
 
 def relaxed() -> ExitStack:

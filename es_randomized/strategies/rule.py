@@ -21,7 +21,6 @@ from pydantic import Field
 
 from es_randomized import rng
 from es_randomized.compilation import jit
-from es_randomized.errors import ConfigError
 from es_randomized.settings import settings
 from es_randomized.strategies.division import divided
 from es_randomized.strategies.evolution_settings import ShapedSettings
@@ -29,7 +28,7 @@ from es_randomized.strategies.evosax_algorithm import relaxed
 from es_randomized.strategies.low_rank import LowRank
 from es_randomized.strategies.noise import NOISES, Index, Kept, Noise, RowWeights
 from es_randomized.strategies.placement import explained
-from es_randomized.strategies.shaping import by_name, centred, ranks
+from es_randomized.strategies.shaping import by_name, centred, no_weights, ranks
 from es_randomized.strategies.strategy import (
     Ask,
     Member,
@@ -240,9 +239,7 @@ class Rule(Strategy):
     def _shaping(self, name: str) -> Callable[[OnHost], tuple[OnHost, OnHost]]:
         """From raw losses to shaped ones and the selected ones among them."""
         if name == "weights" and self.rank_weights is None:
-            raise ConfigError(
-                f"driver.shaping: {self.options.kind} has no weights by rank; use default or centred_rank"
-            )
+            raise no_weights(self.options.kind)
         function, ranked = by_name(name), name == "centred_rank"
 
         def shape(losses: Losses) -> tuple[Losses, Losses]:

@@ -11,10 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.errors import ConfigError
 from es_randomized.strategies.evolution_settings import Shaping
 
 SHAPINGS = get_args(Shaping)
 Losses = Float[Array, " member"]
+HUGE = 1e15  # of losses: float32 holds the squares and sums of smaller ones
+SMALLER = 2.0**-80
 
 
 def by_name(name: str) -> Callable[[Losses, Losses | None], Losses]:
@@ -29,7 +32,18 @@ def by_name(name: str) -> Callable[[Losses, Losses | None], Losses]:
         "normalise": evosax_shaping.normalize_fitness_shaping_fn,
         "identity": evosax_shaping.identity_fitness_shaping_fn,
     }[name]
-    return lambda losses, weights: function(None, losses, None, None)
+    scale_free = name in ("standardise", "normalise")
+    return lambda losses, weights: function(None, moderate(losses) if scale_free else losses, None, None)
+
+
+def moderate(losses: Losses) -> Losses:
+    """Losses made smaller where their squares or sums would be no float32 numbers; as they are otherwise."""
+    return losses * jnp.where(jnp.max(jnp.abs(losses)) > HUGE, jnp.float32(SMALLER), jnp.float32(1))
+
+
+def no_weights(kind: str) -> ConfigError:
+    """What to say where `weights` is asked of a strategy without."""
+    return ConfigError(f"driver.shaping: {kind} has no weights by rank; use default or centred_rank")
 
 
 def tied_weights(losses: Losses, weights: Losses | None) -> Losses:
@@ -74,5 +88,7 @@ def rank_worst(losses: Float[np.ndarray, " member"]) -> Float[np.ndarray, " memb
     if not finite.any():
         raise ValueError("no loss is finite")
     best, worst = losses[finite].min(), losses[finite].max()
-    margin = np.float32(max(worst - best, 1e-3 * abs(worst), 1e-6))
-    return np.where(finite, losses, worst + margin).astype(losses.dtype)
+    with np.errstate(over="ignore"):
+        margin = np.float32(max(worst - best, 1e-3 * abs(worst), 1e-6))
+        filled = np.minimum(worst + margin, np.finfo(losses.dtype).max)
+    return np.where(finite, losses, filled).astype(losses.dtype)

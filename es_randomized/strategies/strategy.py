@@ -292,3 +292,8 @@ def flat(member: Member) -> Float[Array, " param"]:
     if not isinstance(member, list):
         return member
     return jnp.concatenate([(leaf.dense() if isinstance(leaf, Perturbed) else leaf).reshape(-1) for leaf in member])
+
+
+def bytes_of(shapes: Proposal) -> int:
+    """Bytes of arrays of these shapes and types."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

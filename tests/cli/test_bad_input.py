@@ -26,6 +26,10 @@ BAD_SIZES = {
         ["--driver.kind", "ESMC", "--driver.population", 2000001, "--plan.memory_mib", 100],
         "but plan.memory_mib is 100",
     ),
+    "no memory for a covariance": (
+        ["--driver.kind", "CMA_ES", "--model.width", 700, "--driver.std", 0.1],
+        "x 1990119 parameters, memory ~ parameters², but plan.memory_mib is 2048",
+    ),
     "nothing fits": (
         ["--plan.chunk", "auto", "--plan.memory_mib", 1, "--batch.instances", 4096, "--batch.seeds", 64],
         "the smallest chunk needs",
@@ -60,6 +64,11 @@ def test_mistakes_in_settings(mistake: str, tmp_path: Path) -> None:
 def test_mistakes_of_size(mistake: str, tmp_path: Path) -> None:
     overrides, message = BAD_SIZES[mistake]
     assert message in refused("train", TINY, "--local", "--no-evaluate", "--run", tmp_path / "run", *overrides)
+
+
+def test_show_knows_the_memory_too() -> None:
+    overrides, message = BAD_SIZES["no memory for a covariance"]
+    assert message in refused("show", TINY, *overrides)
 
 
 @pytest.mark.parametrize("option", [("--workers", "2"), ("--address", "auto"), ("--dashboard-port", "8265")])

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from es_randomized.compilation import jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Plan
+from es_randomized.config.yaml import load
 from es_randomized.drivers.evolution import Evolution
-from es_randomized.errors import NonFiniteLossError
+from es_randomized.errors import ConfigError, NonFiniteLossError
 from es_randomized.models.transformer import Transformer
 from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.shaping import SHAPINGS, by_name, centred, rank_worst, ranks, tied_weights
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from tests.tools.command import TINY
 
 WEIGHTS = np.array([0.5, 0.3, 0.2, 0.0, -0.1, -0.4], np.float32)
 TIED = np.array([3.0, 1.0, 3.0, 0.0, 3.0, 1.0], np.float32)
@@ -129,3 +131,33 @@ def test_a_broken_member_counts_as_the_worst_or_stops_the_run():
         strict.tell(ask, losses)
     with pytest.raises(NonFiniteLossError, match="6 of 6 losses"):
         lenient.tell(ask, np.full(6, np.nan, np.float32))
+
+
+HUGE = np.array([3e38, -3.3e38, 1e38, 3.4e38, 0.0, -1e30], np.float32)
+
+
+@pytest.mark.parametrize("name", ["standardise", "normalise"])
+def test_losses_whose_sums_are_no_float32_numbers_are_shaped_like_smaller_ones(name, relaxed):
+    np.testing.assert_allclose(shaped(name, HUGE), shaped(name, HUGE / np.float32(1e38)), rtol=1e-5, atol=1e-6)
+    assert np.ptp(shaped(name, HUGE)) > 1
+
+
+def test_what_is_not_finite_stays_a_number_beside_the_largest():
+    filled = rank_worst(np.array([np.nan, 3.4e38, -3.4e38, np.inf], np.float32))
+    assert np.isfinite(filled).all()
+    assert filled[0] == filled[3] >= filled[1]
+
+
+def test_losses_too_large_to_add_up_are_refused():
+    driver = Evolution.of(load(TINY, {"driver.shaping": "identity"}))
+    losses = np.linspace(2e38, 3e38, driver.losses_per_generation, dtype=np.float32)
+    ask = driver.strategy.ask(driver.init(), 0)
+    with pytest.raises(NonFiniteLossError, match=r"reach 3.0e\+38, more than float32 numbers can add up"):
+        driver.tell(ask, losses)
+
+
+@pytest.mark.parametrize("kind", ["LearnedES", "SimpleGA", "PSO", "Open_ES"])
+def test_weights_of_a_strategy_without_are_refused(kind):
+    changes = {"driver": {"kind": kind, "population": 12, "std": 0.1, "shaping": "weights"}}
+    with pytest.raises(ConfigError, match=f"{kind} has no weights by rank; use default or centred_rank"):
+        Evolution.of(load(TINY, changes))
