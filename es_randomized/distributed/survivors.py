@@ -16,9 +16,11 @@ def ended_with_this_process(processes: Iterable[psutil.Process]) -> Iterator[Non
     """See that these processes are gone when the block ends or this process dies."""
     named = [f"{process.pid}:{process.create_time()}" for process in processes]
     command = [sys.executable, "-P", __file__, *named]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    nowhere = subprocess.DEVNULL
     # In a session of its own it survives what ends a whole terminal.
-    with subprocess.Popen(command, **streams, start_new_session=True) as watcher:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True
+    ) as watcher:
         try:
             yield
         finally:
