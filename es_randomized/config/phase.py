@@ -102,6 +102,7 @@ def _fills_up(own: Any, base: Any) -> bool:
     return isinstance(own, Mapping) and isinstance(base, Mapping) and set(base) <= set(own)
 
 
-def _kind(tree: Mapping[str, Any], section: str, default: str | None = None) -> str | None:
+def _kind(tree: Mapping[str, Any], section: str, default: object = None) -> object:
+    """The kind that a section names, whatever that is; None where sections have no kinds."""
     place = SECTIONS.get(section)
     return tree.get("kind", default or place.default) if place else None
