@@ -1,4 +1,4 @@
-"""The pages in docs/ point to what exists: files, and in the mathematics the code and the test of every statement."""
+"""The pages in docs/ point to what exists: files, the code and test of every statement, the test of every promise."""
 
 import ast
 import re
@@ -43,6 +43,17 @@ def test_every_statement_has_its_code_and_its_test(title):
     for file, name, path in links:
         assert Path(path).name == file
         assert name in names(ROOT / path), f"{path} defines no {name}"
+
+
+def test_every_promise_has_its_test():
+    promises = re.findall(
+        r"^\| .* \| (.*) \|$", (ROOT / "docs" / "reliability.md").read_text().partition("\n## ")[0], re.MULTILINE
+    )
+    links = [re.fullmatch(r"\[`(\w+)`\]\(\.\./(tests/\S+)\)", promise) for promise in promises[1:]]
+    assert links
+    for link in links:
+        assert link
+        assert link[1] in names(ROOT / link[2])
 
 
 def test_the_objective_on_the_page_of_your_own_parts(tmp_path, monkeypatch):
