@@ -58,7 +58,7 @@ def test_of_linear_losses_halves_agree_as_expected(kind):
     strategy = strategy_of(kind, population=40, shapes=((60,),))
     slope, halves = np.random.default_rng(1).normal(size=60), Halves(strategy)
     cosines = []
-    for generation in range(150):
+    for generation in range(60):
         state, proposal = asked(strategy, generation)
         losses = (np.asarray(strategy.everyone(proposal)) @ slope).astype(np.float32)
         cosines.append(halves.cosine(proposal, strategy.centre(state), losses))
