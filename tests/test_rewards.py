@@ -175,7 +175,8 @@ def test_tables_say_what_is_not_known_and_nothing_is_infinite(printed, kind):
     assert "no bound known" in words
     for said in (text, words):
         assert not re.search(r"\b(inf|nan)\b", said)
-        assert not re.search(r"\d{12}", said)  # 1e30 is not written out
+        without_commit = re.sub(r"[0-9a-f]{40}", "", said)
+        assert not re.search(r"\d{12}", without_commit)  # 1e30 is not written out
 
 
 @kinds
