@@ -9,13 +9,14 @@ import functools
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from es_randomized.errors import ConfigError
-from es_randomized.own_folder import own_folder
+from es_randomized.errors import ConfigError, StorageError
+from es_randomized.own_folder import home, own_folder
 from es_randomized.precision import Precision, arithmetic
 
 log = logging.getLogger(__name__)
@@ -87,16 +88,16 @@ def deciding_settings() -> dict[str, Any]:
 
 
 def default_cache(what: str) -> Path:
-    """Where in the user's cache folder to keep `what`, as the XDG base directory specification has it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "es_randomized" / what
+    """The folder for `what` in the user's cache, as the XDG base directory specification has it.
 
-
-def _home() -> Path:
-    """The user's folder, or one of this user's among temporary files where there is none."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return own_folder()
+    It is one of this user's among temporary files where there is no home or nothing can be written into it.
+    """
+    with suppress(StorageError, OSError):
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "es_randomized" / what
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return own_folder() / ".cache" / "es_randomized" / what
 
 
 def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:

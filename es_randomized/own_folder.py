@@ -1,6 +1,6 @@
-"""A folder of this user among the machine's temporary files that nobody else can enter.
+"""The user's home, and a folder of the user's among the machine's temporary files that nobody else can enter.
 
-What is found there is trusted: Ray unpacks the code of jobs into it and runs it, and JAX loads compiled programs.
+What is found in the latter is trusted: Ray unpacks the code of jobs into it and runs it, and JAX loads compiled programs.
 """
 
 import os
@@ -32,3 +32,15 @@ def own_folder(base: str | None = None) -> Path:
     if found.st_mode & 0o077:
         folder.chmod(0o700)
     return folder
+
+
+def home() -> Path:
+    """The user's home.
+
+    Raises:
+        StorageError: neither HOME nor the list of users names it.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise StorageError(f"user {os.getuid()} has no home; set HOME to a folder you may write to") from None

@@ -81,6 +81,7 @@ def main() -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[console])
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it finds a place for its cache by itself
     sys.path.append(str(Path.cwd()))  # tasks and strategies of your own; last, so that they hide no installed module
     with watched() as signals:
         status = _run(signals)

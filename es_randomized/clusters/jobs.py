@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from es_randomized.distributed.ray_internals import HEAD_IS_STARTING
 from es_randomized.errors import ClusterError, suggest
+from es_randomized.own_folder import home
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
 PATIENCE = 60.0  # seconds to wait for a head that is still starting
@@ -49,7 +50,7 @@ def authenticate(create: bool) -> None:
         create: make the user's token if there is none.
 
     Raises:
-        ClusterError: there is no token.
+        ClusterError: there is no token, or none can be made.
     """
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -57,7 +58,7 @@ def authenticate(create: bool) -> None:
         os.environ.pop(name, None)  # Ray would prefer them to the address it is given
     ask_no_proxy()
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if os.environ.get("RAY_AUTH_TOKEN") or Path(named or Path.home() / ".ray" / "auth_token").is_file():
+    if os.environ.get("RAY_AUTH_TOKEN") or Path(named or home() / ".ray" / "auth_token").is_file():
         return
     if named or not create:
         where = f"the file {named} that RAY_AUTH_TOKEN_PATH names" if named else "~/.ray/auth_token"
@@ -65,7 +66,14 @@ def authenticate(create: bool) -> None:
             f"no token in {where}; `es-randomized cluster up` makes one, or take the cluster's: set one of {', '.join(TOKENS)}"
         )
     command = [sys.executable, "-m", "ray.scripts.scripts", "get-auth-token", "--generate"]
-    subprocess.run(command, check=True, capture_output=True, umask=0o077)  # Ray itself would let everybody read it
+    # Ray itself would let everybody read it
+    made = subprocess.run(command, capture_output=True, text=True, umask=0o077)
+    if made.returncode:
+        reason = made.stderr.strip().splitlines()[-1:]
+        raise ClusterError(
+            f"cannot make a token in {home() / '.ray' / 'auth_token'}: {''.join(reason) or 'Ray does not say why'}; "
+            f"set HOME to a folder you may write to, or set one of {', '.join(TOKENS)}"
+        )
 
 
 def ask_no_proxy() -> None:

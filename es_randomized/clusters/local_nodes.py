@@ -23,6 +23,7 @@ from pydantic import Field
 
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 from es_randomized.errors import ClusterError
+from es_randomized.own_folder import home
 from es_randomized.runs.storage import write_atomically
 from es_randomized.settings import settings
 
@@ -82,7 +83,7 @@ class Running:
 
 def folder_of(name: str) -> Path:
     """Where the cluster `name` keeps its state: the user's state folder, as the XDG base directory specification has it."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = os.environ.get("XDG_STATE_HOME") or home() / ".local" / "state"
     return Path(base) / "es_randomized" / "clusters" / name
 
 
@@ -98,12 +99,18 @@ def start(name: str, wanted: LocalNodes) -> Running:
     """Start a cluster that outlives this process; returns when all its nodes are there.
 
     Raises:
-        ClusterError: there is one of this name already, or it does not start.
+        ClusterError: there is one of this name already, its folder cannot be made, or it does not start.
     """
     if running(name):
         raise ClusterError(f"a cluster {name} was started already; `es-randomized cluster down {name}` ends it")
     folder = folder_of(name)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ClusterError(
+            f"cannot keep what is known of {name} in {folder}: {error.strerror}; set HOME or XDG_STATE_HOME to a folder you "
+            "may write to"
+        ) from None
     scratch = tempfile.mkdtemp(
         prefix="esr-", dir="/tmp"
     )  # short: Ray's sockets are in it, and their paths may not be long

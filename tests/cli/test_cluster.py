@@ -1,5 +1,6 @@
 """`cluster` without a cluster: what is checked before anything is sent, and one message for what is missing."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def refused(*arguments: str) -> str:
 def test_a_cluster_that_is_not_there() -> None:
     assert "no token in ~/.ray/auth_token; `es-randomized cluster up` makes one" in refused("status", "local")
     assert "there is no cluster/awz-gpu.yaml; did you mean aws-gpu?" in refused("up", "awz-gpu")
+
+
+def test_a_token_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = subprocess.CompletedProcess(
+        [], 1, "", "Traceback ...\nPermissionError: [Errno 13] Permission denied: '/.ray'\n"
+    )
+    monkeypatch.setattr("es_randomized.clusters.jobs.subprocess.run", lambda *_, **__: failed)
+    message = refused("up", "local")
+    assert "auth_token: PermissionError: [Errno 13] Permission denied: '/.ray'; set HOME to a folder you may" in message
+    assert "Traceback" not in message
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,11 @@ import pytest
 
 import es_randomized
 from es_randomized import RunFolder
+from es_randomized.clusters import local_nodes
 from es_randomized.compilation import default_cache
 from es_randomized.config.yaml import read_file
-from es_randomized.errors import StorageError
+from es_randomized.errors import ClusterError, StorageError
+from es_randomized.own_folder import own_folder
 from es_randomized.runs.identity import digest
 from es_randomized.runs.storage import saying_what_failed
 from tests.tools.command import TINY, run_here
@@ -84,11 +86,23 @@ def test_a_name_of_ten_thousand_characters(tmp_path: Path) -> None:
 
 
 def test_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(
         Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory."))
     )
     assert default_cache("programs").parts[-2:] == ("es_randomized", "programs")
+
+
+@pytest.mark.parametrize("what", ["HOME", "XDG_CACHE_HOME"])
+def test_a_home_that_takes_nothing(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache elsewhere does as well, but a cluster is not found again without its folder."""
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(what, str(tmp_path / "file"))
+    assert default_cache("programs") == own_folder() / ".cache" / "es_randomized" / "programs"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ClusterError, match="set HOME or XDG_STATE_HOME to a folder you may write to"):
+        local_nodes.start("a", local_nodes.LocalNodes())
 
 
 def test_a_file_that_another_user_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
