@@ -5,7 +5,7 @@ import math
 import jax
 import numpy as np
 
-from es_randomized.models.transformer import EPSILON
+from es_randomized.models.blocks import EPSILON
 
 
 def ring(node, count):
