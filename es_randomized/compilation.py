@@ -8,18 +8,22 @@ result cannot depend on how a library splits a sum over threads.
 import functools
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import jax
+import psutil
 
 from es_randomized.errors import ConfigError, StorageError
 from es_randomized.own_folder import home, own_folder
 from es_randomized.precision import Precision, arithmetic
 
 log = logging.getLogger(__name__)
+
+Platform = Literal["cpu", "gpu", "tpu"]
 
 # One thread per device; vectors as wide as the processor has; matrix products by Eigen, which for these shapes beats YNNPACK.
 CPU_OPTIONS: dict[str, Any] = {
@@ -100,10 +104,69 @@ def default_cache(what: str) -> Path:
     return own_folder() / ".cache" / "es_randomized" / what
 
 
-def jit(function: Callable[..., Any], precision: Precision = "float32") -> Any:
-    """`jax.jit` with this project's compiler options for the default backend and a model's precision."""
-    compiled = jax.jit(function, compiler_options=options(precision) or None)
+def platform_here() -> Platform:
+    """What this process computes on."""
+    return cast(Platform, jax.default_backend())
+
+
+class Compiler(ABC):
+    """What programs are planned and compiled for: the devices here, or a type of device that need not be here.
+
+    Attributes:
+        platform: of the device.
+    """
+
+    @property
+    @abstractmethod
+    def platform(self) -> Platform: ...
+
+    @abstractmethod
+    def compile(self, program: Any, *shapes: Any) -> Any:
+        """A program that `jit` returned, compiled for arguments of these shapes, as `jax.stages.Compiled`."""
+
+    @abstractmethod
+    def free_bytes(self) -> int:
+        """Memory that arrays of a generation may take."""
+
+    def memory_bytes(self, program: Any, *shapes: Any) -> int:
+        """Bytes of arguments, temporaries and results of that program."""
+        return memory_bytes(self.compile(program, *shapes))
+
+
+class Here(Compiler):
+    """Compiles for the devices of this process."""
+
+    @property
+    def platform(self) -> Platform:
+        return platform_here()
+
+    def compile(self, program: Any, *shapes: Any) -> Any:
+        return program.lower(*shapes).compile()
+
+    def free_bytes(self) -> int:
+        return int(psutil.virtual_memory().available)
+
+
+HERE = Here()
+
+
+def memory_bytes(compiled: Any) -> int:
+    """Bytes of arguments, temporaries and results of a compiled program."""
+    analysis = compiled.memory_analysis()
+    return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+
+
+def jit(function: Callable[..., Any], precision: Precision = "float32", platform: Platform | None = None) -> Any:
+    """`jax.jit` with this project's compiler options for a platform, the one here by default, and a model's precision."""
+    compiled = jax.jit(function, compiler_options=options(precision, platform) or None)
     return Wide(compiled) if precision == "float64" else compiled
+
+
+def jit_for(program: Any, platform: Platform) -> Any:
+    """The program that `jit` made for the platform here, for another one."""
+    if isinstance(program, Wide):
+        return jit(program.function, "float64", platform)
+    return jit(program.__wrapped__, platform=platform)
 
 
 class Wide:
@@ -111,6 +174,12 @@ class Wide:
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What was jitted."""
+        function: Callable[..., Any] = self._compiled.__wrapped__
+        return function
 
     def __call__(self, *arguments: Any) -> Any:
         with arithmetic("float64"):
@@ -122,12 +191,16 @@ class Wide:
             return self._compiled.lower(*arguments)
 
 
-def options(precision: Precision = "float32") -> dict[str, Any]:
-    """The compiler options in use: those that the installed XLA knows, on CPUs; none elsewhere."""
+def options(precision: Precision = "float32", platform: Platform | None = None) -> dict[str, Any]:
+    """The compiler options in use: those that the installed XLA knows, on CPUs; none elsewhere.
+
+    Args:
+        platform: to compile for; the one here by default.
+    """
+    if (platform or platform_here()) != "cpu":
+        return {}
     wanted = BFLOAT16_CPU_OPTIONS if precision == "bfloat16" else CPU_OPTIONS
-    return (
-        {name: wanted[name] for name in wanted if _known(name, wanted[name])} if jax.default_backend() == "cpu" else {}
-    )
+    return {name: wanted[name] for name in wanted if _known(name, wanted[name])}
 
 
 @functools.cache

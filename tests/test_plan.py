@@ -1,5 +1,7 @@
 """The plan against directly measured memory, brute force and properties."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from es_randomized import driver_of, load
+from es_randomized.compilation import Compiler
 from es_randomized.drivers import plan
-from es_randomized.errors import MemoryBudgetError
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.drivers.plan import MIB
+from es_randomized.errors import ConfigError, MemoryBudgetError
+from tests.tools.command import TINY
 
 WIDTH = 2**16  # floats per member: a quarter of a MiB
 SAMPLE = jax.ShapeDtypeStruct((4, WIDTH), np.float32)
@@ -96,3 +103,38 @@ def test_default_tiles_are_the_largest_divisor_that_fits_the_cache(cases, bytes_
     assert tile == 1 or tile * bytes_per_case <= plan.CPU_TILE_BYTES
     assert all(size * bytes_per_case > plan.CPU_TILE_BYTES for size in larger)
     assert plan.default_tile(cases, bytes_per_case, "gpu") == cases
+
+
+@dataclass(frozen=True)
+class Tpu(Compiler):
+    """A device that need not be here, whose programs take a MiB for every row of noise."""
+
+    free: int = 2**40
+    platform = "tpu"
+
+    def compile(self, program, *shapes):
+        raise AssertionError("memory is asked for, nothing else")
+
+    def memory_bytes(self, program, *shapes):
+        return MIB * shapes[1].shape[0]
+
+    def free_bytes(self):
+        return self.free
+
+
+def test_a_plan_is_made_for_the_compiler_that_is_given():
+    experiment = load(TINY, {"driver": {"population": 1024}, "plan": {"chunk": "auto", "memory_mib": 20}})
+    here, there = driver_of(experiment).experiment.plan, driver_of(experiment, compiler=Tpu()).experiment.plan
+    assert (here.block, there.block) == (1, plan.ACCELERATOR_BLOCK)
+    assert there.tile == experiment.batch.cases(experiment.task)
+    assert there.chunk == 2 * 16  # 512 rows in 16 chunks are 32, halved once to stay within 20 MiB
+    with pytest.raises(MemoryBudgetError, match="0 MiB are free"):
+        driver_of(experiment, compiler=Tpu(free=100))
+
+
+def test_a_driver_that_knows_no_compilers_is_refused_for_another_device(monkeypatch):
+    of = Evolution.of
+    monkeypatch.setattr(Evolution, "of", classmethod(lambda cls, experiment, share_with=None: of(experiment)))
+    assert driver_of(load(TINY)).parameters
+    with pytest.raises(ConfigError, match="give its method `of` an argument compiler"):
+        driver_of(load(TINY), compiler=Tpu())

@@ -11,13 +11,13 @@ import time
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import ray
 from jaxtyping import Float
 from ray import ObjectRef
 from ray.actor import ActorHandle
 
+from es_randomized.compilation import platform_here
 from es_randomized.config.yaml import dump
 from es_randomized.distributed import events
 from es_randomized.distributed.actor import WorkerActor
@@ -118,7 +118,7 @@ class RayEvaluator(Evaluator):
     def updates_here(self, parts: Parts) -> bool:
         """Whether the coordinator computes the update, given who works now."""
         # Bits agree within one platform only, so an update never moves between two of them.
-        return updates_here(parts, self.size) and self._kind.lower() == jax.default_backend()
+        return updates_here(parts, self.size) and self._kind.lower() == platform_here()
 
     def message_of(self, ask: Ask) -> Argument:
         """What workers need to make the proposal of an ask; put into shared memory once, if it is large."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax
 import ray
 
+from es_randomized.compilation import platform_here
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import build, dump
 from es_randomized.errors import WorkerError
@@ -29,7 +29,7 @@ def resolved_there(experiment: Experiment, devices: int) -> Experiment:
     """
     kind, options = demands(devices)
     plan = experiment.plan
-    if kind.lower() == jax.default_backend() or "auto" not in (plan.block, plan.tile, plan.chunk):
+    if kind.lower() == platform_here() or "auto" not in (plan.block, plan.tile, plan.chunk):
         return experiment
     try:
         resolved: Any = ray.get(ray.remote(max_retries=0, **options)(_resolved).remote(dump(experiment)))

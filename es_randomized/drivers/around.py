@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.ledger import Cost
@@ -20,7 +21,7 @@ class Around(Driver):
     inner: Driver
 
     @classmethod
-    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Around":
+    def of(cls, experiment: Experiment, share_with: Driver | None = None, compiler: Compiler = HERE) -> "Around":
         raise TypeError(f"{cls.__name__} is made around another driver; use driver_of(experiment)")
 
     def begin(self, inner: State) -> State:

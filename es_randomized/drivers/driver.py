@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.workers import WorkerStatus
@@ -60,11 +61,12 @@ class Driver(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, experiment: Experiment, share_with: "Driver | None" = None) -> "Driver":
+    def of(cls, experiment: Experiment, share_with: "Driver | None" = None, compiler: Compiler = HERE) -> "Driver":
         """Bind an experiment; `auto` entries of its plan that this driver uses are resolved, the others are kept and checked.
 
         Args:
             share_with: whose plan and compiled programs it shares, if it is of this class; see program_sharing.py.
+            compiler: of the device that it is planned for; one of a user's own may do without this argument.
 
         Raises:
             ConfigError: this driver cannot train the experiment's task.

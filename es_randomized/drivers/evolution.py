@@ -4,13 +4,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from jaxtyping import Array, Float
 
-from es_randomized.compilation import jit
+from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of
 from es_randomized.drivers import plan
@@ -33,20 +31,21 @@ class Evolution(Driver):
     strategy: Strategy
     fitness: Fitness
     share_with: "Evolution | None" = None
+    compiler: Compiler = HERE
 
     @classmethod
-    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Evolution":
+    def of(cls, experiment: Experiment, share_with: Driver | None = None, compiler: Compiler = HERE) -> "Evolution":
         shared = share_with if isinstance(share_with, Evolution) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
-        settings, tiled = experiment.driver, _with_block(with_tile(experiment))
+        settings, tiled = experiment.driver, _with_block(with_tile(experiment, compiler), compiler)
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
-        strategy = _strategy(settings, tiled)
+        strategy = _strategy(settings, tiled, compiler)
         if shared:
             strategy = strategy.sharing(shared.strategy)
         fitness = fitness_of(tiled, int(tiled.plan.block), strategy.split_batch)
-        unsized = cls(tiled, strategy, fitness, shared)
+        unsized = cls(tiled, strategy, fitness, shared, compiler)
         if tiled.plan.chunk == "auto":
             return unsized._with_chunk()
         if tiled.plan.chunk % strategy.members_per_row:
@@ -196,13 +195,12 @@ class Evolution(Driver):
         return self.fitness(rows, members, inputs)
 
     def _program_bytes(self, rows: int) -> int:
-        return plan.program_bytes(
-            self.chunk_losses, self.strategy.proposal_shape(), rows, self.inputs(self.fitness.first)
-        )
+        shape, inputs = self.strategy.proposal_shape(), self.inputs(self.fitness.first)
+        return plan.program_bytes(self.chunk_losses, shape, rows, inputs, self.compiler)
 
     def _with_chunk(self) -> "Evolution":
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
-        start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, jax.default_backend())
+        start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, self.compiler.platform)
         rows = plan.rows_that_fit(self._program_bytes, start, memory)
         return replace(self, experiment=with_plan(self.experiment, chunk=rows * strategy.members_per_row))
 
@@ -219,23 +217,23 @@ def evolution_at(driver: Driver, generation: int) -> Evolution:
     return evolution
 
 
-def _strategy(settings: EvolutionSettings, experiment: Experiment) -> Strategy:
+def _strategy(settings: EvolutionSettings, experiment: Experiment, compiler: Compiler) -> Strategy:
     shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
     space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side, experiment.first)
     cls: type[Strategy] = class_of("driver", settings.kind)
     strategy = cls(settings, space)
-    _check_memory(strategy, experiment.plan.memory_mib)
+    _check_memory(strategy, experiment.plan.memory_mib, compiler)
     return strategy
 
 
-def _with_block(experiment: Experiment) -> Experiment:
+def _with_block(experiment: Experiment, compiler: Compiler) -> Experiment:
     block = experiment.plan.block
-    return with_plan(experiment, block=plan.default_block(jax.default_backend()) if block == "auto" else block)
+    return with_plan(experiment, block=plan.default_block(compiler.platform) if block == "auto" else block)
 
 
-def _check_memory(strategy: Strategy, memory_mib: int) -> None:
+def _check_memory(strategy: Strategy, memory_mib: int, compiler: Compiler) -> None:
     """Refuse a population matrix, or a state of the strategy's own, that cannot fit, before anything tries to allocate it."""
-    needed, available = bytes_of(strategy.proposal_shape()), psutil.virtual_memory().available
+    needed, available = bytes_of(strategy.proposal_shape()), compiler.free_bytes()
     if needed > min(memory_mib * plan.MIB, available):
         why = ", memory ~ parameters²" if strategy.quadratic else ""
         raise MemoryBudgetError(

@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, UInt32
 from pydantic import Field
 
-from es_randomized.compilation import jit
+from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers import plan
 from es_randomized.drivers.credit import Credit, surrogate
@@ -73,16 +73,17 @@ class Gradient(Driver):
     experiment: Experiment
     fitness: Fitness
     share_with: "Gradient | None" = None
+    compiler: Compiler = HERE
 
     @classmethod
-    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Gradient":
+    def of(cls, experiment: Experiment, share_with: Driver | None = None, compiler: Compiler = HERE) -> "Gradient":
         """An `auto` tile is made as small as memory asks for."""
         _refuse_without_gradient(experiment.task, experiment.driver)
         shared = share_with if isinstance(share_with, cls) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
-        tiled = with_tile(experiment)
-        driver = cls(tiled, fitness_of(tiled, block=1), shared)
+        tiled = with_tile(experiment, compiler)
+        driver = cls(tiled, fitness_of(tiled, block=1), shared, compiler)
         return driver if experiment.plan.tile != "auto" else driver._with_tile_that_fits()
 
     @property
@@ -199,7 +200,7 @@ class Gradient(Driver):
         return self.fitness.inputs(generation), self._learning_rate[generation], self._entropy[generation]
 
     def _bytes(self) -> int:
-        return plan.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(self.fitness.first))
+        return self.compiler.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(self.fitness.first))
 
     def _with_tile_that_fits(self) -> "Gradient":
         memory, tile = self.experiment.plan.memory_mib, int(self.experiment.plan.tile)
@@ -212,7 +213,9 @@ class Gradient(Driver):
                 f"raise it to {-(-needed // plan.MIB)} or make the model or the batch smaller"
             )
         smaller = with_plan(self.experiment, tile=plan.smaller_tile(self.fitness.batch.cases(self.fitness.task), tile))
-        return type(self)(smaller, fitness_of(smaller, block=1))._with_tile_that_fits()
+        return replace(
+            self, experiment=smaller, fitness=fitness_of(smaller, block=1), share_with=None
+        )._with_tile_that_fits()
 
 
 def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[Array, ""]) -> tuple[Array, Array]:

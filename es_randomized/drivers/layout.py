@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from es_randomized import rng
+from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers import plan
 from es_randomized.errors import MemoryBudgetError
@@ -21,8 +22,11 @@ def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
     return dataclasses.replace(experiment, plan=dataclasses.replace(experiment.plan, **entries))
 
 
-def with_tile(experiment: Experiment) -> Experiment:
+def with_tile(experiment: Experiment, compiler: Compiler = HERE) -> Experiment:
     """The experiment with its tile as a number.
+
+    Args:
+        compiler: of the device that it is for.
 
     Raises:
         MemoryBudgetError: a given tile does not divide the cases.
@@ -33,7 +37,7 @@ def with_tile(experiment: Experiment) -> Experiment:
     if tile == "auto":
         nodes = task.interface.nodes
         at_once = max(nodes, task.bundle)  # the instances of a bundle may each go their own way, token by token
-        tile = plan.default_tile(cases, model.bytes_per_case(task.interface) * at_once // nodes, jax.default_backend())
+        tile = plan.default_tile(cases, model.bytes_per_case(task.interface) * at_once // nodes, compiler.platform)
     if cases % tile:
         raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
     return with_plan(experiment, tile=tile)

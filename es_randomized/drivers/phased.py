@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 import numpy as np
 from jaxtyping import Array, Float
 
+from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.ledger import Cost
@@ -35,7 +36,7 @@ class Phased(Driver):
     drivers: tuple[Driver, ...]
 
     @classmethod
-    def of(cls, experiment: Experiment, share_with: Driver | None = None) -> "Phased":
+    def of(cls, experiment: Experiment, share_with: Driver | None = None, compiler: Compiler = HERE) -> "Phased":
         raise NotImplementedError("it needs to know how drivers are made; see phased")
 
     def at(self, generation: int) -> Driver:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from es_randomized.compilation import HERE, Compiler, Platform
 from es_randomized.errors import MemoryBudgetError
 
 CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
@@ -22,9 +23,9 @@ ACCELERATOR_BLOCK = 64
 MIB = 2**20
 
 
-def default_tile(cases: int, bytes_per_case: int, backend: str) -> int:
+def default_tile(cases: int, bytes_per_case: int, platform: Platform) -> int:
     """The largest divisor of `cases` whose widest activation stays in cache; all cases on an accelerator."""
-    if backend != "cpu":
+    if platform != "cpu":
         return cases
     limit = max(1, CPU_TILE_BYTES // bytes_per_case)
     return max(size for size in range(1, cases + 1) if cases % size == 0 and size <= limit)
@@ -35,14 +36,14 @@ def smaller_tile(cases: int, tile: int) -> int:
     return max(size for size in range(1, tile // 2 + 1) if cases % size == 0)
 
 
-def default_block(backend: str) -> int:
+def default_block(platform: Platform) -> int:
     """Members evaluated side by side in one inner step."""
-    return 1 if backend == "cpu" else ACCELERATOR_BLOCK
+    return 1 if platform == "cpu" else ACCELERATOR_BLOCK
 
 
-def default_rows(rows: int, flops_per_row: float, backend: str) -> int:
+def default_rows(rows: int, flops_per_row: float, platform: Platform) -> int:
     """Rows of noise per chunk before memory is looked at: few enough for many workers, enough to be worth a message."""
-    worth = math.ceil((CHUNK_FLOPS if backend == "cpu" else ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
+    worth = math.ceil((CHUNK_FLOPS if platform == "cpu" else ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
     return min(worth, -(-rows // CHUNKS_PER_GENERATION))
 
 
@@ -69,15 +70,9 @@ def rows_that_fit(bytes_of: Callable[[int], int], start: int, memory_mib: int) -
         size = -(-size // 2)
 
 
-def program_bytes(program: Any, proposal: Any, rows: int, inputs: Any) -> int:
+def program_bytes(program: Any, proposal: Any, rows: int, inputs: Any, compiler: Compiler = HERE) -> int:
     """Bytes of arguments, temporaries and results of the chunk program for so many rows."""
-    return memory_bytes(program, proposal, jax.ShapeDtypeStruct((rows,), np.int32), inputs)
-
-
-def memory_bytes(program: Any, *shapes: Any) -> int:
-    """Bytes of arguments, temporaries and results of a jitted program for arguments of these shapes."""
-    analysis = program.lower(*shapes).compile().memory_analysis()
-    return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
+    return compiler.memory_bytes(program, proposal, jax.ShapeDtypeStruct((rows,), np.int32), inputs)
 
 
 def chunks(rows: int, size: int) -> list[np.ndarray]:
