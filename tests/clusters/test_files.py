@@ -193,6 +193,13 @@ def test_roles_on_aws_are_narrow() -> None:
     assert profiles == {f"{tree('aws-gpu')['cluster_name']}-{who}" for who in ("head", "worker")}
 
 
+def test_commands_for_aws_name_the_region_of_the_machines() -> None:
+    text = (FOLDER / "aws-gpu.yaml").read_text()
+    commands = re.findall(r"aws (?:cloudformation|ec2) .*", text)
+    assert len(commands) == 3
+    assert all(f"--region {tree('aws-gpu')['provider']['region']} " in command for command in commands)
+
+
 def test_the_slurm_script_is_a_script_and_says_what_it_needs() -> None:
     script = FOLDER / "slurm.sh"
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
@@ -233,7 +240,7 @@ class OwnMachines(Target):
         target.port = config["port"]
         return target
 
-    def up(self): ...
+    def up(self, restart=False): ...
 
     def down(self): ...
 
