@@ -40,12 +40,16 @@ def cluster_command() -> None:
 
 @cluster_command.command("up")
 @click.argument("target")
-def up_command(target: str) -> None:
-    """Start TARGET, or bring it to what its file says now. It runs, and costs, until `down`."""
+@click.option("--restart", is_flag=True, help="Start Ray again although TARGET is up; this ends its jobs.")
+def up_command(target: str, restart: bool) -> None:
+    """Start TARGET, or bring it to what its file says now. It runs, and costs, until `down`.
+
+    Where it is up already and its file did not change, nothing on it is touched. A change that would end jobs is refused.
+    """
     cluster = _target(target, create_token=True)
     console = console_of()
     console.print(f"starting {target} ...")
-    cluster.up()
+    cluster.up(restart)
     with cluster.job_server() as address:
         _wait_for_nodes(address, cluster.nodes, console)
     _print_nodes(target, cluster, console)

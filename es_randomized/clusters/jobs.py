@@ -19,6 +19,8 @@ from es_randomized.own_folder import home
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
 PATIENCE = 60.0  # seconds to wait for a head that is still starting
+REQUEST_TIMEOUT = (10.0, 60.0)  # seconds for a connection, and without a byte of an answer
+UNFINISHED = ("PENDING", "RUNNING")
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -31,6 +33,10 @@ class Node(NamedTuple):
     head: bool
     alive: bool
     resources: dict[str, float]
+
+
+class TokenError(ClusterError):
+    """A cluster that answers, but does not accept the token."""
 
 
 class Job(NamedTuple):
@@ -172,22 +178,37 @@ def connected(address: str) -> Iterator[Jobs]:
     """The job server at an address.
 
     Raises:
-        ClusterError: it does not answer, or refuses the token or what is asked of it.
+        TokenError: it refuses the token.
+        ClusterError: it does not answer, or refuses what is asked of it.
     """
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
     from ray.util.state.exception import RayStateApiException
 
+    class Client(JobSubmissionClient):
+        """Ray's own would wait for ever for a machine that is gone."""
+
+        def _do_request(self, *arguments: Any, **options: Any) -> Any:
+            return super()._do_request(*arguments, timeout=REQUEST_TIMEOUT, **options)
+
     logging.disable(logging.WARNING)  # Ray lists every file it does not send
     try:
-        yield Jobs(JobSubmissionClient(address), address)
+        yield Jobs(Client(address), address)
     except AuthenticationError:
-        raise ClusterError(
+        raise TokenError(
             f"the cluster at {address} does not accept this token; take the one it was started with: its ~/.ray/auth_token, "
             f"or set one of {', '.join(TOKENS)}"
         ) from None
     except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = _reason(error)
         raise ClusterError(f"the job server at {address}: {reason}") from error
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _reason(error: Exception) -> str:
+    from requests.exceptions import Timeout
+
+    if isinstance(error, Timeout):
+        return f"no answer for {REQUEST_TIMEOUT[1]:.0f} s; is its machine still there?"
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

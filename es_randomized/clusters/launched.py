@@ -1,6 +1,7 @@
 """The target of machines that Ray's cluster launcher starts, and what is checked before they cost anything."""
 
 import copy
+import hashlib
 import os
 import re
 import signal
@@ -14,6 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from es_randomized.clusters.jobs import UNFINISHED, TokenError, connected
+from es_randomized.clusters.local_nodes import folder_of
+from es_randomized.clusters.on_premise import leave_nothing
 from es_randomized.clusters.target import Target
 from es_randomized.distributed.ray_internals import AUTOSCALER_V1, check_launcher_config
 from es_randomized.errors import ClusterError, ConfigError
@@ -22,6 +26,8 @@ RAY = (sys.executable, "-m", "ray.scripts.scripts")
 CLOUDS = {"aws": ("boto3", "boto3"), "gcp": ("googleapiclient", "google-api-python-client")}  # module, package
 LOOPBACK = r"--dashboard-host[= ](127\.0\.0\.1|localhost)\b"
 TUNNEL_PATIENCE = 60.0  # seconds for ssh to reach the head node
+# Runs a command and ends it, and all that it started, when the one who holds the other end of its input is gone, however.
+HOLD = '("$@" < /dev/null; kill -- -$$) & read -r _; kill -- -$$'
 
 
 class LaunchedTarget(Target):
@@ -38,7 +44,7 @@ class LaunchedTarget(Target):
     def of(cls, name: str, path: Path, config: dict[str, Any]) -> "LaunchedTarget":
         return cls(name, path, config)
 
-    def up(self) -> None:
+    def up(self, restart: bool = False) -> None:
         self._check_edited()
         check_schema(self.config, self.path)
         refuse_open(self.config)
@@ -46,11 +52,25 @@ class LaunchedTarget(Target):
         for local in self.config.get("file_mounts", {}).values():
             if not Path(local).expanduser().exists():
                 raise ClusterError(f"{self.path}: file_mounts names {local}, which does not exist here")
+        mark = self._mark()
+        jobs = None if restart else self._unfinished()
+        if jobs is not None and mark == self._mark_of_last_up():
+            return
+        if jobs:
+            raise ClusterError(
+                f"{self.path}, or a file that it names, has changed since {self.name} was started; starting it again would end "
+                f"{', '.join(jobs)}; wait, or do it now: es-randomized cluster up {self.name} --restart"
+            )
         self._ray("up", "--yes")
+        self._mark_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._mark_file.write_text(mark)
 
     def down(self) -> None:
         self._check_credentials()
         self._ray("down", "--yes")
+        self._mark_file.unlink(missing_ok=True)
+        if self.kind == "local":
+            leave_nothing(self.config)
 
     @contextmanager
     def job_server(self) -> Iterator[str]:
@@ -59,8 +79,8 @@ class LaunchedTarget(Target):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         tunnel = subprocess.Popen(
-            [*RAY, "dashboard", str(self.path), "--port", str(port)],
-            stdin=subprocess.DEVNULL,
+            ["sh", "-c", HOLD, "sh", *RAY, "dashboard", str(self.path), "--port", str(port)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -71,6 +91,36 @@ class LaunchedTarget(Target):
             yield f"http://127.0.0.1:{port}"
         finally:
             _end_group(tunnel)
+
+    def _unfinished(self) -> list[str] | None:
+        """Names of the jobs that a restart would end; None where the cluster is not up.
+
+        Raises:
+            TokenError: it is up, with another token.
+        """
+        try:
+            with self.job_server() as address, connected(address) as jobs:
+                return [job.name for job in jobs.all() if job.status in UNFINISHED]
+        except TokenError:
+            raise
+        except ClusterError:
+            return None
+
+    @property
+    def _mark_file(self) -> Path:
+        return folder_of(str(self.config["cluster_name"])) / "launched"
+
+    def _mark(self) -> str:
+        """Of what a launched cluster is made: its file, and the files that are copied to its machines."""
+        files = [Path(local).expanduser() for local in self.config.get("file_mounts", {}).values()]
+        contents = [self.path.read_bytes(), *(file.read_bytes() for file in files if file.is_file())]
+        return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in contents)).hexdigest()
+
+    def _mark_of_last_up(self) -> str | None:
+        try:
+            return self._mark_file.read_text()
+        except OSError:
+            return None
 
     def _ray(self, command: str, *options: str) -> None:
         environment = os.environ | (AUTOSCALER_V1 if self.kind == "local" else {})

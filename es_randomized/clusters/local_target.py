@@ -28,7 +28,9 @@ class LocalTarget(Target):
             raise ConfigError(f"{path}: cluster_name: should be letters, digits, - and _, got {cluster!r}")
         return cls(name, cluster, settings_of(str(path), local_nodes.LocalNodes, rest))
 
-    def up(self) -> None:
+    def up(self, restart: bool = False) -> None:
+        if restart and local_nodes.running(self.cluster):
+            self.down()
         local_nodes.start(self.cluster, self.wanted)
 
     def down(self) -> None:

@@ -30,8 +30,15 @@ class Target(ABC):
         return cls(name)
 
     @abstractmethod
-    def up(self) -> None:
-        """Start it, or bring it to what its file says now."""
+    def up(self, restart: bool = False) -> None:
+        """Start it, or bring it to what its file says now without ending what runs on it.
+
+        Args:
+            restart: end what runs on it, if that is what it takes.
+
+        Raises:
+            ClusterError: it does not start, or that would end jobs.
+        """
 
     @abstractmethod
     def down(self) -> None:

@@ -23,10 +23,11 @@ KINDS: dict[str, type[Target]] = {"local-processes": LocalTarget} | dict.fromkey
 class AddressTarget(Target):
     """A job server that somebody else started and made reachable, for example through `kubectl port-forward`."""
 
-    def up(self) -> None:
+    def up(self, restart: bool = False) -> None:
         raise ClusterError(f"{self.name} is an address: what is there was started by other means and is ended by them")
 
-    down = up
+    def down(self) -> None:
+        self.up()
 
     def job_server(self) -> AbstractContextManager[str]:
         return nullcontext(self.name)
