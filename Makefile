@@ -6,7 +6,7 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-.PHONY: demo test test-cluster pages lint files reference lock clean
+.PHONY: demo test test-cluster pages lab lint files reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
@@ -22,6 +22,15 @@ test-cluster: .venv/installed
 # The tutorials, the notebook, `bench` and small benchmarks, as their readers would run them: some five minutes.
 pages: .venv/installed
 	$(BIN)/python -m pytest -m pages
+
+# Slurm, and machines behind ssh, as network namespaces of this machine: some fifteen minutes, as root, on Debian or Ubuntu.
+# Installs its packages, whose services may start: use a machine that you can throw away.
+LAB = slurm-wlm munge openssh-server openssh-client rsync iproute2 procps
+lab: .venv/installed
+	@if [ "$$(id -u)" != 0 ]; then echo "make lab makes network namespaces: it needs root"; exit 1; fi
+	@dpkg --status $(LAB) > /dev/null 2>&1 || apt-get install --yes --no-install-recommends $(LAB) || \
+	    { echo "make lab needs Debian or Ubuntu with $(LAB)"; exit 1; }
+	$(BIN)/python -m pytest -m lab
 
 lint: .venv/installed
 	$(BIN)/ruff check .
