@@ -60,8 +60,4 @@ def opened(lab: Lab, stranger: str, host: str) -> list[str]:
     harmless = (401, 403, 404, 405)
     given = answers(lab, stranger, host)
     print(f"{host} answers {stranger}:", json.dumps(given))  # pytest -rP shows it
-    return [
-        what
-        for what, status in given.items()
-        if isinstance(status, int) and status not in harmless
-    ]
+    return [what for what, status in given.items() if isinstance(status, int) and status not in harmless]
