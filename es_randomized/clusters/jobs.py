@@ -21,6 +21,7 @@ LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .gi
 PATIENCE = 60.0  # seconds to wait for a head that is still starting
 REQUEST_TIMEOUT = (10.0, 60.0)  # seconds for a connection, and without a byte of an answer
 UNFINISHED = ("PENDING", "RUNNING")
+SILENCE = 15.0  # seconds to wait for the first connection and for the first answer
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -193,6 +194,7 @@ def connected(address: str) -> Iterator[Jobs]:
 
     logging.disable(logging.WARNING)  # Ray lists every file it does not send
     try:
+        _check_answers(address)
         yield Jobs(Client(address), address)
     except AuthenticationError:
         raise TokenError(
@@ -212,3 +214,17 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Timeout):
         return f"no answer for {REQUEST_TIMEOUT[1]:.0f} s; is its machine still there?"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _check_answers(address: str) -> None:
+    """Raises ClusterError where nobody says anything, sooner than later requests do. Any answer will do: Ray judges it."""
+    import requests
+
+    try:
+        requests.get(f"{address}/api/version", timeout=SILENCE, allow_redirects=False)
+    except requests.Timeout:
+        raise ClusterError(
+            f"the job server at {address} does not answer within {SILENCE:.0f} s; check the address, and that the cluster is up"
+        ) from None
+    except requests.RequestException:
+        return

@@ -17,6 +17,9 @@ NICENESS = "RAY_worker_niceness"
 
 AUTOSCALER_V1 = {"RAY_UP_enable_autoscaler_v2": "0"}  # version 2 does not know the provider `local`
 HEAD_IS_STARTING = "No available agent"  # in a RuntimeError of the job server; it has no type of its own
+ID_OF_CLUSTER = (
+    "/ray.rpc.NodeInfoGcsService/GetClusterId"  # what Ray asks first when it joins one; its message is empty
+)
 WORKER_PROCESS = "ray::"  # how the name of a process begins that runs an actor
 
 
@@ -50,3 +53,31 @@ def several_nodes(head: dict[str, Any]) -> "Cluster":
     from ray.cluster_utils import Cluster
 
     return Cluster(initialize_head=True, head_node_args=head)
+
+
+def ask_for_id(address: str, patience: float) -> str:
+    """Ask a cluster for its id as Ray does, with the token of this process: why it gives none; nothing if it does.
+
+    Args:
+        address: host:port.
+        patience: seconds.
+
+    Returns:
+        "no token" where this process has none to show, "no entry" where it is refused, or else what gRPC says.
+
+    Raises:
+        ImportError: Ray is not installed, or without what its dashboard needs.
+    """
+    import grpc
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray.exceptions import AuthenticationError
+
+    try:
+        with init_grpc_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+            channel.unary_unary(ID_OF_CLUSTER)(b"", timeout=patience)
+    except AuthenticationError:
+        return "no token"
+    except grpc.RpcError as error:
+        refused = error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+        return "no entry" if refused else str(error.details())
+    return ""

@@ -19,11 +19,11 @@ import psutil
 
 from es_randomized.compilation import usable_cores
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS
+from es_randomized.distributed.reachable import RUNS, check_answers, on_loopback_alone
 from es_randomized.distributed.survivors import ended_with_this_process
 from es_randomized.errors import ClusterError
 from es_randomized.own_folder import own_folder
 
-JOINING = "check the address, that the cluster runs (`ray status`) and that RAY_AUTH_MODE and its token are set"
 OBJECT_STORE_BYTES = 256 * 2**20  # one generation's state; a population never enters it
 LONGEST_BASE = 12  # characters: a socket's path has at most 107, Ray's own part of it has 64 and ours at most 29
 
@@ -55,7 +55,9 @@ def connect(workers: int | None, address: str | None = None, dashboard_port: int
 
 
 def _joining(address: str) -> dict[str, Any]:
-    _check_answers(address)
+    if on_loopback_alone(address):
+        os.environ.update(LOOPBACK_ONLY)  # read when Ray is imported
+    check_answers(address)
     return {"address": address}
 
 
@@ -100,22 +102,11 @@ def _start(options: dict[str, Any]) -> ModuleType:
     except Exception as error:  # Ray raises a plain Exception where its processes start too slowly
         local = options["address"] == "local"
         what = "start a local Ray cluster" if local else f"join the Ray cluster at {options['address']}"
-        advice = "check free memory and disk, or train without Ray: --local" if local else JOINING
+        advice = "check free memory and disk, or train without Ray: --local" if local else RUNS
         raise ClusterError(f"cannot {what}: {str(error).strip().splitlines()[0]}; {advice}") from error
     finally:
         os.umask(previous)
     return ray
-
-
-def _check_answers(address: str) -> None:
-    """Ask the address itself: Ray takes minutes to give up on a cluster that is not there."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return  # `auto` and the like, which Ray resolves
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        raise ClusterError(f"cannot reach the Ray cluster at {address}: {error.strerror or error}; {JOINING}") from None
 
 
 def _check_free(port: int) -> None:

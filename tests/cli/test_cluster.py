@@ -1,5 +1,6 @@
 """`cluster` without a cluster: what is checked before anything is sent, and one message for what is missing."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,14 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     message = refused("status", "http://127.0.0.1:9")
     assert message == "the job server at http://127.0.0.1:9: Failed to connect to Ray at address: http://127.0.0.1:9."
     assert "is an address: what is there was started by other means" in refused("down", "http://127.0.0.1:9")
+
+
+def test_somebody_takes_the_connection_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.setattr("es_randomized.clusters.jobs.SILENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        assert f"the job server at {address} does not answer within" in refused("status", address)
 
 
 def test_values_that_are_still_to_be_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
