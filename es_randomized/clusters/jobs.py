@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from es_randomized.distributed.ray_internals import HEAD_IS_STARTING
+from es_randomized.distributed.ray_internals import HEAD_IS_STARTING, TOO_LARGE, files_sent
 from es_randomized.errors import ClusterError, suggest
 from es_randomized.own_folder import home
 
@@ -22,6 +22,7 @@ PATIENCE = 60.0  # seconds to wait for a head that is still starting
 REQUEST_TIMEOUT = (10.0, 60.0)  # seconds for a connection, and without a byte of an answer
 UNFINISHED = ("PENDING", "RUNNING")
 SILENCE = 15.0  # seconds to wait for the first connection and for the first answer
+NAMED = 5  # of the files of a folder that is too large
 WORD = "command"  # of a job's metadata: what was submitted
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -100,6 +101,9 @@ class Jobs:
 
         In that copy `runs/` is the folder `runs` (shell text) of the head node, which stays when the copy is thrown away. A
         clone of this project brings its code along; from any other folder the package that the machines have is run.
+
+        Raises:
+            ClusterError: the folder is too large to be sent.
         """
         command = shlex.join(["python", "-m", "es_randomized", *arguments])
         patient_until = time.monotonic() + PATIENCE
@@ -113,7 +117,9 @@ class Jobs:
                         metadata={WORD: shlex.join(arguments)},
                     )
                 )
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:
+                if any(words in str(error) for words in TOO_LARGE):
+                    raise ClusterError(_too_large(Path.cwd())) from error
                 if HEAD_IS_STARTING not in str(error) or time.monotonic() > patient_until:
                     raise
                 time.sleep(1.0)
@@ -206,6 +212,16 @@ def connected(address: str) -> Iterator[Jobs]:
         raise ClusterError(f"the job server at {address}: {reason}") from error
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _too_large(folder: Path) -> str:
+    sizes = {str(path.relative_to(folder)): path.stat().st_size / 2**20 for path in files_sent(folder, LEFT_OUT)}
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:NAMED]
+    return (
+        f"the current folder is too large to be sent with a command: {sum(sizes.values()):.1f} MiB in {len(sizes):,} files. "
+        f"The largest: {', '.join(f'{name} ({sizes[name]:.1f} MiB)' for name in largest)}. Name what is not needed in "
+        ".gitignore, or move it away; large data is better kept where the machines can read it"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 tests/distributed/test_ray_internals.py fails where another version of Ray differs.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ NICENESS = "RAY_worker_niceness"
 
 AUTOSCALER_V1 = {"RAY_UP_enable_autoscaler_v2": "0"}  # version 2 does not know the provider `local`
 HEAD_IS_STARTING = "No available agent"  # in a RuntimeError of the job server; it has no type of its own
+# In a RuntimeError or ValueError of the job server and of Ray's client, where a folder is too large to be sent.
+TOO_LARGE = ("Maximum request body size", "exceeds the maximum size")
 ID_OF_CLUSTER = (
     "/ray.rpc.NodeInfoGcsService/GetClusterId"  # what Ray asks first when it joins one; its message is empty
 )
@@ -81,3 +84,12 @@ def ask_for_id(address: str, patience: float) -> str:
         refused = error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
         return "no entry" if refused else str(error.details())
     return ""
+
+
+def files_sent(folder: Path, left_out: list[str]) -> list[Path]:
+    """The files of a folder that Ray sends with a job: without what `left_out` and .gitignore name."""
+    from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
+
+    found: list[Path] = []
+    _dir_travel(folder, [_get_excludes(folder, left_out)], found.append, include_gitignore=True)
+    return [path for path in found if path.is_file()]

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from es_randomized.cli.cluster import _checked
 from es_randomized.cli.main import cli
-from es_randomized.errors import ConfigError, UserError
+from es_randomized.clusters.jobs import Jobs
+from es_randomized.errors import ClusterError, ConfigError, UserError
 from tests.tools.command import TINY, TINY_GRADIENT, run_here
 
 ROOT = Path(__file__).parents[2]
@@ -115,3 +116,26 @@ def test_what_is_not_installed(module: str, target: str, message: str, monkeypat
     result = run_here("cluster", "up", target)
     assert result.returncode == 1
     assert message in result.stderr
+
+
+def test_a_folder_too_large_to_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest files that would be sent are named, and none of those that would not."""
+
+    class Server:
+        def submit_job(self, **_: object) -> str:
+            raise RuntimeError("Request failed with status code 413: Maximum request body size 104857600 exceeded..")
+
+    monkeypatch.chdir(tmp_path)
+    sizes = {"runs/a/journal.bin": 9, "data/kept.bin": 8, "data/weights.bin": 3, "notes.txt": 0} | {
+        f"small{number}": 1 for number in range(9)
+    }
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0" * (size * 2**20))
+    (tmp_path / ".gitignore").write_text("kept.bin\n")
+    with pytest.raises(ClusterError) as refusal:
+        Jobs(Server(), "http://127.0.0.1:9").submit(["show", "a.yaml"], "~/runs")
+    message = str(refusal.value)
+    assert "12.0 MiB in 12 files. The largest: data/weights.bin (3.0 MiB), small" in message
+    assert "kept.bin" not in message
+    assert "journal.bin" not in message

@@ -46,3 +46,12 @@ def test_several_nodes_can_be_started_here() -> None:
     assert {"initialize_head", "head_node_args"} <= set(inspect.signature(Cluster.__init__).parameters)
     assert {"wait", "node_args"} <= set(inspect.signature(Cluster.add_node).parameters)
     assert "runtime_env_dir_name" in inspect.signature(ray._private.parameter.RayParams.__init__).parameters
+
+
+def test_a_folder_too_large_is_refused_in_these_words() -> None:
+    import aiohttp.web
+
+    refusal = aiohttp.web.HTTPRequestEntityTooLarge(max_size=1, actual_size=2)
+    client = Path(ray.__file__).parent / "_private" / "runtime_env" / "packaging.py"
+    assert ray_internals.TOO_LARGE[0] in str(refusal.text)
+    assert ray_internals.TOO_LARGE[1] in client.read_text()
