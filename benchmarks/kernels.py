@@ -27,6 +27,16 @@ WORKLOADS: dict[str, tuple[str, dict[str, Any]]] = {
     "hunt 3 x 3": ("treasure_hunt/three.yaml", {}),
     "hunt 5 x 5": ("treasure_hunt/five.yaml", {}),
 }
+RECALL = {"width": 16, "blocks": 1, "key": 4, "hidden": 32, "stem": 32}  # other models, all at once
+HUNT = {"width": 24, "blocks": 2, "key": 4, "hidden": 48}  # and step by step
+MODELS = {
+    "linear": {"kind": "linear_attention", "features": "elu"},
+    "delta": {"kind": "delta"},
+    "gated": {"kind": "gated_linear"},
+}
+for name, model in MODELS.items():
+    WORKLOADS[f"recall, {name}"] = ("recall/evolution.yaml", {"model": RECALL | model})
+    WORKLOADS[f"hunt, {name}"] = ("treasure_hunt/three.yaml", {"model": HUNT | model})
 
 
 def measure(config: Path, overrides: dict[str, Any], rounds: int) -> dict[str, Any]:

@@ -45,7 +45,10 @@ def show_command(context: click.Context, what: Path | str) -> None:
 def _work(driver: Driver) -> Table:
     """What one generation is; of later phases what differs from the first one."""
     table = Table(title="one generation", title_justify="left", show_header=False)
+    model, interface = driver.experiment.model, driver.experiment.task.interface
     table.add_row("parameters", f"{driver.parameters:,}")
+    if memory := model.memory(interface):
+        table.add_row("memory of a case", f"{memory:,} numbers, token by token")
     first = _of_generation(driver.at(0))
     for name, value in first.items():
         table.add_row(name, value)

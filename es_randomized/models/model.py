@@ -6,12 +6,14 @@ Its policy derives from `Policy`, or from `Memoryless` where the output for a no
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import jax
 from jaxtyping import Array, Key
 
+from es_randomized.connectivity import Ring
 from es_randomized.errors import ConfigError
-from es_randomized.policy import Interface, Policy, Weights
+from es_randomized.policy import Interface, Memory, Policy, Weights
 from es_randomized.precision import Precision
 
 
@@ -53,6 +55,23 @@ class Model(ABC):
         """
         longest = max(size for leaf in jax.tree.leaves(self.shapes(interface)) for size in leaf.shape)
         return 4 * interface.nodes * longest
+
+    def memory(self, interface: Interface) -> int:
+        """Numbers that a policy remembers of a case when it is given its tokens one by one; 0 on graphs, where they have no
+        order, and where it cannot take them so."""
+        if isinstance(interface.connectivity, Ring):
+            return 0
+        silent = interface.connectivity.silent
+        seen = silent + 1 if silent else interface.nodes  # a reader of a store is the token after it
+
+        def empty() -> Memory:
+            one_by_one = replace(interface, horizon=max(interface.horizon, seen))
+            return self.policy(self.init(jax.random.key(0), interface), one_by_one).empty(1)
+
+        try:
+            return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(empty)))
+        except NotImplementedError:
+            return 0
 
     def receptive_field(self, interface: Interface) -> int | None:
         """How many steps away from a node its output can depend on, or None where that is not limited or not known.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Annotated, Literal
 
 import jax.numpy as jnp
@@ -109,7 +109,7 @@ class TransformerPolicy(BlocksPolicy):
     ) -> Float[Array, "width read"]:
         attend = attention_along(self.interface.connectivity, silent)
         softmax = self.model.attention == "softmax"
-        return sum(attend(head, x, cases, softmax) for head in self._heads(block))
+        return reduce(jnp.add, (attend(head, x, cases, softmax) for head in self._heads(block)))
 
     def mix_on(
         self, block: Weights, layer: LayerMemory, x: Float[Array, "width case"], slot: Slot, active: Active
