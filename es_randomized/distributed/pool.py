@@ -18,7 +18,7 @@ from es_randomized.distributed.events import EventListener, WorkerGone, WorkerJo
 from es_randomized.distributed.ray_internals import WORKER_PROCESS, draining_nodes
 from es_randomized.distributed.work import Call
 from es_randomized.distributed.worker import WorkerInfo
-from es_randomized.errors import ClusterError, WorkerError
+from es_randomized.errors import ClusterError, ConfigError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
 
 FAILED_STARTS = 3
@@ -122,7 +122,7 @@ class Pool:
         try:
             info = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            raise WorkerError(f"a worker could not start: {type(error.cause).__name__}: {error.cause}") from error
+            raise WorkerError(not_started(error.cause)) from error
         except ray.exceptions.RayError as error:
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS:
@@ -190,3 +190,14 @@ def end_worker(pid: int) -> None:
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+def not_started(cause: Exception) -> str:
+    """What to say of a worker that raised while it started; this process has read the same experiment before."""
+    reason = f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, ConfigError | ImportError):
+        return (
+            f"a worker cannot read the experiment that this process could ({reason}): its machine lacks a module of your own, "
+            "or has another one; put it where every machine finds it, or submit from its folder: es-randomized cluster submit"
+        )
+    return f"a worker could not start: {reason}"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from es_randomized.config.kinds import class_of
 from es_randomized.distributed.compatibility import check_compatible
-from es_randomized.distributed.pool import end_worker
+from es_randomized.distributed.pool import end_worker, not_started
 from es_randomized.distributed.worker import WorkerInfo
-from es_randomized.errors import ClusterError
+from es_randomized.errors import ClusterError, ConfigError
 from es_randomized.runs.provenance import deciding_versions
 
 
@@ -60,3 +61,11 @@ def test_only_workers_are_ended(tmp_path: Path) -> None:
         assert another.poll() is None
         another.kill()
     end_worker(frozen.pid)  # nobody is there any more
+
+
+def test_a_worker_without_the_users_module_is_told_from_one_that_fails() -> None:
+    with pytest.raises(ConfigError) as caught:
+        class_of("task", "own_task_of_mine")
+    for lacks in (caught.value, ModuleNotFoundError("No module named 'mine'")):
+        assert f"{lacks}): its machine lacks a module of your own" in not_started(lacks)
+    assert not_started(MemoryError("too little")) == "a worker could not start: MemoryError: too little"
