@@ -27,12 +27,16 @@ WORKLOADS: dict[str, tuple[str, dict[str, Any]]] = {
     "hunt 3 x 3": ("treasure_hunt/three.yaml", {}),
     "hunt 5 x 5": ("treasure_hunt/five.yaml", {}),
 }
-RECALL = {"width": 16, "blocks": 1, "key": 4, "hidden": 32, "stem": 32}  # other models, all at once
-HUNT = {"width": 24, "blocks": 2, "key": 4, "hidden": 48}  # and step by step
-MODELS = {
-    "linear": {"kind": "linear_attention", "features": "elu"},
-    "delta": {"kind": "delta"},
-    "gated": {"kind": "gated_linear"},
+RECALL = {"width": 16, "blocks": 1, "hidden": 32, "stem": 32}  # other models, all at once
+HUNT = {"width": 24, "blocks": 2, "hidden": 48}  # and step by step
+MODELS: dict[str, dict[str, Any]] = {
+    "linear": {"kind": "linear_attention", "key": 4, "features": "elu"},
+    "delta": {"kind": "delta", "key": 4},
+    "gated": {"kind": "gated_linear", "key": 4},
+    "recurrent delta": {"kind": "recurrent_delta", "key": 4},
+    "delta RNN": {"kind": "delta_rnn", "key": 4},
+    "gated RNN": {"kind": "gated_rnn", "units": 16},
+    "RG-LRU": {"kind": "rg_lru", "units": 16},
 }
 for name, model in MODELS.items():
     WORKLOADS[f"recall, {name}"] = ("recall/evolution.yaml", {"model": RECALL | model})

@@ -24,6 +24,10 @@ SHAPES = {  # a compiled program takes a second or two
     "delta, more slots": ("delta", {"key": 3, "features": "dpfp", "shifts": 2, "stem": 5}),
     "gated": ("gated_linear", {"heads": 2, "key": 3, "decay": "constant"}),
     "gated key by key": ("gated_linear", {"heads": 2, "key": 3, "decay": "key"}),
+    "recurrent delta": ("recurrent_delta", {"heads": 2, "key": 3}),
+    "delta RNN": ("delta_rnn", {"heads": 2, "key": 3, "features": "elu"}),
+    "gated RNN": ("gated_rnn", {"units": 5, "gates": 4}),
+    "RG-LRU": ("rg_lru", {"units": 5}),
 }
 
 
@@ -119,7 +123,7 @@ def test_its_memory_is_as_large_as_it_says(decoded):
     assert decoded.model.memory(decoded.store) == decoded.model.memory(decoded.causal) > 0
 
 
-@pytest.mark.parametrize("shape", ["delta", "gated key by key"])
+@pytest.mark.parametrize("shape", ["delta RNN"])
 def test_a_derivative_is_the_difference_quotient_of_the_twin(shape):
     """Of what readers of a store get, in a random direction of the weights."""
     setting = Setting(shape)
@@ -142,7 +146,7 @@ def test_a_derivative_is_the_difference_quotient_of_the_twin(shape):
     assert found == pytest.approx((exact(1) - exact(-1)) / (2 * reach), rel=1e-3)
 
 
-@pytest.mark.parametrize("shape", ["delta"])
+@pytest.mark.parametrize("shape", ["recurrent delta"])
 def test_low_rank_members_give_the_outputs_of_their_matrices_put_together(shape):
     setting = Setting(shape)
     draw = np.random.default_rng(6).normal

@@ -111,4 +111,73 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-MIXERS = {"LinearAttention": linear_attention, "GatedLinear": gated_linear, "Delta": delta}
+def recurrent_delta(model, block, nodes):
+    memories, last = (
+        [np.zeros((model.key, slots(model))) for _ in range(model.heads)],
+        np.zeros((model.heads, model.key)),
+    )
+    returned = []
+    for node in nodes:
+        for head, memory in enumerate(memories):
+            back = np.tanh(last[head])
+            query, key, value, rate = (
+                of_heads(block[name], head, model.heads, node) + block[f"back_{name}"][head] @ back
+                for name in ("query", "key", "value", "rate")
+            )
+            write(memory, normal_features(model, key), value, sigmoid(rate))
+            last[head] = memory @ normal_features(model, query)
+        returned.append(last.flatten())
+    return returned
+
+
+def delta_rnn(model, block, nodes):
+    memories = [np.zeros((model.key, slots(model))) for _ in range(model.heads)]
+    others, last = np.zeros((model.heads, model.key, model.key)), np.zeros((model.heads, model.key))
+    returned = []
+    for node in nodes:
+        for head, (memory, other) in enumerate(zip(memories, others, strict=True)):
+            query, key, value = parts(model, block, head, node)
+            rate, other_key, other_value, other_rate = (
+                of_heads(block[name], head, model.heads, node)
+                for name in ("rate", "fast_key", "fast_value", "fast_rate")
+            )
+            write(memory, normal_features(model, key), value, sigmoid(rate))
+            write(other, softmax(other_key), other_value, sigmoid(other_rate))
+            last[head] = memory @ normal_features(model, query) + other @ softmax(last[head])
+        returned.append(last.flatten())
+    return returned
+
+
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum()
+
+
+def gated_rnn(model, block, nodes):
+    state, returned = np.zeros(model.units), []
+    for node in nodes:
+        entering = (block["enter"] @ node) * (block["enter_gate"] @ node + block["enter_bias"])
+        state = sigmoid(block["keep"]) * state + entering
+        returned.append((block["leave"] @ state) * (block["leave_gate"] @ state))
+    return returned
+
+
+def rg_lru(model, block, nodes):
+    state, returned = np.zeros(model.units), []
+    for node in nodes:
+        rate = sigmoid(block["keep_gate"] @ node + block["keep_bias"])
+        kept = np.exp(-8 * rate * np.log1p(np.exp(block["keep"])))
+        open_ = sigmoid(block["enter_gate"] @ node + block["enter_bias"])
+        state = kept * state + np.sqrt(1 - kept**2) * open_ * (block["enter"] @ node)
+        returned.append(state * twin.gelu(block["leave_gate"] @ node))
+    return returned
+
+
+MIXERS = {
+    "LinearAttention": linear_attention,
+    "GatedLinear": gated_linear,
+    "Delta": delta,
+    "RecurrentDelta": recurrent_delta,
+    "DeltaRNN": delta_rnn,
+    "GatedRNN": gated_rnn,
+    "RGLRU": rg_lru,
+}

@@ -49,7 +49,9 @@ class Recurrence(ABC):
     def step(self, weights: Weights, state: State, given: Given) -> tuple[Float[Array, "returned *tokens"], State]:
         """What comes of one more token, and the state with it."""
 
-    def finished(self, weights: Weights, y: Float[Array, "returned column"], given: Given) -> Float[Array, "size column"]:
+    def finished(
+        self, weights: Weights, y: Float[Array, "returned column"], given: Given
+    ) -> Float[Array, "size column"]:
         """What it returns, of what came of every step: whatever needs no state, for all tokens at once."""
         return y
 
