@@ -6,7 +6,7 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-.PHONY: demo test test-cluster pages lab lint files reference lock clean
+.PHONY: demo test test-cluster pages lab test-accelerators lint files reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
@@ -31,6 +31,11 @@ lab: .venv/installed
 	@dpkg --status $(LAB) > /dev/null 2>&1 || apt-get install --yes --no-install-recommends $(LAB) || \
 	    { echo "make lab needs Debian or Ubuntu with $(LAB)"; exit 1; }
 	$(BIN)/python -m pytest -m lab
+
+# All shipped experiments lowered for GPUs and TPUs, and one of every task compiled for them where their compilers are
+# installed (pip install 'es-randomized[tpu-check,gpu-check]'): some ten minutes.
+test-accelerators: .venv/installed
+	$(BIN)/python -m pytest -m accelerators
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ LAYERS = (
     ("fitness",),
     ("drivers",),
     ("train", "runs", "tracking", "evaluation"),
-    ("doctor",),
+    ("doctor", "accelerators"),
     ("distributed", "clusters"),
     ("service", "session", "listener", "trials", "scaling"),
     ("report", "paper"),

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from es_randomized.cli.bench import bench_command
 from es_randomized.cli.branch import branch_command, replay_command
+from es_randomized.cli.check import check_command
 from es_randomized.cli.cluster import cluster_command
 from es_randomized.cli.compare import compare_command
 from es_randomized.cli.console import console_of
@@ -41,6 +42,7 @@ def cli() -> None:
     First steps:
       es-randomized train configs/demo.yaml         train, evaluate, draw
       es-randomized show configs/demo.yaml          what that will cost
+      es-randomized check configs/demo.yaml --target v6e   whether it fits there, how fast at best
       es-randomized resume runs/demo-...            go on after Ctrl-C or a crash
       es-randomized evaluate runs/demo-...          score and draw again
       es-randomized doctor runs/demo-...            what holds it back, and which setting to try
@@ -64,6 +66,7 @@ COMMANDS = (
     compare_command,
     export_command,
     show_command,
+    check_command,
     strategies_command,
     reproduce_command,
     sweep_command,

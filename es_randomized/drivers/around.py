@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
-from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.ledger import Cost
 from es_randomized.strategies.strategy import PartsOf, State
 
@@ -92,6 +92,9 @@ class Around(Driver):
 
     def cost_of(self, generations: int) -> Cost:
         return self.inner.cost_of(generations)
+
+    def programs(self) -> list[Program]:
+        return self.inner.programs()
 
     def describe(self) -> dict[str, str]:
         return self.inner.describe()

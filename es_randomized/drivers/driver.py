@@ -1,7 +1,7 @@
 """What a driver is: it moves the weights of one experiment, a generation at a time. The loop and the run folder know no more."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -45,6 +45,22 @@ class Evaluator(ABC):
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+class Program(NamedTuple):
+    """A program that a generation runs.
+
+    Attributes:
+        name: for people.
+        function: as `jit` returned it.
+        arguments: pytrees of arrays, or of their shapes.
+        calls: in a generation.
+    """
+
+    name: str
+    function: Any
+    arguments: tuple[Any, ...]
+    calls: int
 
 
 class Driver(ABC):
@@ -168,6 +184,13 @@ class Driver(ABC):
     def cost_of(self, generations: int) -> Cost:
         """What so many generations from the first one on cost."""
         return self.cost().times(generations)
+
+    def programs(self) -> list[Program]:
+        """All that one generation runs on devices and that takes long, the evaluation of its members first.
+
+        By default nothing is known, and the driver's memory and speed on other devices cannot be told.
+        """
+        return []
 
     @abstractmethod
     def describe(self) -> dict[str, str]:

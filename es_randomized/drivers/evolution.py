@@ -12,7 +12,7 @@ from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of
 from es_randomized.drivers import plan
-from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
@@ -136,6 +136,18 @@ class Evolution(Driver):
     def cost(self) -> Cost:
         experiment = self.experiment
         return batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
+
+    def programs(self) -> list[Program]:
+        strategy, proposal = self.strategy, self.strategy.proposal_shape()
+        rows = self.chunks[0]
+        chunk = Program("chunk", self.chunk_losses, (proposal, rows, self.inputs(self.fitness.first)), len(self.chunks))
+        if strategy.parts is None:
+            return [chunk]
+        shaped = np.zeros(strategy.population, np.float32)
+        part = Program(
+            "part of the update", strategy.parts.compute, (proposal, shaped, np.int32(0)), strategy.parts.count
+        )
+        return [chunk, part]
 
     def describe(self) -> dict[str, str]:
         strategy, settings = self.strategy, self.experiment.plan

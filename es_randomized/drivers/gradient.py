@@ -19,7 +19,7 @@ from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.drivers import plan
 from es_randomized.drivers.credit import Credit, surrogate
-from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
@@ -150,6 +150,9 @@ class Gradient(Driver):
         cost = batch_cost(self.experiment.task, self.experiment.model, self.experiment.batch)
         return Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops)
 
+    def programs(self) -> list[Program]:
+        return [Program("gradient step", self.program, self._arguments(), 1)]
+
     def describe(self) -> dict[str, str]:
         return {
             "step": f"{self._bytes() / plan.MIB:,.1f} MiB of memory",
@@ -199,8 +202,11 @@ class Gradient(Driver):
         """What the program is told of a generation."""
         return self.fitness.inputs(generation), self._learning_rate[generation], self._entropy[generation]
 
+    def _arguments(self) -> tuple[Any, ...]:
+        return jax.eval_shape(self.init), *self._told(self.fitness.first)
+
     def _bytes(self) -> int:
-        return self.compiler.memory_bytes(self.program, jax.eval_shape(self.init), *self._told(self.fitness.first))
+        return self.compiler.memory_bytes(self.program, *self._arguments())
 
     def _with_tile_that_fits(self) -> "Gradient":
         memory, tile = self.experiment.plan.memory_mib, int(self.experiment.plan.tile)

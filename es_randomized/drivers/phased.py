@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from es_randomized.compilation import HERE, Compiler
 from es_randomized.config.experiment import Experiment
-from es_randomized.drivers.driver import Driver, Evaluator
+from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.ledger import Cost
 from es_randomized.drivers.program_sharing import Drivers, Maker
 from es_randomized.errors import ConfigError
@@ -118,6 +118,9 @@ class Phased(Driver):
             done = max(0, generations - self._first(number))
             total = total.plus(driver.cost_of(min(done, driver.experiment.budget.generations)))
         return total
+
+    def programs(self) -> list[Program]:
+        return self.drivers[0].programs()
 
     def describe(self) -> dict[str, str]:
         return self.drivers[0].describe()

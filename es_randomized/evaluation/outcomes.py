@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,19 @@ class Outcomes:
         shared = (runs, np.array(sizes, np.int32))
         by_bundle, votes = over_blocks(self._voting_program, shared, numbered(bundles), self._bundles_per_step)
         return self._by_instance(by_bundle), of_whole_groups(np.asarray(votes).reshape(-1, *votes.shape[-2:]), sizes)
+
+    def program(self, runs: RepeatedRuns, bundles: Bundles, sizes: Sequence[int]) -> tuple[Any, tuple[Any, ...]]:
+        """What runs on a device for every block of instances, and its arguments.
+
+        Args:
+            runs: or their shapes.
+            bundles: one at least.
+            sizes: of votes.
+        """
+        block = next(blocks(numbered(bundles), self._bundles_per_step))
+        if not sizes or not can_pool(self.task, runs):
+            return self._program, (runs, block)
+        return self._voting_program, ((runs, np.array(sizes, np.int32)), block)
 
     def _by_instance(self, by_bundle: Outcome) -> Outcome:
         return within_bounds(self.task, jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), by_bundle))
@@ -131,7 +144,7 @@ def over_blocks(program: Callable[..., T], shared: object, columns: object, size
     devices = jax.local_devices()
     placed = [jax.device_put(shared, device) for device in devices]
     results = []
-    for index, block in enumerate(_blocks(columns, size)):
+    for index, block in enumerate(blocks(columns, size)):
         device = index % len(devices)
         results.append(program(placed[device], jax.device_put(block, devices[device])))
     count = _count(columns)
@@ -142,7 +155,8 @@ def _count(columns: object) -> int:
     return int(jax.tree.leaves(columns)[0].shape[-1])
 
 
-def _blocks(columns: T, size: int) -> Iterator[T]:
+def blocks(columns: T, size: int) -> Iterator[T]:
+    """Of `size` entries of the last axis each; the last one is filled up."""
     count = _count(columns)
     for start in range(0, count, size):
         ids = np.minimum(np.arange(start, start + size), count - 1)

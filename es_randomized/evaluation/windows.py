@@ -9,6 +9,7 @@ one; the cycles are then put together by looking their nodes up.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from es_randomized.compilation import jit
-from es_randomized.evaluation.outcomes import numbered, over_blocks, repeat
+from es_randomized.evaluation.outcomes import blocks, numbered, over_blocks, repeat
 from es_randomized.evaluation.pooled import Size, can_pool, of_whole_groups, running_votes
 from es_randomized.evaluation.randomness import RepeatedRuns
 from es_randomized.models.model import Model
@@ -69,6 +70,16 @@ class WindowOutcomes:
         of_runs, *of_votes = np.split(success, ends[:-1], axis=1)
         outcome = Outcome(None, of_runs, answer[:, : ends[0]])  # type: ignore[arg-type]
         return outcome, dict(zip(sizes, of_votes, strict=True))
+
+    def program(
+        self, runs: RepeatedRuns, instances: Int[np.ndarray, "position instance"], sizes: Sequence[int]
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """What runs on a device for every block of windows, and its arguments; see `Outcomes.program`."""
+        windows, _ = distinct_windows(np.asarray(instances)[:, :1], self._radius, self.task.n)
+        block = next(blocks(numbered(windows), WINDOWS_PER_STEP))
+        if not sizes or not can_pool(self.task, runs):
+            return self._windows, (runs, block)
+        return self._voting_windows, ((runs, np.array(sizes, np.int32)), block)
 
     def _of_cycles(
         self,

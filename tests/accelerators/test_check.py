@@ -1,0 +1,115 @@
+"""What `check` says, for a device whose compiler is the one here: against the ledger and hand arithmetic."""
+
+from dataclasses import dataclass, replace
+from unittest import mock
+
+import pytest
+
+from es_randomized import driver_of, load
+from es_randomized.accelerators import check as module
+from es_randomized.accelerators import elsewhere
+from es_randomized.accelerators.check import check, fitting, training
+from es_randomized.accelerators.device_type import DEVICE_TYPES, GIB, DeviceType, device_type
+from es_randomized.accelerators.elsewhere import CompilerOf, NoCompilerError, compiler_for, target_config
+from es_randomized.compilation import Here
+from es_randomized.errors import ConfigError, MemoryBudgetError
+from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
+from tests.tools.command import TINY, TINY_GRADIENT, run_here
+
+
+@dataclass(frozen=True)
+class Toy(Here, CompilerOf):
+    """Compiles here for a device that is said to be another."""
+
+    device: DeviceType
+
+    def free_bytes(self):
+        return self.device.memory
+
+
+DEVICE = replace(device_type("l4"), name="toy", platform="cpu", memory=GIB, bandwidth=1e9, flops=1e12)
+
+
+@pytest.fixture(scope="module")
+def checked():
+    (found,) = check(load(TINY, {"evaluation": {"seeds": 4, "votes": []}}), Toy(DEVICE))
+    return found
+
+
+def test_every_program_of_a_run_is_compiled(checked):
+    assert [(each.name, each.calls) for each in checked.programs] == [
+        ("chunk", 3),
+        ("part of the update", 1),
+        ("block of the evaluation", 0),
+    ]
+    driver = driver_of(load(TINY))
+    shape, rows, inputs = driver.strategy.proposal_shape(), driver.chunks[0], driver.inputs(0)
+    analysis = driver.chunk_losses.lower(shape, rows, inputs).compile().memory_analysis()
+    needed = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+    assert checked.programs[0].memory == needed
+    assert checked.fits
+
+
+def test_flop_of_a_member_are_the_ledgers(checked):
+    assert checked.flops == TOKENS * FLOPS_PER_TOKEN
+    assert checked.programs[0].flops == 4 * checked.flops
+
+
+def test_bounds_follow_from_what_is_moved_and_multiplied(checked):
+    chunk, part, _ = checked.programs
+    slow = (3 * chunk.work.bytes + part.work.bytes) / 1e9
+    assert checked.rate(1) == pytest.approx(12 / slow)
+    two = (2 * chunk.work.bytes + part.work.bytes) / 1e9  # three chunks on two devices take two rounds
+    assert checked.rate(2) == pytest.approx(12 / two)
+    assert checked.dollars(2, 3.6) == pytest.approx(1e9 * two / 12 / 3600 * 2 * 3.6)
+    weak = replace(checked, device=replace(DEVICE, flops=1e3, bandwidth=1e15))
+    assert weak.seconds(weak.programs[0]) == (pytest.approx(chunk.flops / 1e3), "products")
+
+
+def test_what_does_not_fit_gets_the_nearest_plan_that_does():
+    wide = load(TINY, {"driver": {"population": 64}, "plan": {"chunk": 64, "block": 32}, "batch": {"instances": 64}})
+    (found,) = training(wide, Toy(DEVICE))
+    small = replace(DEVICE, memory=found.memory - 1)
+    assert not replace(found, device=small).fits
+    plan = fitting(wide, Toy(small))
+    assert (plan.chunk, plan.block) == (4, 32)  # 32 rows in 16 chunks; no smaller block was needed
+    assert driver_of(replace(wide, plan=plan)).fitness.block == 32
+
+
+def test_nothing_fits_nothing(monkeypatch):
+    monkeypatch.setattr(module, "driver_of", mock.Mock(side_effect=MemoryBudgetError("too large")))
+    assert fitting(load(TINY), Toy(DEVICE)) is None
+    assert module.driver_of.call_count == 5
+
+
+def test_gradient_descent_is_one_program():
+    (found,) = training(load(TINY_GRADIENT), Toy(DEVICE))
+    assert [each.name for each in found.programs] == ["gradient step"]
+    assert (found.members, found.flops) == (1, driver_of(load(TINY_GRADIENT)).cost().flops)
+
+
+def test_without_a_compiler_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(elsewhere, "_installed", lambda module: False)
+    monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
+    for name, extra in (("v6e", "tpu-check"), ("h100", "gpu-check")):
+        with pytest.raises(NoCompilerError, match=rf"{name} is not installed; pip install 'es-randomized\[{extra}\]'"):
+            compiler_for(device_type(name))
+    with pytest.raises(ConfigError, match="did you mean h100"):
+        device_type("h10")
+
+
+def test_an_unknown_target_is_refused_by_the_command():
+    result = run_here("check", TINY, "--target", "abacus")
+    assert result.returncode == 1
+    assert "nothing is known of a device 'abacus'; known: v5e, v5p" in result.stderr
+
+
+def test_data_sheets_have_no_slips_of_a_power_of_ten():
+    for device in DEVICE_TYPES.values():
+        assert 10 < device.memory / GIB < 200
+        assert 20 < device.flops / device.bandwidth < 700  # FLOP a byte: of every accelerator of these years
+        assert device.lanes == (128 if device.platform == "tpu" else 1)
+        assert 0.3 < device.dollars < 15
+    config = target_config(device_type("h100"))
+    assert "core_count: 132 " in config
+    assert "cuda_compute_capability { major: 9 minor: 0 }" in config

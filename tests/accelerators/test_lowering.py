@@ -1,0 +1,95 @@
+"""Every shipped experiment and every model lowers for CPUs, GPUs and TPUs; with their compilers, one of every task compiles."""
+
+import os
+from dataclasses import dataclass, replace
+
+import jax
+import pytest
+
+from es_randomized import driver_of, load
+from es_randomized.accelerators.check import check
+from es_randomized.accelerators.device_type import device_type
+from es_randomized.accelerators.elsewhere import NoCompilerError, compiler_for
+from es_randomized.compilation import Compiler, jit_for
+from es_randomized.config.kinds import names
+from tests.test_configs import CONFIGS, FOLDER
+
+PLATFORMS = ["cpu", "cuda", "tpu"]
+ONE_A_TASK = ["demo.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
+
+
+@dataclass(frozen=True)
+class Planned(Compiler):
+    """Plans for a TPU without compiling anything."""
+
+    platform = "tpu"
+
+    def compile(self, program, *shapes):
+        raise AssertionError("nothing is compiled")
+
+    def memory_bytes(self, program, *shapes):
+        return 0
+
+    def free_bytes(self):
+        return 2**40
+
+
+def lowers(config, overrides):
+    driver = driver_of(load(FOLDER / config, overrides), compiler=Planned())
+    for first in [phase.first for phase in driver.experiment.by_phase] or [0]:
+        for program in driver.at(first).programs():
+            exported = jax.export.export(jit_for(program.function, "tpu"), platforms=PLATFORMS)(*program.arguments)
+            assert set(exported.platforms) == set(PLATFORMS)
+            assert exported.in_avals
+
+
+@pytest.mark.parametrize("config", ONE_A_TASK)
+def test_one_experiment_a_task_lowers_for_every_platform(config):
+    lowers(config, {"model.blocks": 1} | ({"task.steps": 3} if "hunt" in config else {}))
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_experiment_lowers_for_every_platform(config):
+    lowers(config, {})
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *({"model": {"kind": kind}} for kind in names("model")),
+        {"model.attention": "linear"},
+        {"model.heads": 2, "model.key": 4},
+        {"model.hidden": None},
+        {"model.norm": "none"},
+        {"model.precision": "bfloat16"},
+        {"driver.rank": 1},
+        {"driver.noise": "rademacher"},
+        {"driver.noise": "table"},
+    ],
+    ids=lambda overrides: "-".join(map(str, overrides.values())),
+)
+@pytest.mark.parametrize("config", ONE_A_TASK)
+def test_every_model_and_noise_lowers_for_every_platform(config, overrides):
+    lowers(config, overrides)
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize("target", ["v6e", "h100"])
+@pytest.mark.parametrize("config", [*ONE_A_TASK, "recall/gradient.yaml"])
+def test_one_experiment_a_task_compiles_for_accelerators(config, target, monkeypatch):
+    """Its largest program has room, and moves at least the weights that it reads."""
+    for name in ("XLA_FLAGS", "TPU_LIBRARY_PATH"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    try:
+        compiler = compiler_for(device_type(target))
+    except NoCompilerError as error:
+        pytest.skip(str(error))
+    experiment = load(FOLDER / config)
+    if experiment.driver.distributed:
+        experiment = replace(experiment, plan=replace(experiment.plan, chunk=16, block=8))
+    (found,) = check(experiment, compiler)
+    assert found.fits
+    assert found.programs[0].work.bytes > 4 * driver_of(experiment, compiler=Planned()).parameters
+    assert 1 < found.rate(8) <= 8 * found.rate(1) + 1e-6
