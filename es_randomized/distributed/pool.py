@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,14 +14,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.distributed.compatibility import check_compatible
 from es_randomized.distributed.events import EventListener, WorkerGone, WorkerJoined
+from es_randomized.distributed.inbox import Arrived, Inbox
 from es_randomized.distributed.ray_internals import WORKER_PROCESS, draining_nodes
-from es_randomized.distributed.work import Call
+from es_randomized.distributed.work import Call, Takers
 from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.errors import ClusterError, ConfigError, WorkerError
 from es_randomized.runs.provenance import deciding_versions
 
 FAILED_STARTS = 3
-SECONDS_BETWEEN_CHECKS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +49,13 @@ class Pool:
     Args:
         start: starts one actor; returns it and the reference of its `WorkerInfo`, which comes when it is ready.
         wanted: how many workers there should be now.
+        inbox: hears when a worker is ready.
         mixed: whether workers on different kinds of device, whose last bits differ, may work together.
         listener: hears who joins and who goes.
 
     Attributes:
         ready: workers that can compute, in the order of joining.
+        takers: those that get calls: all of them, unless `use` chose some.
         starting: actors by the reference of their `WorkerInfo`.
         replaced: how many were lost.
     """
@@ -63,37 +64,27 @@ class Pool:
         self,
         start: Callable[[], tuple[ActorHandle, ObjectRef]],
         wanted: Callable[[], int],
+        inbox: Inbox,
         mixed: bool,
         listener: EventListener,
     ) -> None:
         self.ready: list[WorkerHandle] = []
         self.starting: dict[ObjectRef, ActorHandle] = {}
+        self.takers: Takers[WorkerHandle] = Takers()
         self.replaced = 0
-        self._chosen: list[WorkerHandle] | None = None
+        self._chosen = False
         self._joined = 0
         self._start, self._wanted, self._mixed, self._listener = start, wanted, mixed, listener
-        self._versions = deciding_versions()
+        self._inbox, self._versions = inbox, deciding_versions()
         self._failed_starts = 0
-        self._checked = 0.0
-
-    @property
-    def active(self) -> list[WorkerHandle]:
-        """Workers that get calls: all that are ready, unless `use` chose some."""
-        return self.ready if self._chosen is None else self._chosen
 
     def use(self, workers: Iterable[WorkerHandle] | None) -> None:
         """Give calls to these workers only; None: to all, as from the beginning. The others rest."""
-        self._chosen = None if workers is None else list(workers)
+        self._chosen = workers is not None
+        self.takers = Takers(self.ready if workers is None else workers)
 
-    def calls(self) -> dict[ObjectRef, WorkerHandle]:
-        """Every call of the active workers, by its reference, and who has it."""
-        return {reference: worker for worker in self.active for reference in worker.calls}
-
-    def check_nodes(self, now: float) -> None:
-        """Notice machines that have come or are about to go; at most once a second."""
-        if now - self._checked < SECONDS_BETWEEN_CHECKS:
-            return
-        self._checked = now
+    def check_nodes(self) -> None:
+        """Notice machines that have come or are about to go."""
         draining = draining_nodes()
         for worker in self.ready:
             if worker.info.node in draining and not worker.leaving:
@@ -110,17 +101,18 @@ class Pool:
         for _ in range(self._wanted() - staying - len(self.starting)):
             actor, reference = self._start()
             self.starting[reference] = actor
+            self._inbox.expect(reference, actor)
 
-    def admit(self, reference: ObjectRef) -> None:
+    def admit(self, arrived: Arrived) -> None:
         """A worker has finished starting: take it in, or start another if it failed.
 
         Raises:
             ClusterError: several in a row failed, or its results could differ from the others'.
             WorkerError: the experiment's code raised.
         """
-        actor = self.starting.pop(reference)
+        actor = self.starting.pop(arrived.reference)
         try:
-            info = ray.get(reference)
+            info = WorkerInfo(*arrived.value.result())
         except ray.exceptions.RayTaskError as error:
             raise WorkerError(not_started(error.cause)) from error
         except ray.exceptions.RayError as error:
@@ -133,6 +125,8 @@ class Pool:
         self._failed_starts = 0
         worker = WorkerHandle(actor, info, number=self._joined)
         self.ready.append(worker)
+        if not self._chosen:
+            self.takers.add(worker)
         self._joined += 1
         self._listener(WorkerJoined(worker.number, info))
 
@@ -159,24 +153,12 @@ class Pool:
         """End all workers."""
         for actor in [*(worker.actor for worker in self.ready), *self.starting.values()]:
             ray.kill(actor)
-        self.ready, self.starting, self._chosen = [], {}, None
+        self.ready, self.starting, self.takers = [], {}, Takers()
 
     def _remove(self, worker: WorkerHandle, lost: bool) -> None:
         self.ready.remove(worker)
-        if self._chosen is not None and worker in self._chosen:
-            self._chosen.remove(worker)
+        self.takers.remove(worker)
         self._listener(WorkerGone(worker.number, lost))
-
-
-def first_ready(references: list[ObjectRef], timeout: float | None) -> list[ObjectRef]:
-    """All references that are ready, waiting for the first one."""
-    if not references:
-        time.sleep(timeout or 0.0)
-        return []
-    ready, rest = ray.wait(references, num_returns=1, timeout=timeout)
-    if ready and rest:
-        ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
-    return list(ready)
 
 
 def end_worker(pid: int) -> None:

@@ -6,8 +6,9 @@ be under way several times; its first result counts, and all results are the sam
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 CALLS_PER_WORKER = 2  # at most: one it computes and one it can begin without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
@@ -32,7 +33,7 @@ class Call(NamedTuple):
 
 @runtime_checkable
 class CallTaker(Protocol):
-    """A worker, as far as `issue` is concerned: its calls under way, and whether it is leaving and gets no more."""
+    """A worker, as far as handing out is concerned: its calls under way, and whether it is leaving and gets no more."""
 
     calls: dict[Any, Call]
     leaving: bool
@@ -121,8 +122,8 @@ class Work:
         if not self.typical():
             return []
         limit = max(PATIENT, SLOW * self.typical())
-        late = [unit for unit, begun in self._begun.items() if now - begun[-1] > limit and len(begun) < COPIES]
-        return sorted(late, key=lambda unit: self._begun[unit][0])
+        oldest = takewhile(lambda item: now - item[1][0] > limit, self._begun.items())  # they began in this order
+        return [unit for unit, begun in oldest if now - begun[-1] > limit and len(begun) < COPIES]
 
 
 def units_per_call(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
@@ -148,20 +149,68 @@ def units_per_call(work: Work, workers: int, pace: float | None, devices: int = 
     return max(devices, share)
 
 
-def issue(
-    work: Work, workers: Sequence[AnyCallTaker], size: Callable[[], int], clock: Callable[[], float]
-) -> Iterator[tuple[AnyCallTaker, Call]]:
-    """Which worker gets which units now: first the idle workers, then those with one call, and so on.
+class Takers(Generic[AnyCallTaker]):
+    """Workers that get calls, by how many they have, so that nobody looks at those who can take none."""
 
-    Args:
-        size: units of the next call.
-        clock: the time now; whoever iterates adds the call to the worker's.
-    """
-    for depth in range(CALLS_PER_WORKER):
+    def __init__(self, workers: Iterable[AnyCallTaker] = ()) -> None:
+        self._everybody: dict[AnyCallTaker, None] = {}
+        self._room: list[dict[AnyCallTaker, None]] = [{} for _ in range(CALLS_PER_WORKER)]
         for worker in workers:
-            if len(worker.calls) == depth and not worker.leaving:
+            self.add(worker)
+
+    def __iter__(self) -> Iterator[AnyCallTaker]:
+        return iter(self._everybody)
+
+    def __len__(self) -> int:
+        return len(self._everybody)
+
+    def add(self, worker: AnyCallTaker) -> None:
+        """It gets calls from now on."""
+        self._everybody[worker] = None
+        self._place(worker)
+
+    def remove(self, worker: AnyCallTaker) -> None:
+        """It gets no more calls, if it got any."""
+        self._everybody.pop(worker, None)
+        self._no_room(worker)
+
+    def pop_call(self, worker: AnyCallTaker, key: object) -> Call:
+        """Take a call that is over from a worker, which has room for another."""
+        call = worker.calls.pop(key)
+        if worker in self._everybody:
+            self._no_room(worker)
+            self._place(worker)
+        return call
+
+    def issue(
+        self, work: Work, size: Callable[[], int], clock: Callable[[], float]
+    ) -> Iterator[tuple[AnyCallTaker, Call]]:
+        """Which worker gets which units now: first the idle workers, then those with one call, and so on.
+
+        What is late goes to whoever answered last: those who have been idle for long may be silent themselves.
+
+        Args:
+            size: units of the next call.
+            clock: the time now; whoever iterates adds the call to the worker's.
+        """
+        for depth, room in enumerate(self._room):
+            while room:
+                worker = next(iter(room) if work.waiting else reversed(room))
+                if worker.leaving:
+                    del room[worker]
+                    continue
                 now = clock()
                 units = work.take(size(), now, idle=depth == 0)
                 if not units:
-                    break  # nobody else would get any either, and asking 10,000 idle workers takes seconds
+                    break  # nobody else would get any either
+                del room[worker]
                 yield worker, Call(work.step, units, now)
+                self._place(worker)
+
+    def _place(self, worker: AnyCallTaker) -> None:
+        if len(worker.calls) < CALLS_PER_WORKER:
+            self._room[len(worker.calls)][worker] = None
+
+    def _no_room(self, worker: AnyCallTaker) -> None:
+        for room in self._room:
+            room.pop(worker, None)

@@ -3,7 +3,7 @@
 No coordinator can make several workers of a machine more efficient than this, and the simulator is told it.
 """
 
-from es_randomized.distributed.messages import Argument, call_all
+from es_randomized.distributed.messages import Argument, Step, call_all
 from es_randomized.scaling.instrument import InstrumentedEvaluator
 
 
@@ -26,5 +26,5 @@ def seconds_of_a_chunk(evaluator: InstrumentedEvaluator, workers: int, units: li
     message = evolution.strategy.message(evolution.strategy.ask(evolution.init(), 0))
     shared = Argument.of(message, sum(array.nbytes for array in message))
     actors = [worker.actor for worker in evaluator.everyone[:workers]]
-    answers = call_all(actors, "evaluate", 0, (shared,), units)
+    answers = call_all(actors, Step.of(0, "evaluate", 0, (shared,)), units)
     return sum(seconds for _, seconds in answers) / (workers * len(units))

@@ -75,7 +75,7 @@ class InstrumentedEvaluator(Evaluator):
 
     def generation(self, state: State, number: int) -> tuple[Generation, State]:
         """Run one generation and measure it."""
-        listener = GenerationCost(len({worker.info.node for worker in self._evaluator.pool.active}))
+        listener = GenerationCost(len({worker.info.node for worker in self._evaluator.pool.takers}))
         self._listener = listener
         began = time.perf_counter()
         _, state = self.evolution.step(state, number, self)

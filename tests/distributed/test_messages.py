@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from es_randomized.distributed.messages import Argument, answer_call, read_answer, send_call
+from es_randomized.distributed.messages import Argument, Step, answer_call, read_answer, send_call
 
 
 class Doubling:
@@ -17,7 +17,7 @@ class Doubling:
 def asked(*arguments):
     """The answer to a call of units 3 and 1 of generation 7, where large arguments are their own references."""
     actor = SimpleNamespace(call=SimpleNamespace(remote=lambda packed, *large: answer_call(Doubling(), packed, large)))
-    return send_call(actor, "work", 7, arguments, [3, 1])
+    return send_call(actor, Step.of(1, "work", 7, arguments), [3, 1])
 
 
 def test_small_and_large_arguments_keep_their_places():

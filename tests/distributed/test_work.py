@@ -12,8 +12,8 @@ from es_randomized.distributed.work import (
     SERVED,
     SHARES,
     SLOW,
+    Takers,
     Work,
-    issue,
     units_per_call,
 )
 
@@ -104,7 +104,7 @@ def test_any_order_of_events_ends_with_every_result():
         assert work.results == {unit: bytes([unit]) for unit in range(units)}
 
 
-@dataclass
+@dataclass(eq=False)
 class Taker:
     calls: dict = field(default_factory=dict)
     leaving: bool = False
@@ -113,7 +113,7 @@ class Taker:
 def issued(work, workers, size=1, now=0.0):
     """Issue calls, and add them to the workers' as the evaluator does: which worker got which units."""
     got = []
-    for worker, call in issue(work, workers, lambda: size, lambda: now):
+    for worker, call in Takers(workers).issue(work, lambda: size, lambda: now):
         worker.calls[len(worker.calls)] = call
         got.append((workers.index(worker), call.units))
     return got
@@ -132,7 +132,7 @@ def test_only_the_idle_are_asked_for_what_is_late_and_only_as_many_as_it_takes()
     for unit in (1, 2):
         work.done(unit, b"", 1.0)
         workers[unit].calls.clear()
-    assert issued(work, workers, now=100.0) == [(1, [0])]
+    assert issued(work, workers, now=100.0) == [(2, [0])]
     assert work.reissued == 1
 
 
@@ -173,3 +173,29 @@ def test_the_usual_time_is_the_median():
         work.take(1, 0.0, idle=False)
         work.done(unit, b"", seconds)
     assert work.typical() == 3.0
+
+
+def test_whoever_finished_a_call_has_room_for_another_and_whoever_left_has_none():
+    work, workers = Work(9), [Taker(), Taker()]
+    takers = Takers(workers)
+
+    def issued_now():
+        got = []
+        for worker, call in takers.issue(work, lambda: 1, lambda: 0.0):
+            worker.calls[call.units[0]] = call
+            got.append((workers.index(worker), call.units))
+        return got
+
+    assert issued_now() == [(0, [0]), (1, [1]), (0, [2]), (1, [3])]
+    assert issued_now() == []
+    assert takers.pop_call(workers[1], 1).units == [1]
+    assert issued_now() == [(1, [4])]
+    takers.remove(workers[0])
+    assert takers.pop_call(workers[0], 0).units == [0]  # it finishes what it has
+    workers[1].leaving = True
+    takers.pop_call(workers[1], 3)
+    assert issued_now() == []
+    takers.add(third := Taker())
+    workers.append(third)
+    assert issued_now() == [(2, [5]), (2, [6])]
+    assert list(takers) == [workers[1], third]

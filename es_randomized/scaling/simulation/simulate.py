@@ -13,7 +13,7 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from es_randomized.distributed.work import TICK, Call, Work, issue, units_per_call
+from es_randomized.distributed.work import TICK, Call, Takers, Work, units_per_call
 from es_randomized.scaling.simulation.clock import Clock, Cores
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards
 from es_randomized.scaling.simulation.machines import Machine, SimulatedWorker
@@ -104,7 +104,7 @@ class _Run:
         self.population = chunks * costs.members
         self.clock, self.chance, self.result = Clock(), Random(seed), SimulationResult(members=self.population)
         self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
-        self.ready: list[SimulatedWorker] = []
+        self.ready: Takers[SimulatedWorker] = Takers()
         self._steps, self._numbers = count(1), count()
         self._inbox: list[Done | Joined | Lost] = []
         self._waiting, self._waits = False, 0
@@ -154,7 +154,7 @@ class _Run:
         while not work.complete:
             yield self.costs.turn.at(len(self.ready))
             self._check_machines()
-            for worker, call in issue(work, self.ready, lambda: self._units(work, method), lambda: self.clock.now):
+            for worker, call in self.ready.issue(work, lambda: self._units(work, method), lambda: self.clock.now):
                 number = next(self._numbers)
                 worker.calls[number] = call
                 yield self.costs.issue
@@ -169,15 +169,17 @@ class _Run:
                     case Lost():
                         self._remove_lost(work, message.machine)
                     case Joined():
-                        self.ready += message.machine.workers
+                        self._add(message.machine)
         self.result.reissued += work.reissued
 
     def _units(self, work: Work, method: str) -> int:
         return units_per_call(work, len(self.ready), self._pace.get(method))
 
     def _collect(self, work: Work, done: Done, method: str) -> None:
-        call = done.worker.calls.pop(done.number, None)
-        if call is None or call.step != work.step:
+        if done.number not in done.worker.calls:
+            return
+        call = self.ready.pop_call(done.worker, done.number)
+        if call.step != work.step:
             return
         self._pace[method] = done.seconds / len(call.units)
         for unit in call.units:
@@ -253,7 +255,11 @@ class _Run:
             if index and self.chance.random() < hazards.absent:
                 self.clock.after(self.chance.uniform(0, hazards.replacement), partial(self._join, workers))
             else:
-                self.ready += self._machine(workers).workers
+                self._add(self._machine(workers))
+
+    def _add(self, machine: Machine) -> None:
+        for worker in machine.workers:
+            self.ready.add(worker)
 
     def _machine(self, workers: int) -> Machine:
         machine, hazards = Machine(), self.hazards
@@ -290,8 +296,8 @@ class _Run:
                 worker.leaving = True
             self._replace(machine)
         self._noticed = []
-        if any(worker.leaving for worker in self.ready):
-            self.ready = [worker for worker in self.ready if worker.calls or not worker.leaving]
+        for worker in [worker for worker in self.ready if worker.leaving and not worker.calls]:
+            self.ready.remove(worker)
 
     def _replace(self, machine: Machine) -> None:
         self.clock.after(self.hazards.replacement, lambda: self._join(len(machine.workers)))
@@ -305,5 +311,4 @@ class _Run:
             self.result.lost += len(units)
             work.lost(units)
             worker.calls.clear()
-        gone = set(map(id, machine.workers))
-        self.ready = [worker for worker in self.ready if id(worker) not in gone]
+            self.ready.remove(worker)
