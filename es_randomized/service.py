@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from jaxtyping import Array, Float
 
@@ -46,6 +46,8 @@ class TrainingOptions(TypedDict, total=False):
         devices_per_worker: accelerators, or else cores, of a worker; 1 by default.
         address: join this running Ray cluster (or `auto`) instead of starting a local one.
         dashboard_port: serve Ray's dashboard on this local port.
+        fanout: flat: this process hands out to all workers; tree: to a supervisor on every machine, which hands out to the
+            machine's workers; by default what is faster.
         local: do without Ray: evaluate in this process, on all its devices. Gradient descent always does.
         trackers: where to send curves besides TensorBoard: wandb, mlflow or a module with a class derived from Tracker.
         evaluate: evaluate the weights at the end, unless training was interrupted; True by default.
@@ -56,6 +58,7 @@ class TrainingOptions(TypedDict, total=False):
     devices_per_worker: int | None
     address: str | None
     dashboard_port: int | None
+    fanout: Literal["flat", "tree"] | None
     local: bool
     trackers: Sequence[str]
     evaluate: bool
@@ -173,6 +176,7 @@ def _train(
     devices_per_worker: int | None = None,
     address: str | None = None,
     dashboard_port: int | None = None,
+    fanout: Literal["flat", "tree"] | None = None,
     local: bool = False,
     trackers: Sequence[str] = (),
     evaluate: bool = True,
@@ -180,7 +184,7 @@ def _train(
 ) -> RunResult:
     check_installed(trackers)
     devices = devices_per_worker or 1
-    local = local or _stays_here(experiment, workers, address, dashboard_port, devices_per_worker)
+    local = local or _stays_here(experiment, workers, address, dashboard_port, devices_per_worker, fanout)
     with ExitStack() as stack:
         if not local:
             from es_randomized.distributed.session import connect
@@ -197,7 +201,7 @@ def _train(
         if new:
             folder.create(driver.experiment, start_of(driver.experiment))
         stack.enter_context(logging_to(folder.log_file))
-        evaluator = stack.enter_context(_evaluator(driver, local, workers, devices))
+        evaluator = stack.enter_context(_evaluator(driver, local, workers, devices, fanout))
         curves = stack.enter_context(_trackers(folder, trackers, evaluator, local, listener))
         hearers: list[Callable[[MetricsRow], None]] = [listener.row, curves, *([on_row] if on_row else [])]
         result = _session(folder, driver, evaluator, seconds, hearers, listener)
@@ -259,12 +263,14 @@ def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
     return True
 
 
-def _evaluator(driver: Driver, local: bool, workers: int | None, devices: int) -> Evaluator:
+def _evaluator(
+    driver: Driver, local: bool, workers: int | None, devices: int, fanout: Literal["flat", "tree"] | None
+) -> Evaluator:
     if local or driver.first_with_members() is None:
         return local_evaluator(driver)
     from es_randomized.distributed.evaluator import RayEvaluator
 
-    return RayEvaluator(driver, workers, devices)
+    return RayEvaluator(driver, workers, devices, fanout=fanout)
 
 
 def _trackers(

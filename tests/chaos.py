@@ -53,16 +53,18 @@ class Nodes:
     """A head that computes nothing and nodes of one core each, as Ray processes of their own.
 
     Attributes:
+        cpus: of a node.
         alive: nodes, the oldest first.
         leaving: nodes that had their notice, and when they go.
     """
 
     cluster: Any
+    cpus: int = 1
     alive: list[Any] = field(default_factory=list)
     leaving: list[tuple[float, Any]] = field(default_factory=list)
 
     def add(self) -> None:
-        self.alive.append(self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20))
+        self.alive.append(self.cluster.add_node(num_cpus=self.cpus, object_store_memory=80 * 2**20))
 
     def mend(self) -> None:
         """Back to `NODES` nodes, none of them leaving."""
@@ -107,10 +109,10 @@ class Nodes:
 
 
 @contextmanager
-def cluster() -> Iterator[Nodes]:
+def cluster(cpus: int = 1) -> Iterator[Nodes]:
     """A cluster on this machine, gone when the block ends."""
     os.environ.update(ENVIRONMENT)
-    nodes = Nodes(several_nodes({"num_cpus": 0, "object_store_memory": 80 * 2**20}))
+    nodes = Nodes(several_nodes({"num_cpus": 0, "object_store_memory": 80 * 2**20}), cpus)
     try:
         nodes.mend()
         yield nodes

@@ -33,7 +33,7 @@ class Progress(Listener):
 
     def began(self, folder: RunFolder, driver: Driver, evaluator: Evaluator, seconds: float | None) -> None:
         if workers := [worker for worker in evaluator.workers() if worker.gone is None]:
-            self._console.print(f"{len(workers)} workers ready")
+            self._console.print(f"{sum(worker.workers for worker in workers)} workers ready")
         self._say(f"run folder: {folder.name}")
         budget = driver.experiment.budget
         self._show = self._showing.enter_context(showing(self._console, budget, seconds, evaluator.workers))

@@ -10,6 +10,7 @@ from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import dump, load, write_yaml
+from es_randomized.distributed.shape import rule
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.runs.folder import RunFolder
@@ -68,6 +69,7 @@ def _of_generation(driver: Driver) -> dict[str, str]:
         "driver": driver.title,
         "cases": f"{bundles:,} bundles of {task.bundle} × {batch.seeds} seeds = {bundles * batch.seeds:,}",
         **driver.describe(),
+        **({"handing out": rule()} if driver.first_with_members() is not None else {}),
         "rollouts": f"{cost.rollouts:,}",
         "tokens": f"{cost.tokens:,}",
         "matrix products": f"{cost.flops / 1e9:,.1f} GFLOP of {driver.experiment.model.precision} numbers",

@@ -24,6 +24,11 @@ OPTIONS = [
     click.option("--workers", type=click.IntRange(1), help="Ray workers; one per accelerator or core by default."),
     click.option("--devices-per-worker", type=click.IntRange(1), help="Accelerators, or else cores, of a worker; 1."),
     click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
+    click.option(
+        "--fanout",
+        type=click.Choice(["flat", "tree"]),
+        help="Serve all workers from here, or through a supervisor on every machine; what is faster by default.",
+    ),
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
     click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),
     click.option(

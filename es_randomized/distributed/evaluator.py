@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import ray
 from jaxtyping import Float
-from ray import ObjectRef
-from ray.actor import ActorHandle
 
 from es_randomized.compilation import platform_here
 from es_randomized.config.yaml import dump
@@ -24,14 +22,20 @@ from es_randomized.distributed.inbox import Inbox
 from es_randomized.distributed.messages import Argument, Step
 from es_randomized.distributed.pool import Pool
 from es_randomized.distributed.resolution import demands
+from es_randomized.distributed.shape import Fanout
+from es_randomized.distributed.staff import Staff, Supervisors, Workers, shape_here
+from es_randomized.distributed.supervisor import CALLS, Supervisor
 from es_randomized.distributed.work import Result
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import evolution_at
 from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.errors import WorkerError
+from es_randomized.runs.provenance import deciding_versions
 from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Ask, Parts
 
+# A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
+OPTIONS = {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
 NEWS = 60.0  # seconds without any worker before the log says so again
 
 log = logging.getLogger(__name__)
@@ -46,6 +50,11 @@ class RayEvaluator(Evaluator):
         devices: accelerators, or else cores, of each worker.
         listener: hears how every step goes on; see `events`.
         claims: evaluators with different names here may give the same cores to their workers, if they take turns.
+        fanout: who hands out to whom; by default what is faster for so many workers and machines, see shape.py.
+        worker: class of the actors that compute.
+
+    Attributes:
+        shape: who hands out to whom, and why.
 
     Raises:
         ClusterError: the workers do not start, or their results could differ.
@@ -59,27 +68,30 @@ class RayEvaluator(Evaluator):
         listener: EventListener | None = None,
         *,
         claims: str = "",
+        fanout: Fanout | None = None,
+        worker: type = WorkerActor,
     ) -> None:
         self.driver, self.devices = driver, devices
         self._wanted_workers, self._listener, self._history = workers, listener, WorkerHistory()
         self._kind, options = demands(devices)
-        # A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
-        options |= {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
-        self._actor: Any = ray.remote(**options)(WorkerActor)
-        self._arguments = (dump(driver.experiment), claims if self._kind == "CPU" else None, devices)
+        self.shape = shape_here(workers, devices, fanout)
+        log.info("handing out: %s (%s)", *self.shape)
+        staff = self._staff(
+            worker, options | OPTIONS, (dump(driver.experiment), claims if self._kind == "CPU" else None, devices)
+        )
         self._steps = 0
         self._sent: tuple[Ask, Argument] | None = None  # an update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._inbox = Inbox()
-        self.pool = Pool(self._start, self._wanted, self._inbox, driver.experiment.plan.mixed_devices, self._tell)
+        self.pool = Pool(staff, self._inbox, deciding_versions(), driver.experiment.plan.mixed_devices, self._tell)
         self._hub = Hub(self.pool, self._inbox, devices, self._tell)
         self.pool.fill()
-        self._wait_for_workers(workers)
+        self._wait_for_workers(workers if self.shape.fanout == "flat" else None)
 
     @property
     def size(self) -> int:  # type: ignore[override]
         """Devices that work now."""
-        return len(self.pool.takers) * self.devices
+        return sum(worker.place.workers for worker in self.pool.takers) * self.devices
 
     def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
         evolution = evolution_at(self.driver, ask.generation)
@@ -158,9 +170,15 @@ class RayEvaluator(Evaluator):
             return f"the evaluation of {evolution.address(unit, step.generation)}"
         return f"part {unit} of the update of generation {step.generation}"
 
-    def _start(self) -> tuple[ActorHandle, ObjectRef]:
-        actor = self._actor.remote(*self._arguments)
-        return actor, actor.ready.remote()
+    def _staff(self, worker: type, options: dict[str, Any], arguments: tuple[object, ...]) -> Staff:
+        if self.shape.fanout == "flat":
+            actor: Any = ray.remote(**options)(worker)
+            return Workers(actor, arguments, self._wanted)
+        own: dict[str, Any] = OPTIONS | {"num_cpus": 0, "max_concurrency": CALLS}
+        supervisor: Any = ray.remote(**own)(Supervisor)
+        mixed = self.driver.experiment.plan.mixed_devices
+        theirs = (worker, options, arguments, self.devices, deciding_versions(), mixed)
+        return Supervisors(supervisor, theirs, (self._kind, self.devices), self._wanted_workers)
 
     def _wanted(self) -> int:
         if self._wanted_workers:
@@ -168,7 +186,9 @@ class RayEvaluator(Evaluator):
         return max(1, int(ray.cluster_resources().get(self._kind, 0)) // self.devices)
 
     def _wait_for_workers(self, workers: int | None) -> None:
-        while len(self.pool.ready) < (workers or 1) or (not workers and self.pool.starting):
+        """For all of them; for the first supervisor with a worker where there are supervisors."""
+        everybody = self.shape.fanout == "flat" and not workers
+        while len(self.pool.ready) < (workers or 1) or (everybody and self.pool.starting):
             arrived = self._inbox.take(NEWS)
             for message in arrived:
                 self.pool.admit(message)

@@ -45,12 +45,17 @@ class AnswersArrived(NamedTuple):
 
 
 class CallCollected(NamedTuple):
-    """The results of a call are in their places: so many bytes, computed in so many seconds, as the worker says."""
+    """The results of a call are in their places: so many bytes, computed in so many seconds, as the worker says.
+
+    Attributes:
+        workers: that compute for whoever answered: 1 for a worker, those of its machine for a supervisor.
+    """
 
     worker: int
     call: Call
     seconds: float
     bytes: int
+    workers: int = 1
 
 
 class StepEnded(NamedTuple):

@@ -26,10 +26,10 @@ class WorkerHistory:
                 if again:
                     self._count_late(call)
                 self._calls[number].append(call)
-            case CallCollected(number, call, seconds, _):
+            case CallCollected(number, call, seconds, _, workers):
                 worker = self._workers[number]
                 self._workers[number] = worker._replace(
-                    units=worker.units + len(call.units), busy=worker.busy + seconds
+                    units=worker.units + len(call.units), busy=worker.busy + seconds, workers=workers
                 )
                 self._calls[number].remove(call)
             case WorkerJoined(number, info):

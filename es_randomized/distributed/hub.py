@@ -15,9 +15,10 @@ import ray
 from es_randomized.distributed import events
 from es_randomized.distributed.events import Event
 from es_randomized.distributed.inbox import Arrived, Inbox
-from es_randomized.distributed.messages import Step, read_answer, send_call
+from es_randomized.distributed.messages import Step, read_answer
 from es_randomized.distributed.pool import Pool, WorkerHandle
 from es_randomized.distributed.work import TICK, Call, Work, units_per_call
+from es_randomized.errors import UserError
 
 DEATHS_PER_UNIT = 3
 GIVEN_UP = 60.0  # seconds, at least, after which a silent worker counts as lost; and 20 times what is typical
@@ -81,14 +82,17 @@ class Hub:
     def _issue(self, work: Work, step: Step) -> None:
         takers, calls, reissued = self.pool.takers, 0, work.reissued
         self._tell(events.TurnBegan(work.waiting))
-        size = partial(units_per_call, work, len(takers), self._pace.get(step.method), self._devices)
+        size = partial(self._size, work, self._pace.get(step.method))
         for worker, call in takers.issue(work, size, time.monotonic):
-            reference = send_call(worker.actor, step, call.units)
+            reference = self.pool.staff.send(worker.actor, step, call.units, takers.expected(worker, work))
             worker.calls[reference] = call
             self.inbox.expect(reference, worker)
             self._tell(events.CallIssued(worker.number, call, again=work.reissued > reissued))
             reissued, calls = work.reissued, calls + 1
         self._tell(events.IssueEnded(calls))
+
+    def _size(self, work: Work, pace: float | None, worker: WorkerHandle) -> int:
+        return units_per_call(work, self.pool.takers.crew, pace, self._devices, worker.workers)
 
     def _collect(self, arrived: Arrived, work: Work, step: Step) -> None:
         """Take a finished call's results, or give what it had to others if the worker died."""
@@ -98,19 +102,23 @@ class Hub:
         try:
             data = arrived.value.result()
         except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UnitError | UserError):  # a supervisor has it from its workers
+                raise error.cause from error
             what = f"raised {type(error.cause).__name__}: {error.cause}"
             raise UnitError(worker.calls[reference].units[0], what) from error
         except ray.exceptions.RayError:
             self._lost(worker, work)
             return
         call = self.pool.takers.pop_call(worker, reference)
-        results, seconds = read_answer(data, len(call.units))
+        answer = read_answer(data, len(call.units))
+        self.pool.heard(worker, answer.workers, answer.lost)
         if call.step == step.number:
             now = time.monotonic()
-            self._pace[step.method] = seconds / len(call.units)
-            for unit, result in zip(call.units, results, strict=True):
+            self._pace[step.method] = answer.seconds / len(call.units)
+            for unit, result in zip(call.units, answer.results, strict=True):
                 work.done(unit, result, now)
-        self._tell(events.CallCollected(worker.number, call, seconds, sum(map(len, results))))
+        size = sum(map(len, answer.results))
+        self._tell(events.CallCollected(worker.number, call, answer.seconds, size, answer.workers))
 
     def _lost(self, worker: WorkerHandle, work: Work) -> None:
         for unit in _wait_again(self.pool.remove_lost(worker), work)[:1]:

@@ -1,18 +1,19 @@
 """What travels between coordinator and worker: one string of bytes each way, because Ray takes milliseconds over objects.
 
 A call names its step, its units and what is small enough to go along; what is large lies in the machine's shared memory and
-goes by reference. An answer is the worker's seconds and the float32 results, one after the other. What all calls of a step
-have in common is packed once; whoever passes a call on passes that on as it is.
+goes by reference. An answer is the seconds of computing, who computes, and the float32 results, one after the other. What all
+calls of a step have in common is packed once; a supervisor passes it on as it is.
 """
 
 import pickle
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import ray
 
+HEADER = struct.Struct("<dqq")
 SMALL = 2**12  # bytes that go with every call; more of them go once to every machine
 
 
@@ -62,12 +63,45 @@ class Step:
         return Step(number, method, generation, head, references)
 
 
-def send_call(actor: Any, step: Step, units: list[int]) -> Any:
+class Answer(NamedTuple):
+    """What comes back of a call.
+
+    Attributes:
+        results: of all its units, equally long; none if the step was over.
+        seconds: of computing them.
+        workers: that compute for whoever answers: 1 for a worker.
+        lost: workers that it has lost so far.
+    """
+
+    results: list[memoryview]
+    seconds: float
+    workers: int
+    lost: int
+
+
+def send_call(actor: Any, step: Step, units: list[int], expected: int = 0) -> Any:
     """Ask a worker for some units of a step; returns the reference of its answer."""
     return actor.call.remote(pickle.dumps((step.head, units), pickle.HIGHEST_PROTOCOL), *step.references)
 
 
-def call_all(actors: Iterable[Any], step: Step, units: list[int]) -> list[tuple[list[memoryview], float]]:
+def pass_on(actor: Any, step: Step, units: list[int], expected: int) -> Any:
+    """Ask a supervisor for the same. It gets references themselves instead of what they refer to.
+
+    Args:
+        expected: units that it will be asked for later, about.
+    """
+    packed = pickle.dumps((step.number, step.head, units, expected), pickle.HIGHEST_PROTOCOL)
+    return actor.call.remote(packed, step.references)
+
+
+def passed_on(packed: bytes, references: tuple[Any, ...]) -> tuple[Step, list[int], int]:
+    """The supervisor's side of `pass_on`: the step, its units, and how many are expected later."""
+    number, head, units, expected = pickle.loads(packed)
+    method, generation, _ = pickle.loads(head)
+    return Step(number, method, generation, head, references), units, expected
+
+
+def call_all(actors: Iterable[Any], step: Step, units: list[int]) -> list[Answer]:
     """Ask several workers for the same units at once; returns what `read_answer` makes of each answer."""
     answers = ray.get([send_call(actor, step, units) for actor in actors])
     return [read_answer(data, len(units)) for data in answers]
@@ -80,11 +114,22 @@ def answer_call(worker: object, packed: bytes, large: tuple[object, ...]) -> byt
     rest = iter(large)
     arguments = [argument[0] if argument else next(rest) for argument in small]
     results, seconds = getattr(worker, method)(generation, *arguments, units)
-    return b"".join((np.float64(seconds).tobytes(), *results))
+    return packed_answer(results, seconds)
 
 
-def read_answer(data: bytes, units: int) -> tuple[list[memoryview], float]:
-    """Results of all units, equally long, and the seconds they took."""
-    seconds, results = float(np.frombuffer(data, np.float64, 1)[0]), memoryview(data)[8:]
+def packed_answer(results: Iterable[bytes | memoryview], seconds: float, workers: int = 1, lost: int = 0) -> bytes:
+    """An answer as it travels."""
+    return b"".join((HEADER.pack(seconds, workers, lost), *results))
+
+
+def read_answer(data: bytes, units: int) -> Answer:
+    """The answer to a call of so many units."""
+    seconds, workers, lost = HEADER.unpack_from(data)
+    results = memoryview(data)[HEADER.size :]
     size = len(results) // units
-    return [results[start : start + size] for start in range(0, units * size, size)], seconds
+    return Answer(
+        [results[start : start + size] for start in range(0, units * size, size)] if size else [],
+        seconds,
+        workers,
+        lost,
+    )

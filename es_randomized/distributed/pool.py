@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from es_randomized.distributed.compatibility import check_compatible
 from es_randomized.distributed.events import EventListener, WorkerGone, WorkerJoined
 from es_randomized.distributed.inbox import Arrived, Inbox
-from es_randomized.distributed.ray_internals import WORKER_PROCESS, draining_nodes
-from es_randomized.distributed.work import Call, Takers
+from es_randomized.distributed.ray_internals import WORKER_PROCESS
+from es_randomized.distributed.staff import ANYWHERE, Place, Staff
+from es_randomized.distributed.work import Call, CallTaker, Takers
 from es_randomized.distributed.worker import WorkerInfo
 from es_randomized.errors import ClusterError, ConfigError, WorkerError
-from es_randomized.runs.provenance import deciding_versions
 
 FAILED_STARTS = 3
 
@@ -27,13 +28,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class WorkerHandle:
-    """A worker that is ready.
+class WorkerHandle(CallTaker):
+    """A worker that is ready, or a supervisor and all its workers.
 
     Attributes:
         calls: under way, by the reference of their answer, in the order they were issued.
         leaving: its machine is about to go: it finishes its calls and gets no more.
         number: in the order of joining, from 0; a number is never used again.
+        place: where it was started.
+        workers: that compute now what it is asked for.
+        lost: workers that it has lost itself.
     """
 
     actor: ActorHandle
@@ -41,42 +45,44 @@ class WorkerHandle:
     calls: dict[ObjectRef, Call] = field(default_factory=dict)
     leaving: bool = False
     number: int = 0
+    place: Place = ANYWHERE
+    workers: int = 1
+    lost: int = 0
 
 
 class Pool:
-    """Workers on the current Ray session.
+    """Workers on the current Ray session, or supervisors of some.
 
     Args:
-        start: starts one actor; returns it and the reference of its `WorkerInfo`, which comes when it is ready.
-        wanted: how many workers there should be now.
-        inbox: hears when a worker is ready.
+        staff: says who is missing, and starts them.
+        inbox: hears when one is ready.
+        versions: of packages that decide about bits, which all of them must have.
         mixed: whether workers on different kinds of device, whose last bits differ, may work together.
         listener: hears who joins and who goes.
 
     Attributes:
         ready: workers that can compute, in the order of joining.
         takers: those that get calls: all of them, unless `use` chose some.
-        starting: actors by the reference of their `WorkerInfo`.
+        starting: actors, and where they start, by the reference of their `WorkerInfo`.
         replaced: how many were lost.
     """
 
     def __init__(
         self,
-        start: Callable[[], tuple[ActorHandle, ObjectRef]],
-        wanted: Callable[[], int],
+        staff: Staff,
         inbox: Inbox,
+        versions: Mapping[str, str | None],
         mixed: bool,
         listener: EventListener,
     ) -> None:
         self.ready: list[WorkerHandle] = []
-        self.starting: dict[ObjectRef, ActorHandle] = {}
+        self.starting: dict[ObjectRef, tuple[ActorHandle, Place]] = {}
         self.takers: Takers[WorkerHandle] = Takers()
         self.replaced = 0
         self._chosen = False
         self._joined = 0
-        self._start, self._wanted, self._mixed, self._listener = start, wanted, mixed, listener
-        self._inbox, self._versions = inbox, deciding_versions()
-        self._failed_starts = 0
+        self.staff, self._inbox, self._versions, self._mixed, self._listener = staff, inbox, versions, mixed, listener
+        self._failed_starts: Counter[str | None] = Counter()
 
     def use(self, workers: Iterable[WorkerHandle] | None) -> None:
         """Give calls to these workers only; None: to all, as from the beginning. The others rest."""
@@ -85,7 +91,7 @@ class Pool:
 
     def check_nodes(self) -> None:
         """Notice machines that have come or are about to go."""
-        draining = draining_nodes()
+        draining = self.staff.going()
         for worker in self.ready:
             if worker.info.node in draining and not worker.leaving:
                 worker.leaving = True
@@ -97,33 +103,35 @@ class Pool:
 
     def fill(self) -> None:
         """Start as many workers as are missing."""
-        staying = sum(not worker.leaving for worker in self.ready)
-        for _ in range(self._wanted() - staying - len(self.starting)):
-            actor, reference = self._start()
-            self.starting[reference] = actor
+        staying = [worker.place for worker in self.ready if not worker.leaving]
+        for place in self.staff.missing([*staying, *(place for _, place in self.starting.values())]):
+            actor, reference = self.staff.start(place)
+            self.starting[reference] = actor, place
             self._inbox.expect(reference, actor)
 
     def admit(self, arrived: Arrived) -> None:
         """A worker has finished starting: take it in, or start another if it failed.
 
         Raises:
-            ClusterError: several in a row failed, or its results could differ from the others'.
+            ClusterError: several in a row failed at one place, or its results could differ from the others'.
             WorkerError: the experiment's code raised.
         """
-        actor = self.starting.pop(arrived.reference)
+        actor, place = self.starting.pop(arrived.reference)
         try:
             info = WorkerInfo(*arrived.value.result())
         except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, WorkerError | ClusterError):  # a supervisor's workers could not
+                raise error.cause from error
             raise WorkerError(not_started(error.cause)) from error
         except ray.exceptions.RayError as error:
-            self._failed_starts += 1
-            if self._failed_starts >= FAILED_STARTS:
+            self._failed_starts[place.node] += 1
+            if self._failed_starts[place.node] >= FAILED_STARTS and self.staff.there(place):
                 raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
             self.fill()
             return
         check_compatible(info, (worker.info for worker in self.ready), self._versions, self._mixed)
-        self._failed_starts = 0
-        worker = WorkerHandle(actor, info, number=self._joined)
+        del self._failed_starts[place.node]
+        worker = WorkerHandle(actor, info, number=self._joined, place=place)
         self.ready.append(worker)
         if not self._chosen:
             self.takers.add(worker)
@@ -143,15 +151,25 @@ class Pool:
         if worker in self.ready:
             self._remove(worker, lost=True)
             self.replaced += 1
-            log.warning("a worker died; starting another (%d replaced so far)", self.replaced)
+            who = "a worker" if worker.workers == 1 else f"a supervisor of {worker.workers} workers"
+            log.warning("%s died; starting another (%d replaced so far)", who, self.replaced)
             ray.kill(worker.actor)
             self.fill()
         worker.calls.clear()
         return calls
 
+    def heard(self, worker: WorkerHandle, workers: int, lost: int) -> None:
+        """An answer says how many workers compute there, and how many were lost so far."""
+        if workers != worker.workers:
+            self.takers.resize(worker, workers)
+        if lost > worker.lost:
+            log.warning("a worker died on machine %s; its supervisor starts another", worker.info.node[:8])
+            self.replaced += lost - worker.lost
+            worker.lost = lost
+
     def close(self) -> None:
         """End all workers."""
-        for actor in [*(worker.actor for worker in self.ready), *self.starting.values()]:
+        for actor in [*(worker.actor for worker in self.ready), *(actor for actor, _ in self.starting.values())]:
             ray.kill(actor)
         self.ready, self.starting, self.takers = [], {}, Takers()
 

@@ -8,13 +8,14 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from math import ceil
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 CALLS_PER_WORKER = 2  # at most: one it computes and one it can begin without waiting for a message
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 LONG = 0.1  # seconds of work in one call of several units, at most: that much is lost with a worker
 SHARES = 4  # longer calls than `QUICK` take 1/4 of a worker's share of what is left: they get shorter to the end
-SERVED = 0.001  # seconds of the coordinator's time that a call takes
+SERVED = 0.001  # seconds that a call takes whoever hands it out
 SLOW = 4.0  # a unit is late after so many times the median of the others
 PATIENT = 0.5  # seconds after which a unit can be late at all: shorter pauses are common
 COPIES = 3  # of a unit under way at most. Two are too few: with many workers, the second worker may be silent as well
@@ -31,12 +32,18 @@ class Call(NamedTuple):
     since: float
 
 
-@runtime_checkable
-class CallTaker(Protocol):
-    """A worker, as far as handing out is concerned: its calls under way, and whether it is leaving and gets no more."""
+class CallTaker:
+    """A worker, or a machine of several, as far as handing out is concerned.
+
+    Attributes:
+        calls: under way.
+        leaving: it gets no more.
+        workers: that compute what it is asked for: 1, or all of a machine.
+    """
 
     calls: dict[Any, Call]
     leaving: bool
+    workers: int
 
 
 AnyCallTaker = TypeVar("AnyCallTaker", bound=CallTaker)
@@ -50,17 +57,19 @@ class Work:
         typical: median seconds of a unit in an earlier step like this one; it counts until the first result comes.
 
     Attributes:
+        expected: units that will be wanted later, about, where that is not known yet.
         results: float32 bytes by unit, as far as they have come.
         reissued: how often a unit was issued though it was under way.
         deaths: by unit, how many workers died while it was the first one they had.
     """
 
     def __init__(self, units: int, step: int = 0, typical: float = 0.0) -> None:
-        self.units, self.step, self._expected = units, step, typical
+        self.units, self.step, self.expected, self._expected = units, step, 0, typical
         self.results: dict[int, Result] = {}
         self.reissued = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
+        self._wanted = set(range(units))
         self._begun: dict[int, list[float]] = {}
         self._took: list[float] = []  # sorted, because the median is needed at every turn
 
@@ -69,10 +78,24 @@ class Work:
         """Whether every unit has its result."""
         return len(self.results) == self.units
 
+    def more(self, units: Iterable[int], expected: int = 0) -> None:
+        """These units are wanted as well, whatever their numbers, unless they were before; and more are `expected`."""
+        self.expected = expected
+        for unit in units:
+            if unit not in self._wanted:
+                self._wanted.add(unit)
+                self._waiting.append(unit)
+        self.units = len(self._wanted)
+
     @property
     def waiting(self) -> int:
         """Units that nobody was asked for."""
         return len(self._waiting)
+
+    @property
+    def left(self) -> int:
+        """The same, and those that will be wanted later."""
+        return len(self._waiting) + self.expected
 
     def take(self, count: int, now: float, idle: bool) -> list[int]:
         """Up to `count` units to begin now.
@@ -126,35 +149,66 @@ class Work:
         return [unit for unit, begun in oldest if now - begun[-1] > limit and len(begun) < COPIES]
 
 
-def units_per_call(work: Work, workers: int, pace: float | None, devices: int = 1) -> int:
-    """Units of the next call: one per device; more while they are quick, while much is left, or with many workers.
+class Crew(NamedTuple):
+    """Who shares the work of a process that hands out.
 
-    A call should not take less than the coordinator needs to serve every worker once: workers would wait for it.
+    Attributes:
+        takers: that it serves itself: workers, or machines.
+        workers: that compute, in all.
+    """
+
+    takers: int
+    workers: int
+
+
+def units_per_call(work: Work, crew: Crew, pace: float | None, devices: int = 1, workers: int = 1) -> int:
+    """Units of the next call: one per device; more while they are quick, while much is left, or with many to serve.
+
+    A call should not take less than it takes to serve everybody once: they would wait for it.
 
     Args:
-        workers: how many share the work.
         pace: seconds of computing per unit as last seen, if any were.
         devices: of each worker.
+        workers: that share the call: 1, or those of a machine.
     """
-    workers = max(1, workers)
-    everybody = SERVED * workers if SERVED * workers > QUICK else 0.0
-    quick, long, served = (int(seconds / pace) for seconds in (QUICK, LONG, everybody)) if pace else (0, 0, 0)
-    share = -(-work.units // workers)
+    shares = max(1.0, crew.workers / workers)  # so many like this one
+    everybody = SERVED * crew.takers if SERVED * crew.takers > QUICK else 0.0
+    quick, long, served = (int(seconds * workers / pace) for seconds in (QUICK, LONG, everybody)) if pace else (0, 0, 0)
+    share = ceil((work.units + work.expected) / shares)
     if quick < share:  # a slow worker must leave some to the others
         share = max(
-            min(quick, -(-work.waiting // (CALLS_PER_WORKER * workers))),
-            min(long, -(-work.waiting // (SHARES * workers))),
+            min(quick, ceil(work.left / (CALLS_PER_WORKER * shares))),
+            min(long, ceil(work.left / (SHARES * shares))),
             min(served, share),
         )
-    return max(devices, share)
+    return max(devices * workers, share)
+
+
+class Order:
+    """Units that a process was asked for together.
+
+    Args:
+        expected: units that it will be asked for later, about.
+    """
+
+    def __init__(self, units: list[int], expected: int) -> None:
+        self.units, self.expected = units, expected
+        self._first = 0  # of its units that may be missing
+
+    def complete(self, work: Work) -> bool:
+        """Whether all of its units have their results."""
+        while self._first < len(self.units) and self.units[self._first] in work.results:
+            self._first += 1
+        return self._first == len(self.units)
 
 
 class Takers(Generic[AnyCallTaker]):
-    """Workers that get calls, by how many they have, so that nobody looks at those who can take none."""
+    """Workers, or machines, that get calls, by how many they have, so that nobody looks at those who can take none."""
 
     def __init__(self, workers: Iterable[AnyCallTaker] = ()) -> None:
         self._everybody: dict[AnyCallTaker, None] = {}
         self._room: list[dict[AnyCallTaker, None]] = [{} for _ in range(CALLS_PER_WORKER)]
+        self._workers = 0
         for worker in workers:
             self.add(worker)
 
@@ -164,15 +218,33 @@ class Takers(Generic[AnyCallTaker]):
     def __len__(self) -> int:
         return len(self._everybody)
 
+    @property
+    def crew(self) -> Crew:
+        """How many there are."""
+        return Crew(len(self._everybody), self._workers)
+
+    def expected(self, worker: AnyCallTaker, work: Work) -> int:
+        """Units of the work that it can expect later, about."""
+        return ceil(work.left * worker.workers / self._workers) if worker in self._everybody else 0
+
     def add(self, worker: AnyCallTaker) -> None:
         """It gets calls from now on."""
         self._everybody[worker] = None
+        self._workers += worker.workers
         self._place(worker)
 
     def remove(self, worker: AnyCallTaker) -> None:
         """It gets no more calls, if it got any."""
-        self._everybody.pop(worker, None)
+        if worker in self._everybody:
+            del self._everybody[worker]
+            self._workers -= worker.workers
         self._no_room(worker)
+
+    def resize(self, worker: AnyCallTaker, workers: int) -> None:
+        """So many workers compute now what it is asked for."""
+        if worker in self._everybody:
+            self._workers += workers - worker.workers
+        worker.workers = workers
 
     def pop_call(self, worker: AnyCallTaker, key: object) -> Call:
         """Take a call that is over from a worker, which has room for another."""
@@ -183,14 +255,14 @@ class Takers(Generic[AnyCallTaker]):
         return call
 
     def issue(
-        self, work: Work, size: Callable[[], int], clock: Callable[[], float]
+        self, work: Work, size: Callable[[AnyCallTaker], int], clock: Callable[[], float]
     ) -> Iterator[tuple[AnyCallTaker, Call]]:
         """Which worker gets which units now: first the idle workers, then those with one call, and so on.
 
         What is late goes to whoever answered last: those who have been idle for long may be silent themselves.
 
         Args:
-            size: units of the next call.
+            size: units of a worker's next call.
             clock: the time now; whoever iterates adds the call to the worker's.
         """
         for depth, room in enumerate(self._room):
@@ -200,7 +272,7 @@ class Takers(Generic[AnyCallTaker]):
                     del room[worker]
                     continue
                 now = clock()
-                units = work.take(size(), now, idle=depth == 0)
+                units = work.take(size(worker), now, idle=depth == 0)
                 if not units:
                     break  # nobody else would get any either
                 del room[worker]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class WorkerStatus(NamedTuple):
-    """One worker, now or when it went; counts and sums are since it joined.
+    """One worker, or all workers of a machine with a supervisor, now or when it went; counts and sums are since it joined.
 
     Attributes:
         number: in the order of joining, from 0; a number is never used again.
@@ -19,6 +19,7 @@ class WorkerStatus(NamedTuple):
         late: units that were given to somebody else as well because it took so long.
         gone: when it went; None while it is there.
         lost: whether it died or was given up, with what it had under way, instead of leaving.
+        workers: how many compute: 1, or those of a supervisor.
     """
 
     number: int
@@ -33,6 +34,7 @@ class WorkerStatus(NamedTuple):
     late: int = 0
     gone: float | None = None
     lost: bool = False
+    workers: int = 1
 
     @property
     def place(self) -> str:

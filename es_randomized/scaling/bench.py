@@ -95,6 +95,7 @@ def measure_scaling(
         neighbours = min(cores or 1, counts[-1])
         duration = (len(counts) + 2) * seconds * repetitions + 3 * seconds
         say(f"{evolution.title}: {counts[-1]} workers ready; about {duration:.0f} s")
+        say(f"handing out, as a run would: {evaluator.shape.fanout} ({evaluator.shape.why}); measured flat")
 
         def calibrate(_: int) -> None:
             calibration.observe(evaluator, seconds / 2)

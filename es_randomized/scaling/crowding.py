@@ -27,4 +27,4 @@ def seconds_of_a_chunk(evaluator: InstrumentedEvaluator, workers: int, units: li
     shared = Argument.of(message, sum(array.nbytes for array in message))
     actors = [worker.actor for worker in evaluator.everyone[:workers]]
     answers = call_all(actors, Step.of(0, "evaluate", 0, (shared,)), units)
-    return sum(seconds for _, seconds in answers) / (workers * len(units))
+    return sum(answer.seconds for answer in answers) / (workers * len(units))

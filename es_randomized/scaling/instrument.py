@@ -12,6 +12,7 @@ from es_randomized.distributed import events
 from es_randomized.distributed.blocked import blocked_workers
 from es_randomized.distributed.evaluator import RayEvaluator
 from es_randomized.distributed.pool import WorkerHandle
+from es_randomized.distributed.staff import shape_here
 from es_randomized.drivers.driver import Evaluator
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.scaling.generation import Generation, GenerationCost
@@ -31,13 +32,15 @@ class InstrumentedEvaluator(Evaluator):
         everyone: all workers, those with cores of their own first.
         pinned: how many have cores of their own.
         message_bytes: of a generation's distribution, once one was sent.
+        shape: who would hand out to whom in a run; here it is flat, since workers are used one by one.
     """
 
     def __init__(self, evolution: Evolution, workers: int | None = None, devices: int = 1, claims: str = "") -> None:
         self.evolution, self.message_bytes = evolution, 0
         self.here: bool | None = None
         self._listener: GenerationCost | None = None
-        self._evaluator = RayEvaluator(evolution, workers, devices, self._hear, claims=claims)
+        self.shape = shape_here(workers, devices)
+        self._evaluator = RayEvaluator(evolution, workers, devices, self._hear, claims=claims, fanout="flat")
         self.everyone = sorted(self._evaluator.pool.ready, key=lambda worker: worker.info.cores)
         cores = [worker.info.cores for worker in self.everyone]
         self.pinned = cores.count(cores[0]) if cores[0] < cores[-1] else len(cores)

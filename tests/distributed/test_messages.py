@@ -1,5 +1,6 @@
 """What travels between coordinator and worker, without Ray: a call and its answer come out as they went in."""
 
+import struct
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,14 +29,14 @@ def test_small_and_large_arguments_keep_their_places():
         "second large": (Argument(0, numbers), Argument(0, None, 2)),
         "both large": (Argument(0, None, numbers.tolist()), Argument(0, None, 2)),
     }.items():
-        found, seconds = read_answer(asked(*arguments), 2)
-        assert seconds == 0.25
+        found, seconds, workers, lost = read_answer(asked(*arguments), 2)
+        assert (seconds, workers, lost) == (0.25, 1, 0)
         results[name] = [np.frombuffer(each, np.float32).tolist() for each in found]
     assert all(found == [[7.0, 6.0], [7.0, 2.0]] for found in results.values())
 
 
 def test_results_are_told_apart_by_their_number():
-    data = np.float64(1.5).tobytes() + np.arange(6, dtype=np.float32).tobytes()
-    found, seconds = read_answer(data, 3)
-    assert seconds == 1.5
+    data = struct.pack("<dqq", 1.5, 4, 2) + np.arange(6, dtype=np.float32).tobytes()
+    found, seconds, workers, lost = read_answer(data, 3)
+    assert (seconds, workers, lost) == (1.5, 4, 2)
     assert [np.frombuffer(each, np.float32).tolist() for each in found] == [[0, 1], [2, 3], [4, 5]]

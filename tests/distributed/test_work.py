@@ -12,6 +12,8 @@ from es_randomized.distributed.work import (
     SERVED,
     SHARES,
     SLOW,
+    CallTaker,
+    Crew,
     Takers,
     Work,
     units_per_call,
@@ -105,15 +107,16 @@ def test_any_order_of_events_ends_with_every_result():
 
 
 @dataclass(eq=False)
-class Taker:
+class Taker(CallTaker):
     calls: dict = field(default_factory=dict)
     leaving: bool = False
+    workers: int = 1
 
 
 def issued(work, workers, size=1, now=0.0):
     """Issue calls, and add them to the workers' as the evaluator does: which worker got which units."""
     got = []
-    for worker, call in Takers(workers).issue(work, lambda: size, lambda: now):
+    for worker, call in Takers(workers).issue(work, lambda _: size, lambda: now):
         worker.calls[len(worker.calls)] = call
         got.append((workers.index(worker), call.units))
     return got
@@ -138,33 +141,33 @@ def test_only_the_idle_are_asked_for_what_is_late_and_only_as_many_as_it_takes()
 
 def test_quick_units_go_several_to_a_call_and_everybody_gets_a_share():
     work = Work(100)
-    assert units_per_call(work, 4, None) == 1
-    assert units_per_call(work, 4, pace=1.0) == 1
-    assert units_per_call(work, 4, pace=QUICK / 1e6) == 25
-    assert units_per_call(work, 0, pace=QUICK / 1e6) == 100
-    assert units_per_call(work, 4, pace=1.0, devices=3) == 3
+    assert units_per_call(work, Crew(4, 4), None) == 1
+    assert units_per_call(work, Crew(4, 4), pace=1.0) == 1
+    assert units_per_call(work, Crew(4, 4), pace=QUICK / 1e6) == 25
+    assert units_per_call(work, Crew(0, 0), pace=QUICK / 1e6) == 100
+    assert units_per_call(work, Crew(4, 4), pace=1.0, devices=3) == 3
 
 
 def test_calls_are_long_while_much_is_left_and_short_towards_the_end():
     work = Work(100)
-    assert units_per_call(work, 4, pace=LONG / 3.5) == 3  # as much as may be lost with a worker
-    assert units_per_call(work, 4, pace=LONG / 50.5) == 7  # a part of what is left
-    assert units_per_call(work, 4, pace=QUICK / 10.5) == 10  # worth a message
+    assert units_per_call(work, Crew(4, 4), pace=LONG / 3.5) == 3  # as much as may be lost with a worker
+    assert units_per_call(work, Crew(4, 4), pace=LONG / 50.5) == 7  # a part of what is left
+    assert units_per_call(work, Crew(4, 4), pace=QUICK / 10.5) == 10  # worth a message
     work.take(92, 0.0, idle=True)
-    assert units_per_call(work, 4, pace=LONG / 50.5) == 1
-    assert units_per_call(work, 4, pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
+    assert units_per_call(work, Crew(4, 4), pace=LONG / 50.5) == 1
+    assert units_per_call(work, Crew(4, 4), pace=QUICK / 10.5) == 1  # whoever is late must leave some to the others
     assert SHARES > CALLS_PER_WORKER
 
 
 def test_with_many_workers_calls_last_until_the_coordinator_has_served_everybody():
     work, workers = Work(16_000), 1_000
-    assert units_per_call(work, workers, pace=SERVED * workers / 5.5) == 5
-    assert units_per_call(work, workers, pace=SERVED * workers / 100) == 16  # everybody's share
+    assert units_per_call(work, Crew(workers, workers), pace=SERVED * workers / 5.5) == 5
+    assert units_per_call(work, Crew(workers, workers), pace=SERVED * workers / 100) == 16  # everybody's share
     work.take(15_900, 0.0, idle=True)
     assert (
-        units_per_call(work, workers, pace=SERVED * workers / 5.5) == 5
+        units_per_call(work, Crew(workers, workers), pace=SERVED * workers / 5.5) == 5
     )  # smaller ones would not be handed out any sooner
-    assert units_per_call(work, 2, pace=2 * SERVED) == -(-100 // (SHARES * 2))  # two never wait for it
+    assert units_per_call(work, Crew(2, 2), pace=2 * SERVED) == -(-100 // (SHARES * 2))  # two never wait for it
 
 
 def test_the_usual_time_is_the_median():
@@ -181,7 +184,7 @@ def test_whoever_finished_a_call_has_room_for_another_and_whoever_left_has_none(
 
     def issued_now():
         got = []
-        for worker, call in takers.issue(work, lambda: 1, lambda: 0.0):
+        for worker, call in takers.issue(work, lambda _: 1, lambda: 0.0):
             worker.calls[call.units[0]] = call
             got.append((workers.index(worker), call.units))
         return got
@@ -199,3 +202,28 @@ def test_whoever_finished_a_call_has_room_for_another_and_whoever_left_has_none(
     workers.append(third)
     assert issued_now() == [(2, [5]), (2, [6])]
     assert list(takers) == [workers[1], third]
+
+
+def test_a_machine_of_several_workers_gets_as_much_as_they_would_get_together():
+    work, one, machine = Work(1_000), Crew(8, 8), Crew(2, 8)
+    for pace in (LONG / 50.5, QUICK / 10.5, 1.0):
+        alone = units_per_call(work, one, pace)
+        assert 4 * (alone - 1) < units_per_call(work, machine, pace, workers=4) <= 4 * (alone + 1)
+    assert units_per_call(work, machine, None, devices=2, workers=4) == 8
+    uneven = [units_per_call(work, Crew(2, 16), QUICK / 1e6, workers=count) for count in (4, 12)]
+    assert uneven == [250, 750]
+
+
+def test_more_units_are_wanted_later_and_none_of_them_twice():
+    work = Work(0)
+    work.more([7, 3])
+    assert work.take(9, 0.0, idle=True) == [7, 3]
+    work.more([3, 9])
+    assert work.take(9, 0.0, idle=True) == [9]
+    for unit in (9, 3):
+        work.done(unit, b"", 1.0)
+    assert not work.complete
+    work.done(7, b"", 1.0)
+    work.more([9])
+    assert work.take(9, 1.0, idle=False) == []
+    assert work.complete

@@ -1,0 +1,134 @@
+"""The supervisor of a machine: it computes nothing, and hands out to the machine's workers what the coordinator asks for.
+
+It shares the fate of its machine. Ray ends its workers with it, since it started them; the coordinator gives what it had to
+others, and starts another supervisor if the machine is still there.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any
+
+import ray
+from ray import ObjectRef
+
+from es_randomized.distributed.events import CallCollected, Event, WorkerJoined
+from es_randomized.distributed.hub import Hub
+from es_randomized.distributed.inbox import Inbox
+from es_randomized.distributed.messages import Step, packed_answer, passed_on
+from es_randomized.distributed.pool import Pool
+from es_randomized.distributed.staff import WorkersHere
+from es_randomized.distributed.work import Order, Work
+from es_randomized.distributed.worker import WorkerInfo
+
+CALLS = 32  # that can wait for their answers at once: the coordinator's two, and some of steps that are over
+
+
+class Asked(Order):
+    """An order of a step.
+
+    Attributes:
+        answer: when all of its units are there.
+    """
+
+    def __init__(self, step: Step, units: list[int], expected: int) -> None:
+        super().__init__(units, expected)
+        self.step, self.answer = step, Future[bytes]()
+
+
+class Supervisor:
+    """An actor; a thread of its own hands out, and calls wait for it.
+
+    Args:
+        workers: how many there should be.
+        worker: class of the actors.
+        options: what Ray should know of a worker.
+        arguments: of a worker.
+        devices: of a worker.
+        versions: see `Pool`.
+        mixed: see `Pool`.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        worker: type,
+        options: Mapping[str, Any],
+        arguments: Sequence[object],
+        devices: int,
+        versions: Mapping[str, str | None],
+        mixed: bool,
+    ) -> None:
+        self._inbox = Inbox()
+        actor: Any = ray.remote(**options)(worker)
+        self._pool = Pool(WorkersHere(actor, arguments, workers), self._inbox, versions, mixed, self._hear)
+        self._hub = Hub(self._pool, self._inbox, devices, self._hear)
+        self._first = Future[WorkerInfo]()
+        self._step = Step(0, "", 0, b"")
+        self._work, self._orders = Work(0), list[Asked]()
+        self._seconds: dict[int, float] = {}  # of computing, by unit of the step
+
+    def ready(self) -> WorkerInfo:
+        """What the first worker says of itself, when it is ready; the process is this one."""
+        Thread(target=self._serve, daemon=True).start()
+        return self._first.result()._replace(pid=os.getpid())
+
+    def call(self, packed: bytes, references: tuple[ObjectRef, ...]) -> bytes:
+        """See `messages.pass_on`."""
+        order = Asked(*passed_on(packed, references))
+        self._inbox.put(order)
+        return order.answer.result()
+
+    def _serve(self) -> None:
+        try:
+            self._pool.fill()
+            while True:
+                for order in self._hub.turn(self._work, self._step):
+                    assert isinstance(order, Asked)
+                    self._accept(order)
+                self._answer()
+        except Exception as error:  # whoever waits must hear of it
+            self._fail(error)
+
+    def _accept(self, order: Asked) -> None:
+        if order.step.number > self._step.number:
+            self._hub.end(self._work, self._step)
+            for late in self._orders:
+                late.answer.set_result(self._packed(late, {}))
+            self._step, self._work = order.step, self._hub.work(0, order.step)
+            self._orders, self._seconds = [], {}
+        if order.step.number < self._step.number:
+            order.answer.set_result(self._packed(order, {}))
+            return
+        self._work.more(order.units, order.expected)
+        self._orders.append(order)
+
+    def _answer(self) -> None:
+        complete = [order for order in self._orders if order.complete(self._work)]
+        for order in complete:
+            self._orders.remove(order)
+            order.answer.set_result(self._packed(order, self._work.results))
+
+    def _packed(self, order: Asked, results: Mapping[int, bytes | memoryview]) -> bytes:
+        found = [results[unit] for unit in order.units if unit in results]
+        seconds = sum(self._seconds.get(unit, 0.0) for unit in order.units) if found else 0.0
+        return packed_answer(found, seconds, max(1, len(self._pool.takers)), self._pool.replaced)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case CallCollected(_, call, seconds, _, _) if call.step == self._step.number:
+                for unit in call.units:
+                    self._seconds[unit] = seconds / len(call.units)
+            case WorkerJoined(_, info) if not self._first.done():
+                self._first.set_result(info)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._first.done():
+            self._first.set_exception(error)
+        for order in self._orders:
+            order.answer.set_exception(error)
+        while True:
+            for message in self._inbox.take(60.0):
+                if isinstance(message, Asked):
+                    message.answer.set_exception(error)

@@ -1,0 +1,232 @@
+"""A coordinator, supervisors and workers without Ray: threads in their place, and deaths when a test wants them."""
+
+import threading
+import time
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import ray
+
+from es_randomized.distributed import supervisor as supervisors
+from es_randomized.distributed.hub import DEATHS_PER_UNIT, Hub, UnitError
+from es_randomized.distributed.inbox import Inbox
+from es_randomized.distributed.messages import Argument, Step, answer_call, pass_on, send_call
+from es_randomized.distributed.pool import Pool
+from es_randomized.distributed.staff import Place, Staff
+from es_randomized.distributed.supervisor import Supervisor
+from es_randomized.distributed.worker import WorkerInfo
+
+INFO = WorkerInfo("0123456789", "cpu", "cpu", {"jax": "1"}, 4711, 1)
+
+
+class Worker:
+    """Its results say what they are of; some units raise, some kill it."""
+
+    def __init__(self, machines):
+        self.machines, self.units, self.turn = machines, [], threading.Lock()
+
+    def ready(self):
+        return INFO
+
+    def call(self, packed, *large):
+        with self.turn:  # one call after the other
+            time.sleep(self.machines.seconds)
+            return answer_call(self, packed, large)
+
+    def evaluate(self, generation, message, units):
+        self.units += units
+        if set(units) & self.machines.wrong:
+            raise ValueError("too large")
+        if set(units) & self.machines.deadly:
+            raise SystemExit
+        return [np.float32([unit, generation, message[0]]).tobytes() for unit in units], 0.001 * len(units)
+
+
+class Actor:
+    """Calls an object's methods in threads, as Ray would in another process."""
+
+    __class__ = property(lambda _: ray.actor.ActorHandle)  # for whoever asks
+
+    def __init__(self, target):
+        self.target, self.owns, self.dead, self._open = target, None, False, []
+        self.ready = SimpleNamespace(remote=lambda: self._called(target.ready))
+        self.call = SimpleNamespace(remote=lambda *arguments: self._called(target.call, *arguments))
+
+    def _called(self, method, *arguments):
+        value = Future()
+        self._open.append(value)
+        threading.Thread(target=self._run, args=(value, method, arguments), daemon=True).start()
+        if self.dead:
+            self.end()
+        return Reference(value)
+
+    def _run(self, value, method, arguments):
+        try:
+            result = method(*arguments)
+            if not self.dead:
+                value.set_result(result)
+        except SystemExit:
+            self.end()
+        except Exception as error:
+            value.set_exception(ray.exceptions.RayTaskError("call", "", error))
+
+    def end(self):
+        """What Ray makes of a killed process: its calls fail, and whatever it started is ended."""
+        self.dead = True
+        for value in self._open:
+            if not value.done():
+                value.set_exception(ray.exceptions.RayActorError())
+        if self.owns:
+            self.owns.workers = 0
+            for actor in self.owns.actors:
+                actor.end()
+
+
+class Reference:
+    __class__ = property(lambda _: ray.ObjectRef)  # for whoever asks
+
+    def __init__(self, value):
+        self._value = value
+
+    def future(self):
+        return self._value
+
+
+class Workers(Staff):
+    """Of a machine, or of all of them."""
+
+    send = staticmethod(send_call)
+
+    def __init__(self, machines, workers):
+        self.machines, self.workers, self.actors = machines, workers, []
+
+    def missing(self, present):
+        return [Place("here")] * (self.workers - len(present))
+
+    def start(self, place):
+        self.actors.append(actor := Actor(Worker(self.machines)))
+        return actor, actor.ready.remote()
+
+    def going(self):
+        return set()
+
+
+class Supervised(Workers):
+    """Machines with a supervisor each."""
+
+    send = staticmethod(pass_on)
+
+    def missing(self, present):
+        taken = {place.node for place in present}
+        return [Place(f"{node}", self.workers) for node in range(self.machines.count) if f"{node}" not in taken]
+
+    def start(self, place):
+        actor = Actor(Supervisor(place.workers, object, {"num_cpus": 1}, (), 1, INFO.versions, False))
+        actor.owns = self.machines.staffs[-1]
+        self.actors.append(actor)
+        return actor, actor.ready.remote()
+
+
+@pytest.fixture
+def machines(monkeypatch):
+    """Two machines of three workers; what happens to them is set here."""
+    found = SimpleNamespace(count=2, seconds=0.001, wrong=set(), deadly=set(), staffs=[])
+
+    def here(_actor, _arguments, workers):
+        found.staffs.append(Workers(found, workers))
+        return found.staffs[-1]
+
+    monkeypatch.setattr(supervisors, "WorkersHere", here)
+    monkeypatch.setattr(ray, "kill", lambda actor: actor.end())
+    return found
+
+
+class Coordinator:
+    def __init__(self, staff):
+        self.inbox, self.events, self.steps = Inbox(), [], 0
+        self.pool = Pool(staff, self.inbox, INFO.versions, False, self.events.append)
+        self.hub = Hub(self.pool, self.inbox, 1, self.events.append)
+        self.pool.fill()
+
+    def run(self, units, between=lambda: None):
+        """All results of a step; `between` is called in every turn."""
+        self.steps += 1
+        step = Step.of(self.steps, "evaluate", self.steps + 40, (Argument(4, [7.0]),))
+        work, until = self.hub.work(units, step), time.monotonic() + 30
+        while not work.complete:
+            self.hub.turn(work, step)
+            between()
+            assert time.monotonic() < until, "the step does not end"
+        self.hub.end(work, step)
+        return [np.frombuffer(work.results[unit], np.float32).tolist() for unit in range(units)]
+
+    def calls(self):
+        return sum(type(event).__name__ == "CallIssued" for event in self.events)
+
+
+def expected(units, step):
+    return [[unit, step + 40, 7.0] for unit in range(units)]
+
+
+def test_a_tree_computes_what_a_flat_pool_computes_in_fewer_calls_of_the_coordinator(machines):
+    machines.seconds = 0.02
+    flat, tree = Coordinator(Workers(machines, 6)), Coordinator(Supervised(machines, 3))
+    for units in (60, 7):
+        step = flat.steps + 1
+        assert flat.run(units) == tree.run(units) == expected(units, step)
+    assert tree.calls() < flat.calls() / 2
+    everybody = [actor.target for staff in machines.staffs for actor in staff.actors]
+    assert len(everybody) == 6
+    assert all(worker.units for worker in everybody)
+    assert sorted(worker.workers for worker in tree.pool.ready) == [3, 3]  # as they say themselves
+    flat.pool.close()
+    tree.pool.close()
+    assert all(actor.dead for staff in machines.staffs for actor in staff.actors)
+
+
+def test_a_killed_worker_is_replaced_by_its_supervisor_and_a_killed_supervisor_by_the_coordinator(machines, caplog):
+    machines.seconds = 0.005
+    tree = Coordinator(Supervised(machines, 3))
+    victims = iter([lambda: machines.staffs[0].actors[0].end(), lambda: tree.pool.ready[1].actor.end()])
+    turns = iter(range(10_000))
+
+    def kill_now_and_then():
+        if next(turns) in (4, 10) and (victim := next(victims, None)):
+            victim()
+
+    assert tree.run(200, kill_now_and_then) == expected(200, 1)
+    assert next(victims, None) is None
+    assert tree.run(50) == expected(50, 2)
+    assert "a worker died on machine 01234567; its supervisor starts another" in caplog.text
+    assert len(machines.staffs) == 3  # one more supervisor
+    assert "a supervisor of 3 workers died; starting another" in caplog.text
+    tree.pool.close()
+
+
+def test_what_a_unit_does_to_workers_of_a_machine_is_told_by_the_coordinator(machines):
+    machines.wrong = {11}
+    tree = Coordinator(Supervised(machines, 3))
+    with pytest.raises(UnitError) as caught:
+        tree.run(12)
+    assert "raised ValueError: too large" in caught.value.what
+    machines.wrong, machines.deadly = set(), {0}
+    tree = Coordinator(Supervised(machines, 3))
+    with pytest.raises(UnitError) as caught:
+        tree.run(1)
+    assert (caught.value.unit, caught.value.what.split(";")[0]) == (0, f"killed {DEATHS_PER_UNIT} workers in a row")
+
+
+def test_what_is_late_at_one_machine_is_computed_by_another(machines, monkeypatch):
+    monkeypatch.setattr("es_randomized.distributed.work.PATIENT", 0.05)
+    tree = Coordinator(Supervised(machines, 3))
+    assert tree.run(40) == expected(40, 1)
+    frozen = tree.pool.ready[0]
+    for actor in frozen.actor.owns.actors:
+        actor.target.turn.acquire()  # computes nothing from now on
+    assert tree.run(40) == expected(40, 2)
+    for actor in frozen.actor.owns.actors:
+        actor.target.turn.release()
+    assert tree.run(40) == expected(40, 3)  # and answers to the last step do no harm
+    tree.pool.close()
