@@ -7,6 +7,7 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
+from es_randomized.distributed.shape import Fanout
 from es_randomized.strategies.division import blocks_of_rows
 
 MANY = 16
@@ -130,6 +131,7 @@ class Cluster:
         per_machine: workers of a machine; a machine gets a message once and fails as a whole.
         latency: of the network, both ways together, in seconds, beside the costs' own.
         bandwidth: of the coordinator's machine, bytes a second each way.
+        fanout: who hands out to whom; by default what a run would choose.
     """
 
     workers: int
@@ -138,6 +140,7 @@ class Cluster:
     per_machine: int = 1
     latency: float = 0.0
     bandwidth: float = math.inf
+    fanout: Fanout | None = None
 
 
 @dataclass(frozen=True)

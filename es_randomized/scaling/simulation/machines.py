@@ -4,9 +4,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
-from es_randomized.distributed.work import Call
+from es_randomized.distributed.work import Call, CallTaker
 from es_randomized.scaling.simulation.clock import Clock, Cores
+
+if TYPE_CHECKING:
+    from es_randomized.scaling.simulation.hubs import SimulatedSupervisor
 
 
 @dataclass(eq=False)
@@ -14,16 +18,18 @@ class Machine:
     """Workers that share a copy of every message and a fate.
 
     Attributes:
+        supervisor: hands out to its workers, where machines have one.
         received: when the messages of a step are there, by step.
     """
 
     workers: list["SimulatedWorker"] = field(default_factory=list)
+    supervisor: "SimulatedSupervisor | None" = None
     alive: bool = True
     received: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
-class SimulatedWorker:
+class SimulatedWorker(CallTaker):
     """A worker as `work.issue` sees it, and what it has received and not begun."""
 
     machine: Machine
@@ -31,6 +37,7 @@ class SimulatedWorker:
     clock: Clock
     calls: dict[int, Call] = field(default_factory=dict)
     leaving: bool = False
+    workers: int = 1
     _queue: deque[tuple[float, Callable[[float], None]]] = field(default_factory=deque)
     _busy: bool = False
 

@@ -1,26 +1,26 @@
 """A run, simulated: the evaluator's own bookkeeping and rules, with simulated workers, messages, failures and time.
 
-Who gets which units, and what is issued again, is decided by `distributed.work`, the very code that runs on a cluster.
-Here are only the times: the coordinator does one thing after the other, workers compute what they have in order, messages
-take their time. The coordinator is a generator that yields the seconds it computes for, or `WAIT`.
+Who gets which units, and what is issued again, is decided by `distributed.work`, and whether there are supervisors by
+`distributed.shape`: the very code that runs on a cluster. Here are only the times: the coordinator and supervisors do one thing
+after the other, workers compute what they have in order, messages take their time.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from es_randomized.distributed.work import TICK, Call, Takers, Work, units_per_call
+from es_randomized.distributed.shape import shape_of
+from es_randomized.distributed.work import Call, Work
 from es_randomized.scaling.simulation.clock import Clock, Cores
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards
+from es_randomized.scaling.simulation.hubs import Asked, Done, SimulatedHub, SimulatedSupervisor, Taker
 from es_randomized.scaling.simulation.machines import Machine, SimulatedWorker
 
 SECONDS_BETWEEN_CHECKS = 1.0  # as the pool's
 BYTES_PER_LOSS = 4
-WAIT = math.inf  # yielded by the coordinator: until something comes
 
 
 @dataclass
@@ -78,14 +78,6 @@ def simulate(
     return _Run(costs, cluster, chunks, here, hazards, seed).of(generations)
 
 
-class Done(NamedTuple):
-    """A message: the results of call `number`, computed in so many seconds."""
-
-    worker: SimulatedWorker
-    number: int
-    seconds: float
-
-
 class Joined(NamedTuple):
     """A message: the workers of a machine are ready."""
 
@@ -104,20 +96,17 @@ class _Run:
         self.population = chunks * costs.members
         self.clock, self.chance, self.result = Clock(), Random(seed), SimulationResult(members=self.population)
         self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
-        self.ready: Takers[SimulatedWorker] = Takers()
+        self.shape = shape_of(_rooms(cluster), cluster.workers, cluster.fanout)
         self._steps, self._numbers = count(1), count()
-        self._inbox: list[Done | Joined | Lost] = []
-        self._waiting, self._waits = False, 0
+        self.hub = SimulatedHub(self.clock, self.cores, costs, self._send, self._numbers)
         self._noticed: list[Machine] = []
         self._checked = 0.0
-        self._pace: dict[str, float] = {}
         self._sending, self._receiving = 0.0, 0.0  # until when the coordinator's network is in use, each way
-        self._over, self._busy, self._computed = False, 0.0, 0.0
+        self._over, self._computed = False, 0.0
         self._populate()
 
     def of(self, generations: int) -> SimulationResult:
-        self._coordinator = self._generations(generations)
-        self._resume()
+        self.hub.run(self._generations(generations))
         while not self._over:
             self.clock.step()
         return self.result
@@ -140,95 +129,66 @@ class _Run:
                 self._begin_counting()
             began = self.clock.now
         elapsed = sum(self.result.seconds)
-        self.result.busy = self._busy / elapsed
+        self.result.busy = self.hub.busy / elapsed
         self.result.idle = 1 - self._computed / (elapsed * self.cluster.workers)
         self._over = True
 
     def _begin_counting(self) -> None:
         self.result = SimulationResult(members=self.population)
-        self._busy = self._computed = 0.0
+        self.hub.busy = self._computed = 0.0
 
     def _step(self, method: str, units: int) -> Iterator[float]:
         """As the evaluator's `_run`."""
         work = Work(units, next(self._steps))
         while not work.complete:
-            yield self.costs.turn.at(len(self.ready))
             self._check_machines()
-            for worker, call in self.ready.issue(work, lambda: self._units(work, method), lambda: self.clock.now):
-                number = next(self._numbers)
-                worker.calls[number] = call
-                yield self.costs.issue
-                self._send(worker, call, number, method)
-            yield WAIT
-            arrived, self._inbox = self._inbox, []
-            for message in arrived:
+            yield from self.hub.issue(work, method)
+            for message in self.hub.taken():
                 match message:
                     case Done():
-                        yield self.costs.collect
-                        self._collect(work, message, method)
+                        yield from self.hub.collect(work, message, method)
                     case Lost():
                         self._remove_lost(work, message.machine)
                     case Joined():
                         self._add(message.machine)
         self.result.reissued += work.reissued
 
-    def _units(self, work: Work, method: str) -> int:
-        return units_per_call(work, len(self.ready), self._pace.get(method))
-
-    def _collect(self, work: Work, done: Done, method: str) -> None:
-        if done.number not in done.worker.calls:
-            return
-        call = self.ready.pop_call(done.worker, done.number)
-        if call.step != work.step:
-            return
-        self._pace[method] = done.seconds / len(call.units)
-        for unit in call.units:
-            work.done(unit, b"", self.clock.now)
-
-    def _resume(self) -> None:
-        for seconds in self._coordinator:
-            if seconds == WAIT:
-                if not self._inbox:
-                    self._wait()
-                    return
-            elif seconds > 0:
-                self._busy += seconds
-                self.cores.run(seconds, self._resume)
-                return
-
-    def _wait(self) -> None:
-        self._waiting = True
-        self._waits += 1
-        self.clock.after(TICK, partial(self._alarm, self._waits))
-
-    def _alarm(self, number: int) -> None:
-        if self._waiting and self._waits == number:
-            self._waiting = False
-            self._resume()
-
-    def _tell(self, message: Done | Joined | Lost) -> None:
-        """Something comes to the coordinator."""
-        self._inbox.append(message)
-        if self._waiting:
-            self._waiting = False
-            self.clock.after(0.0, self._resume)  # with everything else that comes at this moment
-
     # Messages and workers
 
-    def _send(self, worker: SimulatedWorker, call: Call, number: int, method: str) -> None:
-        costs, population, evaluating = self.costs, self.population, method == "evaluate"
-        if costs.background:
-            self.cores.occupy(costs.background)
-        self.result.calls += 1
-        size = costs.message if evaluating else BYTES_PER_LOSS * population
-        there = self._at_machine(worker.machine, call.step, size) + (costs.latency + self.cluster.latency) / 2
-        if evaluating:
-            seconds = sum(costs.chunk_seconds(self.chance) for _ in call.units)
-            results = BYTES_PER_LOSS * costs.members * len(call.units)
-        else:
-            seconds, results = costs.part.at(costs.of_part(population)) * len(call.units), costs.sums * len(call.units)
-        back = partial(self._back, worker, number, seconds, results)
-        self.clock.at(there, partial(worker.compute, costs.receive + seconds, back))
+    def _send(self, sender: SimulatedHub, taker: Taker, call: Call, expected: int, number: int, method: str) -> None:
+        """A call on its way: from the coordinator over the network, from a supervisor on its own machine."""
+        costs, root = self.costs, sender is self.hub
+        latency = costs.latency + (self.cluster.latency if root else 0.0)
+        there = self.clock.now + latency / 2
+        if root:
+            if costs.background:
+                self.cores.occupy(costs.background)
+            self.result.calls += 1
+            size = costs.message if method == "evaluate" else BYTES_PER_LOSS * self.population
+            there = self._at_machine(taker.machine, call.step, size) + latency / 2
+        if isinstance(taker, SimulatedSupervisor):
+            results = self._bytes(call, method)
+            back = partial(self._back, sender, taker, number, latency, results)
+            self.clock.at(there, partial(taker.tell, Asked(call, expected, method, back)))
+            return
+        seconds, results = self._seconds(call, method), self._bytes(call, method)
+        computed = partial(self._computes, seconds, partial(self._back, sender, taker, number, latency, results))
+        self.clock.at(there, partial(taker.compute, costs.receive + seconds, computed))
+
+    def _computes(self, seconds: float, back: Callable[[float], None], elapsed: float) -> None:
+        """A worker is done with a call that takes so many seconds without its neighbours; it took `elapsed`."""
+        self._computed += seconds
+        back(max(0.0, elapsed - self.costs.receive))
+
+    def _seconds(self, call: Call, method: str) -> float:
+        costs = self.costs
+        if method == "evaluate":
+            return sum(costs.chunk_seconds(self.chance) for _ in call.units)
+        return costs.part.at(costs.of_part(self.population)) * len(call.units)
+
+    def _bytes(self, call: Call, method: str) -> int:
+        each = BYTES_PER_LOSS * self.costs.members if method == "evaluate" else self.costs.sums
+        return each * len(call.units)
 
     def _at_machine(self, machine: Machine, step: int, size: int) -> float:
         """When the message of a step is at a machine; it is sent once."""
@@ -238,28 +198,32 @@ class _Run:
             machine.received = {step: self._sending}
         return max(self.clock.now, machine.received[step])
 
-    def _back(self, worker: SimulatedWorker, number: int, seconds: float, size: int, elapsed: float) -> None:
-        self._computed += seconds
-        self.result.up += size
-        self._receiving = max(self._receiving, self.clock.now) + size / self.cluster.bandwidth
-        there = self._receiving + (self.costs.latency + self.cluster.latency) / 2
-        self.clock.at(there, lambda: self._tell(Done(worker, number, max(0.0, elapsed - self.costs.receive))))
+    def _back(self, sender: SimulatedHub, taker: Taker, number: int, latency: float, size: int, seconds: float) -> None:
+        """An answer on its way back to whoever sent the call."""
+        there = self.clock.now
+        if sender is self.hub:
+            self.result.up += size
+            there = self._receiving = max(self._receiving, there) + size / self.cluster.bandwidth
+        self.clock.at(there + latency / 2, lambda: sender.tell(Done(taker, number, seconds)))
 
     # Machines that come and go
 
     def _populate(self) -> None:
         """Machines as they are in the long run: some are there, some are being replaced."""
-        machines, hazards = -(-self.cluster.workers // self.cluster.per_machine), self.hazards
-        for index in range(machines):
-            workers = min(self.cluster.per_machine, self.cluster.workers - index * self.cluster.per_machine)
+        hazards = self.hazards
+        for index, workers in enumerate(_rooms(self.cluster)):
             if index and self.chance.random() < hazards.absent:
                 self.clock.after(self.chance.uniform(0, hazards.replacement), partial(self._join, workers))
             else:
                 self._add(self._machine(workers))
 
     def _add(self, machine: Machine) -> None:
-        for worker in machine.workers:
-            self.ready.add(worker)
+        """A machine gets work: through a supervisor, or every worker by itself."""
+        if self.shape.fanout == "tree":
+            numbers = self._numbers
+            machine.supervisor = SimulatedSupervisor(self.clock, self.cores, self.costs, self._send, numbers, machine)
+        for taker in _takers(machine):
+            self.hub.takers.add(taker)
 
     def _machine(self, workers: int) -> Machine:
         machine, hazards = Machine(), self.hazards
@@ -272,11 +236,11 @@ class _Run:
         return machine
 
     def _join(self, workers: int) -> None:
-        self._tell(Joined(self._machine(workers)))
+        self.hub.tell(Joined(self._machine(workers)))
 
     def _fail(self, machine: Machine) -> None:
         machine.alive = False
-        self.clock.after(self.hazards.detection, lambda: self._tell(Lost(machine)))
+        self.clock.after(self.hazards.detection, lambda: self.hub.tell(Lost(machine)))
 
     def _preempt(self, machine: Machine) -> None:
         self._noticed.append(machine)
@@ -284,7 +248,7 @@ class _Run:
 
     def _end_notice(self, machine: Machine) -> None:
         machine.alive = False
-        self._tell(Lost(machine))
+        self.hub.tell(Lost(machine))
 
     def _check_machines(self) -> None:
         """As the pool's: workers of machines that are to go get nothing more and leave when no call is under way."""
@@ -292,23 +256,34 @@ class _Run:
             return
         self._checked = self.clock.now
         for machine in self._noticed:
-            for worker in machine.workers:
-                worker.leaving = True
+            for taker in _takers(machine):
+                taker.leaving = True
             self._replace(machine)
         self._noticed = []
-        for worker in [worker for worker in self.ready if worker.leaving and not worker.calls]:
-            self.ready.remove(worker)
+        for taker in [taker for taker in self.hub.takers if taker.leaving and not taker.calls]:
+            self.hub.takers.remove(taker)
 
     def _replace(self, machine: Machine) -> None:
         self.clock.after(self.hazards.replacement, lambda: self._join(len(machine.workers)))
 
     def _remove_lost(self, work: Work, machine: Machine) -> None:
         """As the evaluator's: what lost workers had waits again, and others are started in their place."""
-        if not any(worker.leaving for worker in machine.workers):
+        if not any(taker.leaving for taker in _takers(machine)):
             self._replace(machine)
-        for worker in machine.workers:
-            units = [unit for call in worker.calls.values() if call.step == work.step for unit in call.units]
+        for taker in _takers(machine):
+            units = [unit for call in taker.calls.values() if call.step == work.step for unit in call.units]
             self.result.lost += len(units)
             work.lost(units)
-            worker.calls.clear()
-            self.ready.remove(worker)
+            taker.calls.clear()
+            self.hub.takers.remove(taker)
+
+
+def _takers(machine: Machine) -> list[Taker]:
+    """Whom the coordinator serves there."""
+    return [machine.supervisor] if machine.supervisor else list(machine.workers)
+
+
+def _rooms(cluster: Cluster) -> list[int]:
+    """Workers of every machine."""
+    starts = range(0, cluster.workers, cluster.per_machine)
+    return [min(cluster.per_machine, cluster.workers - start) for start in starts]
