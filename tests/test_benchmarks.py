@@ -16,6 +16,7 @@ from benchmarks import (
     checkpoints,
     colouring,
     doctor,
+    fanout,
     kernels,
     learning,
     learning_figure,
@@ -175,6 +176,15 @@ def test_together(ran):
 def test_scaling(ran):
     found = ran(scaling, "--seconds", 0.2, "--repetitions", 1, "--population", 8, "--workers", 1)
     assert [row["workers"] for row in found["rows"]] == [1, 1, 1]
+
+
+@pytest.mark.cluster
+def test_fanout(ran):
+    found = ran(fanout, "--workers", 3, "--seconds", 0.02, "--generations", 1)
+    for shape in fanout.SHAPES:
+        (row,) = found["workers"]["3"][shape]["rows"]
+        assert 0 < row["efficiency"] <= 1
+        assert row["calls of the coordinator"] > 0
 
 
 @pytest.mark.cluster
