@@ -11,8 +11,10 @@ from rich.table import Table
 from es_randomized.cli.console import console_of
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import connecting
-from es_randomized.config.yaml import load
-from es_randomized.errors import ConfigError, StorageError
+from es_randomized.config.yaml import dump, load
+from es_randomized.errors import ConfigError, StorageError, UserError
+from es_randomized.runs.provenance import hardware
+from es_randomized.scaling.against import Change, changes, check_same, read_measurement
 
 if TYPE_CHECKING:
     from es_randomized.scaling.bench import Scaling
@@ -40,14 +42,22 @@ class BenchOptions(TypedDict):
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=2.0, help="Of every row and repetition; 2.")
 @click.option("--repetitions", type=click.IntRange(1), default=3, help="Interleaved; 3.")
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write everything here as well.")
+@click.option(
+    "--against", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Say what got slower since."
+)
 @click.pass_context
 def bench_command(
-    context: click.Context, config: Path | None, file: Path | None, **options: Unpack[BenchOptions]
+    context: click.Context,
+    config: Path | None,
+    file: Path | None,
+    against: Path | None,
+    **options: Unpack[BenchOptions],
 ) -> None:
     """Measure how CONFIG scales on a cluster: with 1, 2, 4, ... of its workers.
 
     CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Nothing is saved of its
     training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
+    With --against, a file of an earlier --json, it also says what got slower, and fails if something clearly did.
     """
     arguments = list(context.args)
     if config and str(config).startswith("--"):  # an override: the experiment was left out
@@ -61,6 +71,9 @@ def bench_command(
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"
         )
+    earlier = read_measurement(against) if against else None
+    if against and earlier:
+        check_same(against, earlier, dump(experiment))
     console = console_of()
     console.print(connecting(options["address"]))
     from es_randomized.scaling.bench import measure_scaling
@@ -74,6 +87,11 @@ def bench_command(
     if file:
         _write(file, scaling, repeated, predictions)
         console.print(f"everything: {file}", soft_wrap=True)
+    if against and earlier:
+        found = changes(earlier["measured"], scaling.measured)
+        console.print(_changed(found, against, same_machine=earlier["hardware"] == hardware()))
+        if slower := [change for change in found if change.clear and change.factor > 1]:
+            raise UserError(f"{len(slower)} of {len(found)} numbers got worse since {against}; {slower[0].what} most")
 
 
 class Predicted(NamedTuple):
@@ -110,6 +128,21 @@ def _measured(scaling: "Scaling", repeated: dict[int, float]) -> Table:
         )
     if cores and any(count > cores for count in scaling.measured):
         table.caption += f". * more workers than the {cores} cores here"
+    return table
+
+
+def _changed(found: list[Change], against: Path, same_machine: bool) -> Table:
+    """What changed since an earlier measurement, the worst first."""
+    table = Table(title=f"against {against}", title_justify="left")
+    for column in ("workers", "what", "before", "now", "times the cost", ""):
+        table.add_column(column, justify="left" if column in ("what", "") else "right")
+    for change in found:
+        word = "" if not change.clear else "worse" if change.factor > 1 else "better"
+        numbers = (f"{change.before:,.4g}", f"{change.now:,.4g}", f"{change.factor:.3f}")
+        table.add_row(f"{change.workers}", change.what, *numbers, word)
+    table.caption = "worse or better: the ranges of all repetitions do not touch"
+    if not same_machine:
+        table.caption += ". It was measured on another machine"
     return table
 
 
@@ -152,7 +185,7 @@ def _simulated(predictions: list[Predicted]) -> list[Table]:
 
 
 def _write(file: Path, scaling: "Scaling", repeated: dict[int, float], predictions: list[Predicted]) -> None:
-    from es_randomized.runs.provenance import hardware, provenance
+    from es_randomized.runs.provenance import provenance
 
     tree = {"hardware": hardware(), "provenance": provenance(), **asdict(scaling)}
     for count, rate in repeated.items():
