@@ -109,7 +109,7 @@ def judge(config: Config, weights: Float[np.ndarray, " param"], everything: bool
     bound = experiment(config)
     if everything:
         bound = replace(bound, evaluation=replace(bound.evaluation, seeds=ALL_SEEDS))
-    outcome: Any = outcomes(bound, _cycles(bound, everything), jnp.asarray(weights), randomness="seed")
+    outcome, _ = outcomes(bound, _cycles(bound, everything), jnp.asarray(weights), randomness="seed")
     success = np.asarray(outcome.success).mean(axis=1)
     return Judgement(float(success.mean()), float(np.quantile(success, 0.05)))
 

@@ -18,7 +18,7 @@ from es_randomized.errors import ClusterError, suggest
 from es_randomized.own_folder import home
 
 LEFT_OUT = ["/runs", "/reproduction"]  # of the folder that is sent, besides .git, .venv and what .gitignore names
-PATIENCE = 60.0  # seconds to wait for a head that is still starting
+PATIENCE = 180.0  # seconds to wait for a head that is still starting; on a busy machine it takes minutes
 REQUEST_TIMEOUT = (10.0, 60.0)  # seconds for a connection, and without a byte of an answer
 UNFINISHED = ("PENDING", "RUNNING")
 SILENCE = 15.0  # seconds to wait for the first connection and for the first answer
