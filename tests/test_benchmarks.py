@@ -81,12 +81,14 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
     assert [len(together.trials(base, 2)) for base in together.BASES] == [8, 8]
 
 
+@pytest.mark.cluster
 def test_checkpoints(ran):
     shipped = {folder.name for folder in (FOLDER.parent / "checkpoints").iterdir() if folder.is_dir()}
     found = ran(checkpoints)
     assert {f"{name}-{seed}" for name, group in found.items() for seed in group["seeds"]} == shipped
 
 
+@pytest.mark.cluster
 def test_colouring(ran, monkeypatch):
     monkeypatch.setattr(colouring, "CONFIG", TINY)
     monkeypatch.setattr(colouring, "PILOT", 2)
@@ -94,6 +96,7 @@ def test_colouring(ran, monkeypatch):
     assert found["variants"]["SNES"]["runs"][0]["rollouts"] == 2 * 12 * 4 * 2  # generations, members, instances, seeds
 
 
+@pytest.mark.cluster
 def test_learning(ran, monkeypatch, tmp_path):
     row = learning.Row(str(TINY), ("single.worst", "pooled.3.p95"), (1, 1), (2, 2))
     monkeypatch.setattr(learning, "ROWS", {"tiny, here": row})
@@ -114,6 +117,7 @@ def test_learning_figure(tmp_path):
     assert (FOLDER.parent / "docs" / "figures" / picture.name).exists()
 
 
+@pytest.mark.cluster
 def test_kernels(ran, monkeypatch):
     monkeypatch.setattr(kernels, "WORKLOADS", {"tiny": (str(TINY), {})})
     assert 0 < ran(kernels, "--rounds", 1)["tiny"]["ratio"] < 10
@@ -129,6 +133,7 @@ def test_precision(ran, monkeypatch):
     assert {name: len(runs) for name, runs in found["learning"]["runs"].items()} == {"float32": 2, "bfloat16": 2}
 
 
+@pytest.mark.cluster
 def test_past_directions(ran, monkeypatch):
     monkeypatch.setattr(past_directions, "TASKS", {"colouring": (str(TINY), {})})
     for name in set(past_directions.VARIANTS) - {"orthogonal, no past"}:
@@ -215,6 +220,7 @@ def test_peers(ran, peer, monkeypatch, tmp_path):
     assert found["level"]["measured"][peer]["all_cycles"]["p95"] >= 0
 
 
+@pytest.mark.cluster
 def test_doctor(ran, monkeypatch):
     monkeypatch.setattr(doctor, "BASES", {"tiny": dump(load(TINY))})
     monkeypatch.setattr(doctor, "CASES", {"few members": doctor.Case("tiny", {}, ("population too small",))})

@@ -132,6 +132,7 @@ def on_ray(tmp_path_factory):
     return folder, result.stdout
 
 
+@pytest.mark.cluster
 def test_the_example_of_the_package(on_ray, tmp_path):
     folder, printed = on_ray
     whole = train_run(TINY, tmp_path / "whole", local=True, evaluate=False)
@@ -140,6 +141,7 @@ def test_the_example_of_the_package(on_ray, tmp_path):
     assert "one frozen seed: Estimate(value=" in printed
 
 
+@pytest.mark.cluster
 def test_user_code_that_raises_on_a_worker_stops_the_run_with_its_exception(on_ray):
     folder, printed = on_ray
     assert "the user's own mistake" in printed

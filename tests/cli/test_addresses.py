@@ -23,6 +23,7 @@ def command(tmp_path: Path):
     return run
 
 
+@pytest.mark.cluster
 def test_every_command_on_addresses(command, tmp_path: Path) -> None:
     bucket, here = (tmp_path / "bucket").as_uri(), tmp_path / "undisturbed"
     command("train", TINY_GRADIENT, "--run", here, "--no-evaluate")

@@ -111,14 +111,11 @@ def test_a_carried_optimizer_keeps_its_moments_and_begins_its_schedules_anew():
     assert counts == [0, 0], "of the learning rate and of its warm-up"
 
 
-@pytest.mark.parametrize("kind", ["Sep_CMA_ES", "SimpleGA", "ESMC", "Past_ES"])
+@pytest.mark.parametrize("kind", ["Sep_CMA_ES", "Past_ES"])
 def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     text = BASE.replace("driver: {", f"driver: {{kind: {kind}, ").replace("std: {start: 0.1, end: 0.05}", "std: 0.1")
-    text = (
-        text
-        if kind in ("ESMC", "Past_ES", "ARS")
-        else text.replace(", optimizer: {learning_rate: {start: 0.02, end: 0.001}}", "")
-    )
+    if kind == "Sep_CMA_ES":
+        text = text.replace(", optimizer: {learning_rate: {start: 0.02, end: 0.001}}", "")
     driver = driver_of(parse(text + "phases: [{share: 0.5, objective: {kind: expected}}, {share: 0.5}]"))
     steps = trained(driver)
     for before, after in pairwise(steps):

@@ -99,8 +99,8 @@ def test_draws_and_states_are_float32_runs_and_losses_nearly(task, model):
     assert jnp.zeros(1).dtype == np.float32, "float64 stays inside"
 
 
-@pytest.mark.parametrize(("task", "model"), [COLOURING, RECALL])
-def test_it_trains_by_gradient_descent_and_is_evaluated(task, model):
+def test_it_trains_by_gradient_descent_and_is_evaluated():
+    task, model = COLOURING
     driver = gradient(task, model)
     state = driver.init()
     losses, after = driver.step(state, 0, local_evaluator(driver))
