@@ -143,6 +143,7 @@ def test_the_first_ctrl_c_lets_the_trial_in_hand_save_and_begins_no_other(tmp_pa
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.cluster
 def test_a_trial_with_phases_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """Its folder has the plans of its phases, which the trial does not name."""
     phases = {"phases": [{"objective": {"kind": "expected"}}, {"driver": {"population": 8}}]}
