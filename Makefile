@@ -35,7 +35,7 @@ lab: .venv/installed
 # All shipped experiments lowered for GPUs and TPUs, and one of every task compiled for them where their compilers are
 # installed (pip install 'es-randomized[tpu-check,gpu-check]'): some ten minutes.
 test-accelerators: .venv/installed
-	$(BIN)/python -m pytest -m accelerators
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m accelerators
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from es_randomized.connectivity import Causal, Ring, Single, Store
 from es_randomized.errors import ConfigError
 from es_randomized.models.blocks import Blocks, BlocksPolicy, draws_of, matrix
 from es_randomized.models.layers.recurrence import Recurrence, State, along
+from es_randomized.models.layers.traces import gone_back, kept
 from es_randomized.policy import Active, Interface, Memory, Slot, Weights
 from es_randomized.precision import Precision
 from es_randomized.settings import settings
@@ -124,12 +125,12 @@ class RecurrentPolicy(BlocksPolicy):
         return self.model.recurrence.empty(cases)
 
     def trace(self, memory: Memory) -> Memory:
-        return memory
+        return jax.tree.map(kept, memory)
 
     def branch(
         self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
     ) -> Memory:
-        return jax.tree.map(lambda trace: jnp.moveaxis(trace[slots - 1, ..., parents], 0, -1), traces)
+        return jax.tree.map(lambda state, rows: gone_back(rows, slots, parents, state.shape[:-1]), memory, traces)
 
 
 def _kept(after: State, before: State, active: Active) -> State:

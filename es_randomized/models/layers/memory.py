@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from es_randomized.models.layers.attention import multiply_sum
+from es_randomized.models.layers.traces import gone_back, kept
 from es_randomized.policy import Active, Slot
 
 
@@ -36,18 +37,18 @@ class LinearMemory(NamedTuple):
         """What a query gets."""
         return multiply_sum(self.total, query[:, None], axis=2)
 
-    def trace(self) -> Float[Array, "head value key case"]:
+    def trace(self) -> Float[Array, "case entry"]:
         """The sum itself: there is no way back to an earlier one."""
-        return self.total
+        return kept(self.total)
 
     def branch(
         self,
-        traces: Float[Array, "slot head value key case"],
+        traces: Float[Array, "slot case entry"],
         slots: Int[Array, " child"],
         parents: Int[Array, " child"],
     ) -> "LinearMemory":
         """The sum every child's parent had after `slots` tokens."""
-        return LinearMemory(jnp.moveaxis(traces[slots - 1, ..., parents], 0, -1))
+        return LinearMemory(gone_back(traces, slots, parents, self.total.shape[:-1]))
 
 
 class SoftmaxMemory(NamedTuple):
