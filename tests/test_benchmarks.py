@@ -13,6 +13,7 @@ import jax
 import pytest
 
 from benchmarks import (
+    accelerators,
     checkpoints,
     colouring,
     doctor,
@@ -35,6 +36,8 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.peers import environments, level, workload
 from es_randomized import Experiment, load
 from es_randomized.config.yaml import dump, write_yaml
+from tests.accelerators.test_check import DEVICE, Toy
+from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
 from tests.tools.command import TINY
 
 FOLDER = Path(records.__file__).parent
@@ -121,6 +124,16 @@ def test_learning_figure(tmp_path):
 def test_kernels(ran, monkeypatch):
     monkeypatch.setattr(kernels, "WORKLOADS", {"tiny": (str(TINY), {})})
     assert 0 < ran(kernels, "--rounds", 1)["tiny"]["ratio"] < 10
+
+
+def test_accelerators(ran, monkeypatch):
+    monkeypatch.setattr(accelerators, "WORKLOADS", {"tiny": str(TINY)})
+    monkeypatch.setattr(accelerators, "MEMBERS", 12)
+    monkeypatch.setattr("es_randomized.accelerators.device_type.device_type", lambda name: DEVICE)
+    monkeypatch.setattr("es_randomized.accelerators.elsewhere.compiler_for", Toy)
+    found = ran(accelerators, "--target", "toy", "--block", 1)["tiny on toy"]
+    assert found["MFLOP a member"] == pytest.approx(TOKENS * FLOPS_PER_TOKEN / 1e6)
+    assert found["members/s at most"] == pytest.approx(DEVICE.bandwidth / found["MB a member"] / 1e6)
 
 
 @pytest.mark.pages
