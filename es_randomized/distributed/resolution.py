@@ -7,6 +7,7 @@ import ray
 from es_randomized.compilation import platform_here
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import build, dump
+from es_randomized.distributed.tpu_host import take_chips
 from es_randomized.errors import WorkerError
 
 
@@ -41,6 +42,7 @@ def resolved_there(experiment: Experiment, devices: int) -> Experiment:
 def _resolved(tree: dict[str, Any]) -> dict[str, Any]:
     from es_randomized import compilation
 
+    take_chips()
     compilation.configure()
     from es_randomized.drivers.kinds import driver_of
 

@@ -17,7 +17,7 @@ from es_randomized.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "cluster"
 LAUNCHED = ("aws-gpu", "gcp-gpu", "gcp-tpu", "on-premise")
-KUBERNETES = ("kuberay-gpu", "kuberay-tpu", "kuberay-job-gpu", "kuberay-job-tpu")
+KUBERNETES = ("kuberay-gpu", "kuberay-tpu", "kuberay-tpu-hosts", "kuberay-job-gpu", "kuberay-job-tpu")
 HEADED = [*(f"{name}.yaml" for name in ("local", *LAUNCHED, *KUBERNETES)), "slurm.sh"]
 MACHINE = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi)?")
 
@@ -122,7 +122,9 @@ def test_kubernetes_files_are_what_the_operator_takes(name: str) -> None:
         amounts = container["resources"]["limits"]
         assert amounts == container["resources"]["requests"]
         assert all(MACHINE.fullmatch(str(amount)) for amount in amounts.values())
-    wanted = {"gpu": ("nvidia.com/gpu", 1), "tpu": ("google.com/tpu", 8)}[name[-3:]]
+    wanted = {"gpu": ("nvidia.com/gpu", 1), "tpu": ("google.com/tpu", 8), "hosts": ("google.com/tpu", 4)}[
+        name.rpartition("-")[2]
+    ]
     assert wanted in worker["template"]["spec"]["containers"][0]["resources"]["limits"].items()
     if job:
         assert manifest["spec"]["entrypoint"].startswith(
@@ -269,3 +271,13 @@ def test_a_wrong_key_of_a_local_cluster_suggests_the_right_one(tmp_path: Path) -
     path.write_text("provider: {type: local-processes}\nnods: 3\n")
     with pytest.raises(ConfigError, match=r"nods: unknown key; did you mean nodes\?"):
         target_of(str(path))
+
+
+def test_hosts_of_a_slice_are_workers_of_their_own() -> None:
+    (group,) = tree("kuberay-tpu-hosts")["spec"]["workerGroupSpecs"]
+    pod = group["template"]["spec"]
+    rows, columns = map(int, pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"].split("x"))
+    chips = pod["containers"][0]["resources"]["limits"]["google.com/tpu"]
+    assert rows * columns == chips * group["numOfHosts"]
+    wanted = f"--workers {group['numOfHosts']} --devices-per-worker {chips}"
+    assert wanted in (FOLDER / "kuberay-tpu-hosts.yaml").read_text()
