@@ -23,7 +23,7 @@ from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.errors import ConfigError
 from es_randomized.evaluation.evaluate import Score
 from es_randomized.evaluation.evaluate import evaluate as evaluate_weights
-from es_randomized.evaluation.of_runs import evaluate_runs, newest, start_of, write_score
+from es_randomized.evaluation.of_runs import evaluate_runs, newest, start_of, with_model, write_score
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.listener import Listener
 from es_randomized.runs.branch import grow
@@ -141,10 +141,18 @@ def evaluate(
 ) -> Score: ...
 @overload
 def evaluate(
-    run: RunLocation, *others: RunLocation, randomness: Randomness | None = None, listener: Listener | None = None
+    run: RunLocation,
+    *others: RunLocation,
+    randomness: Randomness | None = None,
+    changes: Mapping[str, object] | None = None,
+    listener: Listener | None = None,
 ) -> Score: ...
 def evaluate(
-    run: Experiment | RunLocation, *others: Any, randomness: Randomness | None = None, listener: Listener | None = None
+    run: Experiment | RunLocation,
+    *others: Any,
+    randomness: Randomness | None = None,
+    changes: Mapping[str, object] | None = None,
+    listener: Listener | None = None,
 ) -> Score:
     """Score weights on every instance (or a large sample) with fresh seeds; several sets of weights are an ensemble.
 
@@ -152,9 +160,10 @@ def evaluate(
         run: a run folder, an address or a checkpoint, which keeps the score; or an experiment.
         others: more runs, which may differ from it in the seed alone; or the flat weights of the experiment, one set or more.
         randomness: what differs between repeated runs; by default the seed, or what the model was trained with.
+        changes: dotted settings of the model that weights do not depend on, such as {"model.loops": 8}.
 
     Raises:
-        UserError: there is no run, or the runs do not go together.
+        UserError: there is no run, a change does not fit the weights, or the runs do not go together.
     """
     _set_up()
     if isinstance(run, Experiment):
@@ -162,7 +171,7 @@ def evaluate(
     source = randomness or ("ensemble" if others else None)
     with ExitStack() as stack:
         folders = [stack.enter_context(reading(place, results=place is run)) for place in (run, *others)]
-        return _evaluate(folders, source, listener or Listener())
+        return _evaluate(folders, source, listener or Listener(), changes or {})
 
 
 def _train(
@@ -207,7 +216,7 @@ def _train(
         result = _session(folder, driver, evaluator, seconds, hearers, listener)
     if not evaluate or result.reason == "interrupted":
         return result
-    return result._replace(score=_evaluate([folder], None, listener))
+    return result._replace(score=_evaluate([folder], None, listener, {}))
 
 
 def _session(
@@ -233,12 +242,15 @@ def _session(
     return result
 
 
-def _evaluate(folders: list[RunFolder], randomness: Randomness | None, listener: Listener) -> Score:
+def _evaluate(
+    folders: list[RunFolder], randomness: Randomness | None, listener: Listener, changes: Mapping[str, object]
+) -> Score:
     """Evaluate a run, or several as an ensemble, and keep the score in the first folder."""
-    trained = newest(folders[0])
+    trained, *others = [with_model(newest(folder), changes) if changes else newest(folder) for folder in folders]
     listener.evaluating(trained)
-    score = evaluate_runs([trained, *map(newest, folders[1:])], randomness)
-    listener.scored(folders[0], trained, score, write_score(folders[0], trained.experiment, score, trained.choice))
+    score = evaluate_runs([trained, *others], randomness)
+    file = write_score(folders[0], trained.experiment, score, trained.choice, changes)
+    listener.scored(folders[0], trained, score, file)
     return score
 
 

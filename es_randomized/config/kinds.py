@@ -134,14 +134,20 @@ class OfKind:
         values = {"kind": SECTIONS[self.section].default, **tree}
         if "kind" not in {field.name for field in fields(settings)}:
             del values["kind"]
-        read = getattr(cls, "read_settings", TypeAdapter(settings).validate_python)
-        return read(values)
+        if own := getattr(cls, "read_settings", None):
+            return own(values)
+        return TypeAdapter(settings).validate_python(values, context={"object_of": _object_of})
 
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         def validated(value: object) -> object:
             return value if isinstance(value, source) else self.object_of(value)
 
         return core_schema.no_info_plain_validator_function(validated)
+
+
+def _object_of(section: str, tree: object) -> Any:
+    """The part that a mapping inside of another part's settings describes."""
+    return OfKind(section).object_of(tree)
 
 
 def is_module(kind: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from es_randomized.config.kinds import OfKind, names
 from es_randomized.errors import shown, suggest
+from es_randomized.settings import PartOfKind
 
 
 class Place(NamedTuple):
@@ -76,8 +77,8 @@ def _settings_in(hint: Any, tree: object) -> type[Any] | None:
     """The settings class that a setting of this type takes, if it takes one."""
     parts = list(_parts(hint))
     for part in parts:
-        if isinstance(part, OfKind):
-            return part.settings_class(tree) if isinstance(tree, Mapping) else None
+        if isinstance(part, OfKind | PartOfKind):
+            return OfKind(part.section).settings_class(tree) if isinstance(tree, Mapping) else None
     return next((part for part in parts if isinstance(part, type) and is_dataclass(part)), None)
 
 

@@ -7,11 +7,12 @@ from pydantic import Field
 
 from es_randomized.config.kinds import SECTIONS, OfKind
 from es_randomized.config.sections import Batch, Plan
+from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import DriverSettings, settings
 from es_randomized.tasks.task import Task
 
-CHANGED = ("task", "objective", "batch", "driver", "plan")  # the sections that a phase may change
+CHANGED = ("task", "model", "objective", "batch", "driver", "plan")  # the sections that a phase may change
 DEFAULTS = {"objective": {"kind": "q_norm"}}  # of an experiment that leaves such a section out
 
 
@@ -23,12 +24,13 @@ class Phase:
         share: of the run's generations, relative to the shares of the other phases.
         start: from everything the phase before has learned (state), from its weights alone, optimizer and step sizes anew
             (weights), or from other random weights (anew).
-        task, objective, batch, driver, plan: sections that differ from the experiment's; None: as there.
+        task, model, objective, batch, driver, plan: sections that differ from the experiment's; None: as there.
     """
 
     share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     start: Literal["state", "weights", "anew"] = "state"
     task: Annotated[Task, OfKind("task")] | None = None
+    model: Annotated[Model, OfKind("model")] | None = None
     objective: Annotated[Objective, OfKind("objective")] | None = None
     batch: Batch | None = None
     driver: Annotated[DriverSettings, OfKind("driver")] | None = None

@@ -16,6 +16,7 @@ from es_randomized.config.kinds import kind_of
 from es_randomized.config.messages import messages
 from es_randomized.config.phase import Phase, differences, with_whole_sections
 from es_randomized.errors import ConfigError, shown
+from es_randomized.models.model import Model
 
 T = TypeVar("T")
 MOST = 100_000  # values in a file; aliases of aliases describe a billion in ten lines
@@ -62,8 +63,14 @@ def _with_kinds(parts: Experiment | Phase) -> dict[str, Any]:
     tree = dataclasses.asdict(parts)
     for section in ("task", "model", "objective"):
         if tree.get(section) is not None:
-            tree[section] = {"kind": kind_of(getattr(parts, section)), **tree[section]}
+            tree[section] = _with_kind(getattr(parts, section), tree[section])
     return tree
+
+
+def _with_kind(part: Any, tree: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a part with its kind, and with those of the models inside of it."""
+    inside = {name: value for name in tree if isinstance(value := getattr(part, name), Model)}
+    return {"kind": kind_of(part), **tree, **{name: _with_kind(model, tree[name]) for name, model in inside.items()}}
 
 
 def write_yaml(tree: Mapping[str, Any]) -> str:

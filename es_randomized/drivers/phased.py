@@ -174,8 +174,8 @@ def _check_follows(number: int, before: Driver, after: Driver, start: str) -> No
     where = f"phases.{number}"
     if before.parameters != after.parameters:
         raise ConfigError(
-            f"{where}: its task makes a model of {after.parameters:,} weights, but the phase before has {before.parameters:,}; "
-            "change nothing that changes tokens or outputs"
+            f"{where}: its task and model have {after.parameters:,} weights, but the phase before has {before.parameters:,}; "
+            "change nothing that changes tokens, outputs or the shapes of weights"
         )
     if start == "state" and _structure(before) != _structure(after):
         raise ConfigError(

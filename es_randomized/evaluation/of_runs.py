@@ -1,6 +1,7 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import dump, parse, write_yaml
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError, UserError
@@ -91,6 +93,26 @@ def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in shapes)
 
 
+def with_model(trained: Trained, changes: Mapping[str, object]) -> Trained:
+    """The same weights in a model with some other settings, such as {"model.loops": 8}.
+
+    Raises:
+        ConfigError: a setting is none of the model's, or changes the shapes of weights.
+    """
+    for name in changes:
+        if not name.startswith("model."):
+            raise ConfigError(f"{name}: weights are evaluated as they were trained, but for settings of the model")
+    experiment = trained.experiment
+    model = parse(write_yaml(dump(experiment)), changes).model
+    before, after = (weight_shapes(each, experiment.task) for each in (experiment.model, model))
+    if before != after:
+        raise ConfigError(
+            f"{', '.join(changes)}: the weights have shapes {_text(before)}, but this needs {_text(after)}; change what "
+            "leaves weights their shapes, such as model.loops"
+        )
+    return trained._replace(experiment=replace(experiment, model=model))
+
+
 def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, runner: Any = None) -> Score:
     """Score a run, or several as an ensemble, as the first one's experiment says.
 
@@ -108,9 +130,14 @@ def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, run
     return evaluate(runs[0].experiment, *(run.weights for run in runs), randomness=randomness, runner=runner)
 
 
-def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | None) -> Path:
+def file_of(
+    folder: RunFolder, experiment: Experiment, randomness: Randomness | None, changes: Mapping[str, object] = NO_CHOICE
+) -> Path:
     """Where the score under a source of randomness is kept; evaluation.json for the experiment's own."""
     own = own_randomness(experiment)
+    if changes:
+        words = [] if randomness in (None, own) else [str(randomness)]
+        return folder.evaluation_by("-".join(words + [f"{name}={value}" for name, value in changes.items()]))
     return (
         folder.results / folder.evaluation_file.name
         if randomness in (None, own)
@@ -119,20 +146,26 @@ def file_of(folder: RunFolder, experiment: Experiment, randomness: Randomness | 
 
 
 def write_score(
-    folder: RunFolder, experiment: Experiment, score: Score, choice: Mapping[str, object] = NO_CHOICE
+    folder: RunFolder,
+    experiment: Experiment,
+    score: Score,
+    choice: Mapping[str, object] = NO_CHOICE,
+    changes: Mapping[str, object] = NO_CHOICE,
 ) -> Path:
     """Write a score into its run folder, with the table of instances where it is the experiment's own;
     that of a checkpoint goes into the user's cache.
 
     Args:
         choice: of the weights, see `Trained`.
+        changes: settings of the model that are not as trained; their score has a file of its own.
     """
-    path = file_of(folder, experiment, score.randomness)
+    path = file_of(folder, experiment, score.randomness, changes)
     if folder.is_checkpoint:
         with saying_what_failed(path):
             path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == folder.evaluation_file.name:
         write_atomically(folder.evaluation_table, parquet_of(table_of(score)))
     summary = summary_of(score) | ({"answer": dict(choice)} if choice else {})
+    summary |= {"changes": dict(changes)} if changes else {}
     write_atomically(path, json_of(summary))
     return path

@@ -173,7 +173,7 @@ def test_phases_that_do_not_fit_are_refused(phases, message):
 
 def test_a_task_with_other_weights_is_refused():
     hunt = "task: {kind: treasure_hunt, rows: 2, columns: 2, steps: 3}\nbatch: {instances: all}"
-    with pytest.raises(ConfigError, match=r"phases.1: its task makes a model of [\d,]+ weights"):
+    with pytest.raises(ConfigError, match=r"phases.1: its task and model have [\d,]+ weights"):
         driver_of(parse(f"{hunt}\nphases: [{{}}, {{task: {{columns: 3}}}}]"))
 
 

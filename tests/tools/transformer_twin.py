@@ -36,11 +36,28 @@ def random_weights(model, interface, seed, scale=1.0):
 def outputs(model, weights, tokens, sees):
     """Outputs [output, node] for tokens [feature, node]; `sees(node, count)` are the nodes it attends to."""
     nodes = [embedded(model, weights, token) for token in np.asarray(tokens, np.float64).T]
+    return read(model, weights, thought(model, weights, nodes, sees))
+
+
+def looped(model, weights, tokens, sees, loops):
+    """The same with the embedded tokens added before every turn of a loop of all blocks."""
+    given = [embedded(model, weights, token) for token in np.asarray(tokens, np.float64).T]
+    nodes = [np.zeros(model.width) for _ in given]
+    for _ in range(loops):
+        nodes = thought(model, weights, [node + own for node, own in zip(nodes, given, strict=True)], sees)
+    return read(model, weights, nodes)
+
+
+def thought(model, weights, nodes, sees):
     for block in weights["blocks"]:
         normed = [norm(model, node) for node in nodes]
         added = [attended(model, block, normed, node, sees(node, len(nodes))) for node in range(len(nodes))]
         nodes = [node + more for node, more in zip(nodes, added, strict=True)]
         nodes = [node + mlp(model, block, node) for node in nodes] if model.hidden else nodes
+    return nodes
+
+
+def read(model, weights, nodes):
     return np.array([weights["readout"] @ norm(model, node) + weights["readout_bias"] for node in nodes]).T
 
 
