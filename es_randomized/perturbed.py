@@ -49,7 +49,12 @@ class Perturbed:
         x = other.dense() if isinstance(other, Perturbed) else other
         return self.mean @ x + self.left @ (self.right.mT @ x)
 
-    def __mul__(self, factor: float) -> "Perturbed":
+    def __add__(self, other: "Perturbed") -> "Perturbed":
+        """The sum of two, whose rank is the sum of theirs; for arrays, not for `Rounded` ones."""
+        sides = ((self.left, other.left), (self.right, other.right))
+        return Perturbed(self.mean + other.mean, *(jnp.concatenate(each, axis=-1) for each in sides))
+
+    def __mul__(self, factor: "float | Float[Array, '']") -> "Perturbed":
         return Perturbed(self.mean * factor, self.left * factor, self.right)
 
     def __iter__(self) -> Iterator["Perturbed"]:
