@@ -38,6 +38,11 @@ MODELS: dict[str, dict[str, Any]] = {
     "gated RNN": {"kind": "gated_rnn", "units": 16},
     "RG-LRU": {"kind": "rg_lru", "units": 16},
 }
+WORKLOADS["colouring, looped"] = ("demo.yaml", {"model": {"kind": "looped", "block": {"blocks": 1, "hidden": 32}}})
+WORKLOADS["hunt, hypernetwork"] = (
+    "treasure_hunt/three.yaml",
+    {"model": {"kind": "hypernetwork", "base": HUNT | {"key": 8}}},
+)
 for name, model in MODELS.items():
     WORKLOADS[f"recall, {name}"] = ("recall/evolution.yaml", {"model": RECALL | model})
     WORKLOADS[f"hunt, {name}"] = ("treasure_hunt/three.yaml", {"model": HUNT | model})
