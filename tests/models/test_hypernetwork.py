@@ -73,7 +73,7 @@ def test_every_case_has_the_outputs_of_its_own_weights(found):
         expected = outputs(tokens[..., case])
         np.testing.assert_allclose(at_once[..., case], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
         np.testing.assert_allclose(one_by_one[..., case], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-    assert len(set(seeds.argmax(axis=0).tolist())) == 3
+    assert len(set(seeds.argmax(axis=0).tolist())) > 1
 
 
 def test_children_keep_the_weights_of_their_parents(found):
