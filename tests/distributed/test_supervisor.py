@@ -1,8 +1,10 @@
 """A coordinator, supervisors and workers without Ray: threads in their place, and deaths when a test wants them."""
 
+import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +19,7 @@ from es_randomized.distributed.pool import Pool
 from es_randomized.distributed.staff import Place, Staff
 from es_randomized.distributed.supervisor import Supervisor
 from es_randomized.distributed.worker import WorkerInfo
+from tests.tools.command import wait_until
 
 INFO = WorkerInfo("0123456789", "cpu", "cpu", {"jax": "1"}, 4711, 1)
 
@@ -123,16 +126,34 @@ class Supervised(Workers):
         return [Place(f"{node}", self.workers) for node in range(self.machines.count) if f"{node}" not in taken]
 
     def start(self, place):
-        actor = Actor(Supervisor(place.workers, object, {"num_cpus": 1}, (), 1, INFO.versions, False))
+        supervisor = Ended(place.workers, object, {"num_cpus": 1}, (), 1, INFO.versions, False)
+        self.machines.supervisors.append(supervisor)
+        actor = Actor(supervisor)
         actor.owns = self.machines.staffs[-1]
         self.actors.append(actor)
         return actor, actor.ready.remote()
 
 
+class Ended(Supervisor):
+    """Its thread ends when it takes an `End`, as it would with its process."""
+
+    def _serve(self):
+        with suppress(SystemExit):
+            super()._serve()
+
+
+class End(supervisors.Asked):
+
+    step = answer = property(lambda _: sys.exit())
+
+    def __init__(self):
+        pass
+
+
 @pytest.fixture
 def machines(monkeypatch):
-    """Two machines of three workers; what happens to them is set here."""
-    found = SimpleNamespace(count=2, seconds=0.001, wrong=set(), deadly=set(), staffs=[])
+    """Two machines of three workers; what happens to them is set here. No thread of theirs outlives a test."""
+    found = SimpleNamespace(count=2, seconds=0.001, wrong=set(), deadly=set(), staffs=[], supervisors=[])
 
     def here(_actor, _arguments, workers):
         found.staffs.append(Workers(found, workers))
@@ -140,7 +161,10 @@ def machines(monkeypatch):
 
     monkeypatch.setattr(supervisors, "WorkersHere", here)
     monkeypatch.setattr(ray, "kill", lambda actor: actor.end())
-    return found
+    yield found
+    for supervisor in found.supervisors:
+        supervisor._inbox.put(End())
+    wait_until(lambda: not any("_serve" in thread.name for thread in threading.enumerate()), "the end of all threads")
 
 
 class Coordinator:
