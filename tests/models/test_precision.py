@@ -22,6 +22,8 @@ from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
+pytestmark = pytest.mark.cluster  # many programs, compiled for a minute
+
 MODEL = Transformer(width=12, blocks=1, hidden=20)
 COLOURING = CycleColouring(n=5), MODEL
 RECALL = AssociativeRecall(n=3, bits=2, noise_width=2), replace(MODEL, key=3, stem=8)
