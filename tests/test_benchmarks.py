@@ -18,6 +18,7 @@ from benchmarks import (
     colouring,
     doctor,
     fanout,
+    fanout_simulated,
     kernels,
     learning,
     learning_figure,
@@ -203,6 +204,15 @@ def test_fanout(ran):
         (row,) = found["workers"]["3"][shape]["rows"]
         assert 0 < row["efficiency"] <= 1
         assert row["calls of the coordinator"] > 0
+
+
+def test_fanout_simulated(ran, tmp_path):
+    shutil.copy(RESULTS / "fanout.json", tmp_path)
+    found = ran(fanout_simulated, "--workers", 96)
+    flat, tree, _ = found["predicted"][:3]
+    assert (flat["fanout"], tree["fanout"]) == ("flat", "tree")
+    assert 0 < flat["efficiency"] < tree["efficiency"] < 1
+    assert all(row["simulated"] > row["measured"] for row in found["repeated"])
 
 
 @pytest.mark.cluster

@@ -143,7 +143,6 @@ class Ended(Supervisor):
 
 
 class End(supervisors.Asked):
-
     step = answer = property(lambda _: sys.exit())
 
     def __init__(self):

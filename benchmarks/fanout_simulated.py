@@ -1,0 +1,88 @@
+"""What the measured cost of a call means for more workers than fit here: simulated, with everybody on a core of their own.
+
+    python -m benchmarks.fanout_simulated        (after benchmarks.fanout; some minutes)
+
+The simulator is given one measured cost, what a call takes of the coordinator's own thread (`benchmarks/results/fanout.json`, 32
+workers, flat), and the time a message takes. First it repeats the measured cases. There workers sleep, but the messages of all
+share two cores, which is not simulated: it must not be slower than what was measured, and comes close where messages are few.
+Then 1,024 and 10,000 workers, 256 members each a generation, on machines of 16 or 64 cores that never fail.
+"""
+
+import argparse
+from typing import Any
+
+from benchmarks.fanout import MEMBERS, SHAPES, UNITS, nodes_of
+from benchmarks.record import record, recorded
+from es_randomized.scaling.simulation.costs import Cluster, Costs, Linear
+from es_randomized.scaling.simulation.simulate import simulate
+
+WORKERS = (1_024, 10_000)
+SHARES = (0.3, 1.0)  # seconds of computing of every worker in a generation
+MACHINES = (16, 64)  # cores
+CHUNKS = 32  # of every worker in a generation, of 8 members each
+LATENCY = 0.001  # seconds of a message there and back, with what a worker does to it
+GENERATIONS = 3
+
+
+def costs_of(call: float, seconds: float, members: int) -> Costs:
+    """A call takes `call` seconds of whoever hands out, half of it for the answer; a chunk takes `seconds`."""
+    return Costs(
+        members, (seconds,), issue=call / 2, collect=call / 2, latency=LATENCY, message=40_000, here=Linear(0.0)
+    )
+
+
+def efficiency(costs: Costs, cluster: Cluster, chunks: int) -> dict[str, Any]:
+    """Computing over time, per worker; and who hands out."""
+    result = simulate(costs, cluster, chunks * cluster.workers, GENERATIONS, here=True)
+    mean = sum(result.seconds) / len(result.seconds)
+    return {"efficiency": chunks * costs.kernel * costs.members / mean, "coordinator busy": result.busy}
+
+
+def repeated(measured: dict[str, Any], call: float) -> list[dict[str, Any]]:
+    """The measured cases, simulated."""
+    rows = []
+    for text, found in measured.items():
+        workers = int(text)
+        for fanout in SHAPES:
+            per_machine = -(-workers // nodes_of(workers))
+            cluster = Cluster(workers, per_machine=per_machine, fanout=fanout)
+            for row in found[fanout]["rows"] if fanout in found else []:
+                seconds = row["seconds of a unit"]
+                simulated = efficiency(costs_of(call, seconds, MEMBERS), cluster, UNITS)["efficiency"]
+                case = {"workers": workers, "fanout": fanout, "seconds of a unit": seconds}
+                rows.append(case | {"measured": row["efficiency"], "simulated": simulated})
+    return rows
+
+
+def predicted(call: float, workers: list[int]) -> list[dict[str, Any]]:
+    """More workers than fit here."""
+    rows = []
+    for count in workers:
+        for share in SHARES:
+            for fanout, each in (("flat", 16), *(("tree", each) for each in MACHINES)):
+                cluster = Cluster(count, per_machine=each, latency=0.0005, bandwidth=1.25e9, fanout=fanout)
+                found = efficiency(costs_of(call, share / CHUNKS, 8), cluster, CHUNKS)
+                case = {"workers": count, "seconds of a share": share, "fanout": fanout, "cores of a machine": each}
+                rows.append(case | found)
+                print(f"SIMULATED {rows[-1]}", flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
+    given = parser.parse_args()
+    measured = recorded("fanout")["workers"]
+    rows = measured[min(measured, key=lambda count: abs(int(count) - 32))]["flat"]["rows"]
+    call = rows[len(rows) // 2]["milliseconds of its own thread per call"] / 1e3
+    check = repeated(measured, call)
+    for row in check:
+        case = f"{row['workers']:4d} {row['fanout']} {row['seconds of a unit']} s"
+        print(f"{case}: measured {row['measured']:.3f}, simulated {row['simulated']:.3f}")
+    record(
+        "fanout_simulated", {"seconds of a call": call, "repeated": check, "predicted": predicted(call, given.workers)}
+    )
+
+
+if __name__ == "__main__":
+    main()
