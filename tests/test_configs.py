@@ -25,11 +25,16 @@ ONLY_LARGER = {
     "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
     "treasure_hunt/four_gradient.yaml": "treasure_hunt/five_gradient.yaml",  # tests/drivers/test_credit.py trains its parts
 }
+LONG = ("colouring/phases.yaml", "recall/eight.yaml", "recall/twenty.yaml")  # ten seconds and more each
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
 
 
-@pytest.mark.parametrize("config", [name for name in CONFIGS if name not in {*TRAINED_ELSEWHERE, *ONLY_LARGER}])
+def each(config):
+    return pytest.param(config, marks=pytest.mark.cluster if config in LONG else [])
+
+
+@pytest.mark.parametrize("config", [each(name) for name in CONFIGS if name not in {*TRAINED_ELSEWHERE, *ONLY_LARGER}])
 def test_some_generations_of_every_config(config):
     phases = len(load(FOLDER / config).phases)
     generations, shares = max(2, phases), {f"phases.{number}.share": 1 for number in range(phases)}

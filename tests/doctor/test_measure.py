@@ -23,6 +23,8 @@ from es_randomized.service import evaluate
 from es_randomized.session import TrainingSession
 from tests.tools.command import TINY, TINY_GRADIENT, run_here
 
+pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+
 
 def trained(path, config, **changes):
     """A run with a state kept before every generation."""
@@ -168,7 +170,6 @@ def test_of_gradients_the_agreement_is_that_of_two_batches(descended):
     assert found.agreement.cosine == pytest.approx(np.mean(cosines), abs=1e-3)
 
 
-@pytest.mark.cluster
 def test_of_a_run_with_phases_the_newest_one_is_looked_at(tmp_path):
     """Also where its centres are averaged, which wraps every state once more."""
     phases = [{"driver": {"std": 0.2}}, {"start": "weights", "batch": {"seeds": 4}}]

@@ -9,6 +9,8 @@ from es_randomized.doctor.signal import Halves, agreement, cosine, expected_cosi
 from es_randomized.strategies.catalogue import named
 from es_randomized.strategies.strategy import SearchSpace
 
+pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+
 
 def strategy_of(kind, population=16, shapes=((5, 4), (7,)), **options):
     cls = named(kind)

@@ -111,6 +111,7 @@ def test_a_carried_optimizer_keeps_its_moments_and_begins_its_schedules_anew():
     assert counts == [0, 0], "of the learning rate and of its warm-up"
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("kind", ["Sep_CMA_ES", "Past_ES"])
 def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     text = BASE.replace("driver: {", f"driver: {{kind: {kind}, ").replace("std: {start: 0.1, end: 0.05}", "std: 0.1")
