@@ -41,6 +41,10 @@ class TokenError(ClusterError):
     """A cluster that answers, but does not accept the token."""
 
 
+class SilenceError(ClusterError):
+    """A cluster that takes a connection and says nothing, or not in time: it may be up."""
+
+
 class Job(NamedTuple):
     """A submitted command: its status is PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED; times in seconds since 1970."""
 
@@ -186,8 +190,10 @@ def connected(address: str) -> Iterator[Jobs]:
 
     Raises:
         TokenError: it refuses the token.
-        ClusterError: it does not answer, or refuses what is asked of it.
+        SilenceError: it does not answer in time.
+        ClusterError: it cannot be reached, or refuses what is asked of it.
     """
+    import requests
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
     from ray.util.state.exception import RayStateApiException
@@ -207,8 +213,11 @@ def connected(address: str) -> Iterator[Jobs]:
             f"the cluster at {address} does not accept this token; take the one it was started with: its ~/.ray/auth_token, "
             f"or set one of {', '.join(TOKENS)}"
         ) from None
+    except requests.Timeout as error:
+        patience = f"no answer for {REQUEST_TIMEOUT[1]:.0f} s; is its machine still there?"
+        raise SilenceError(f"the job server at {address}: {patience}") from error
     except (OSError, RuntimeError, ValueError, RayStateApiException) as error:
-        reason = _reason(error)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ClusterError(f"the job server at {address}: {reason}") from error
     finally:
         logging.disable(logging.NOTSET)
@@ -224,22 +233,14 @@ def _too_large(folder: Path) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
-    from requests.exceptions import Timeout
-
-    if isinstance(error, Timeout):
-        return f"no answer for {REQUEST_TIMEOUT[1]:.0f} s; is its machine still there?"
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _check_answers(address: str) -> None:
-    """Raises ClusterError where nobody says anything, sooner than later requests do. Any answer will do: Ray judges it."""
+    """Raises SilenceError where nobody says anything, sooner than later requests do. Any answer will do: Ray judges it."""
     import requests
 
     try:
         requests.get(f"{address}/api/version", timeout=SILENCE, allow_redirects=False)
     except requests.Timeout:
-        raise ClusterError(
+        raise SilenceError(
             f"the job server at {address} does not answer within {SILENCE:.0f} s; check the address, and that the cluster is up"
         ) from None
     except requests.RequestException:

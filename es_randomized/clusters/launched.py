@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from es_randomized.clusters.jobs import UNFINISHED, TokenError, connected
-from es_randomized.clusters.local_nodes import folder_of
+from es_randomized.clusters.jobs import UNFINISHED, SilenceError, TokenError, connected
+from es_randomized.clusters.local_nodes import folder_of, made_folder
 from es_randomized.clusters.on_premise import leave_nothing
 from es_randomized.clusters.target import Target
 from es_randomized.distributed.ray_internals import AUTOSCALER_V1, check_launcher_config
@@ -61,8 +61,8 @@ class LaunchedTarget(Target):
                 f"{self.path}, or a file that it names, has changed since {self.name} was started; starting it again would end "
                 f"{', '.join(jobs)}; wait, or do it now: es-randomized cluster up {self.name} --restart"
             )
+        made_folder(self._mark_file.parent)  # before anything costs
         self._ray("up", "--yes")
-        self._mark_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._mark_file.write_text(mark)
 
     def down(self) -> None:
@@ -96,13 +96,17 @@ class LaunchedTarget(Target):
         """Names of the jobs that a restart would end; None where the cluster is not up.
 
         Raises:
-            TokenError: it is up, with another token.
+            ClusterError: it may be up, but does not say what runs on it.
         """
         try:
             with self.job_server() as address, connected(address) as jobs:
                 return [job.name for job in jobs.all() if job.status in UNFINISHED]
         except TokenError:
             raise
+        except SilenceError as error:
+            raise ClusterError(
+                f"{error} What runs on {self.name} is not known; if it may end: es-randomized cluster up {self.name} --restart"
+            ) from error
         except ClusterError:
             return None
 

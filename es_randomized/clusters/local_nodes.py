@@ -81,6 +81,22 @@ class Running:
             return False
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder of a cluster, made if it is not there.
+
+    Raises:
+        ClusterError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ClusterError(
+            f"cannot keep what is known of a cluster in {folder}: {error.strerror}; set HOME or XDG_STATE_HOME to a folder you "
+            "may write to"
+        ) from None
+    return folder
+
+
 def folder_of(name: str) -> Path:
     """Where the cluster `name` keeps its state: the user's state folder, as the XDG base directory specification has it."""
     base = os.environ.get("XDG_STATE_HOME") or home() / ".local" / "state"
@@ -103,14 +119,7 @@ def start(name: str, wanted: LocalNodes) -> Running:
     """
     if running(name):
         raise ClusterError(f"a cluster {name} was started already; `es-randomized cluster down {name}` ends it")
-    folder = folder_of(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise ClusterError(
-            f"cannot keep what is known of {name} in {folder}: {error.strerror}; set HOME or XDG_STATE_HOME to a folder you "
-            "may write to"
-        ) from None
+    folder = made_folder(folder_of(name))
     scratch = tempfile.mkdtemp(
         prefix="esr-", dir="/tmp"
     )  # short: Ray's sockets are in it, and their paths may not be long

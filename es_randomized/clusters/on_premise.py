@@ -11,16 +11,8 @@ from typing import Any
 from es_randomized.errors import ClusterError
 
 PATIENCE = 120.0  # seconds for all machines together
-OPTIONS = (
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "ConnectTimeout=10",
-    "-o",
-    "StrictHostKeyChecking=accept-new",
-    "-o",
-    "LogLevel=ERROR",
-)
+SETTINGS = ("BatchMode=yes", "ConnectTimeout=10", "StrictHostKeyChecking=accept-new", "LogLevel=ERROR")
+OPTIONS = [word for setting in SETTINGS for word in ("-o", setting)]
 WORKER_KEY = "~/ray_bootstrap_key.pem"  # where the launcher puts the key for the workers, on the head
 # Ends what `ray stop` ends, with what those processes started, and says how many are left. It is bash's input: as an argument
 # it would find itself.
@@ -61,7 +53,7 @@ def leave_nothing(config: dict[str, Any]) -> None:
 
 def _ssh(host: str, auth: dict[str, Any], script: str) -> str:
     """What a script on the head writes; what ssh says where there is no way to it."""
-    options = list(OPTIONS)
+    options = [*OPTIONS]
     if key := auth.get("ssh_private_key"):
         options += ["-i", str(Path(key).expanduser())]
     if proxy := auth.get("ssh_proxy_command"):

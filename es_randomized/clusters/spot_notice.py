@@ -99,4 +99,4 @@ def _ask(address: str, headers: Mapping[str, str], method: str = "GET", patience
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(sys.argv[1], os.path.expandvars(sys.argv[2]))
+    main(sys.argv[1], os.path.expandvars(sys.argv[2]))  # a pod's hook has no shell that would

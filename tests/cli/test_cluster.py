@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from es_randomized.cli.cluster import _checked
 from es_randomized.cli.main import cli
 from es_randomized.clusters.jobs import Jobs
+from es_randomized.clusters.launched import LaunchedTarget
+from es_randomized.config.yaml import read_yaml
 from es_randomized.errors import ClusterError, ConfigError, UserError
 from tests.tools.command import TINY, TINY_GRADIENT, run_here
 
@@ -95,6 +98,25 @@ def test_somebody_takes_the_connection_and_says_nothing(monkeypatch: pytest.Monk
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
         assert f"the job server at {address} does not answer within" in refused("status", address)
+
+
+def test_a_head_that_says_nothing_is_not_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It may have jobs: only --restart touches it."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("es_randomized.clusters.jobs.SILENCE", 0.3)
+    text = Path("cluster/on-premise.yaml").read_text()
+    for name, value in {"HEAD": "head", "WORKER-1, YOUR-WORKER-2": "w1", "USER": "me"}.items():
+        text = text.replace(f"YOUR-{name}", value)
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    cluster = LaunchedTarget.of("mine", file, read_yaml(text, str(file)) | {"file_mounts": {}})
+    monkeypatch.setattr(LaunchedTarget, "_ray", lambda *_: pytest.fail("it was started again"))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        monkeypatch.setattr(LaunchedTarget, "job_server", lambda _: nullcontext(address))
+        with pytest.raises(ClusterError, match=r"does not answer within .* es-randomized cluster up mine --restart"):
+            cluster.up()
 
 
 def test_values_that_are_still_to_be_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
