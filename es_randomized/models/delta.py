@@ -1,14 +1,10 @@
 """The delta rule as a memory: what stands under a key is replaced, not added to (Schlag et al. 2021, arXiv:2102.11174)."""
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from es_randomized.models.layers.matrix_memory import MatrixMemory
-from es_randomized.models.recurrent import Recurrent
+from es_randomized.models.layers.matrix_memory import Feedback, MatrixMemory
+from es_randomized.models.recurrent import Recurrent, Size
 from es_randomized.settings import settings
-
-Size = Annotated[int, Field(ge=1)]
 
 
 @settings
@@ -23,6 +19,8 @@ class Delta(Recurrent):
         shifts: of dpfp.
     """
 
+    feedback: ClassVar[Feedback] = "none"
+
     heads: Size = 1
     key: Size = 8
     features: Literal["elu", "softmax", "dpfp"] = "elu"
@@ -30,4 +28,4 @@ class Delta(Recurrent):
 
     @property
     def recurrence(self) -> MatrixMemory:
-        return MatrixMemory(self.heads, self.key, self.features, delta=True, shifts=self.shifts)
+        return MatrixMemory(self.heads, self.key, self.features, delta=True, feedback=self.feedback, shifts=self.shifts)

@@ -1,32 +1,19 @@
 """A recurrent network whose recurrent matrix is fast weights too (Irie et al. 2021, arXiv:2106.06295: Delta RNN)."""
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from es_randomized.models.layers.matrix_memory import MatrixMemory
-from es_randomized.models.recurrent import Recurrent
+from es_randomized.models.delta import Delta
+from es_randomized.models.layers.matrix_memory import Feedback
 from es_randomized.settings import settings
-
-Size = Annotated[int, Field(ge=1)]
 
 
 @settings
-class DeltaRNN(Recurrent):
+class DeltaRNN(Delta):
     """Blocks of the delta rule that add what a second memory says to the softmax of what they returned last.
 
-    Attributes:
-        heads: pairs of memories per block.
-        key: features of queries, keys and values per head.
-        features: of keys and queries of the first memory, as of `delta`; the second one's are a softmax.
-        shifts: of dpfp.
+    Settings are those of `delta`; features of the second memory are always a softmax.
     """
 
-    heads: Size = 1
-    key: Size = 8
-    features: Literal["elu", "softmax", "dpfp"] = "softmax"
-    shifts: Size = 1
+    feedback: ClassVar[Feedback] = "fast"
 
-    @property
-    def recurrence(self) -> MatrixMemory:
-        return MatrixMemory(self.heads, self.key, self.features, delta=True, feedback="fast", shifts=self.shifts)
+    features: Literal["elu", "softmax", "dpfp"] = "softmax"

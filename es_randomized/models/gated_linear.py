@@ -1,14 +1,10 @@
 """Linear attention that forgets: a part of the memory is kept at every token (arXiv:2307.08621, arXiv:2312.06635)."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from es_randomized.models.layers.matrix_memory import MatrixMemory
-from es_randomized.models.recurrent import Recurrent
+from es_randomized.models.recurrent import Recurrent, Size
 from es_randomized.settings import settings
-
-Size = Annotated[int, Field(ge=1)]
 
 
 @settings

@@ -1,14 +1,8 @@
 """A linear recurrent network between two gates, which can be linear attention (Zucchet et al. 2023, arXiv:2309.01775)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from es_randomized.models.layers.gated_units import GatedUnits
-from es_randomized.models.recurrent import Recurrent
+from es_randomized.models.recurrent import Recurrent, Size
 from es_randomized.settings import settings
-
-Size = Annotated[int, Field(ge=1)]
 
 
 @settings

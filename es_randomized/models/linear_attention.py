@@ -1,14 +1,10 @@
 """Linear attention: a matrix memory to which every token adds value·keyᵀ (Katharopoulos et al. 2020, arXiv:2006.16236)."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from es_randomized.models.layers.matrix_memory import MatrixMemory
-from es_randomized.models.recurrent import Recurrent
+from es_randomized.models.recurrent import Recurrent, Size
 from es_randomized.settings import settings
-
-Size = Annotated[int, Field(ge=1)]
 
 
 @settings

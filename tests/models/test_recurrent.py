@@ -36,8 +36,12 @@ def model_of(shape):
     return class_of("model", kind)(**SIZES | settings)
 
 
+def below(cls):
+    return {each for child in cls.__subclasses__() for each in (child, *below(child))}
+
+
 def test_every_recurrent_kind_is_here():
-    assert {type(model_of(shape)) for shape in SHAPES} == set(Recurrent.__subclasses__())
+    assert {type(model_of(shape)) for shape in SHAPES} == below(Recurrent)
 
 
 class Setting:
