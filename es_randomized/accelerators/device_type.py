@@ -22,8 +22,7 @@ class DeviceType:
             on TPUs, TF32 on GPUs), without sparsity.
         flops_bfloat16: the same of bfloat16 numbers.
         lanes: to whole multiples of this an array's last axis is padded in memory; 1: it is not.
-        dollars: an hour, as clouds list it for machines that nobody may take away; it changes.
-        source: of the numbers but the price.
+        source: of the numbers.
         topology: what XLA calls it.
         clock: cycles a second of a TPU, peak flops by what its matrix units do in a cycle; None: its compiler counts none.
         details: what a GPU's compiler needs to know besides.
@@ -36,7 +35,6 @@ class DeviceType:
     flops: float
     flops_bfloat16: float
     lanes: int
-    dollars: float
     source: str
     topology: str
     clock: float | None = None
@@ -52,12 +50,10 @@ class DeviceType:
         return self.flops_bfloat16 if precision == "bfloat16" else self.flops
 
 
-def _tpu(
-    name: str, topology: str, memory_gib: int, gb_a_second: float, tera: float, gigahertz: float, dollars: float
-) -> DeviceType:
+def _tpu(name: str, topology: str, memory_gib: int, gb_a_second: float, tera: float, gigahertz: float) -> DeviceType:
     source, flops = f"https://cloud.google.com/tpu/docs/{name}", tera * 1e12
     memory, bandwidth, clock = memory_gib * GIB, gb_a_second * GB, gigahertz * 1e9
-    return DeviceType(name, "tpu", memory, bandwidth, flops, flops, 128, dollars, source, topology, clock)
+    return DeviceType(name, "tpu", memory, bandwidth, flops, flops, 128, source, topology, clock)
 
 
 def _gpu(
@@ -65,15 +61,12 @@ def _gpu(
     memory_gb: float,
     gb_a_second: float,
     tera: tuple[float, float],
-    dollars: float,
     source: str,
     **details: object,
 ) -> DeviceType:
     tf32, bfloat16 = (1e12 * value for value in tera)
     bandwidth = gb_a_second * GB
-    return DeviceType(
-        name, "gpu", int(memory_gb * GB), bandwidth, tf32, bfloat16, 1, dollars, source, name, details=details
-    )
+    return DeviceType(name, "gpu", int(memory_gb * GB), bandwidth, tf32, bfloat16, 1, source, name, details=details)
 
 
 _HOPPER = {
@@ -110,14 +103,14 @@ _ADA = {
 DEVICE_TYPES = {
     each.name: each
     for each in (
-        _tpu("v5e", "v5e:2x2", 16, 819.0, 197.0, 1.5, 1.20),
-        _tpu("v5p", "v5p:2x2x1", 95, 2765.0, 459.0, 1.75, 4.20),
-        _tpu("v6e", "v6e:2x2", 32, 1638.0, 918.0, 1.75, 2.70),
-        _gpu("l4", 24.0, 300.0, (60.0, 121.0), 0.71, "https://www.nvidia.com/en-us/data-center/l4", **_ADA),
-        _gpu("a100", 42.3, 1555.0, (156.0, 312.0), 3.67, "https://www.nvidia.com/en-us/data-center/a100", **_AMPERE),
-        _gpu("a100-80", 84.9, 2039.0, (156.0, 312.0), 5.07, "https://www.nvidia.com/en-us/data-center/a100", **_AMPERE),
-        _gpu("h100", 84.9, 3352.0, (494.0, 989.0), 11.06, "https://www.nvidia.com/en-us/data-center/h100", **_HOPPER),
-        _gpu("h200", 150.0, 4800.0, (494.0, 989.0), 10.85, "https://www.nvidia.com/en-us/data-center/h200", **_HOPPER),
+        _tpu("v5e", "v5e:2x2", 16, 819.0, 197.0, 1.5),
+        _tpu("v5p", "v5p:2x2x1", 95, 2765.0, 459.0, 1.75),
+        _tpu("v6e", "v6e:2x2", 32, 1638.0, 918.0, 1.75),
+        _gpu("l4", 24.0, 300.0, (60.0, 121.0), "https://www.nvidia.com/en-us/data-center/l4", **_ADA),
+        _gpu("a100", 42.3, 1555.0, (156.0, 312.0), "https://www.nvidia.com/en-us/data-center/a100", **_AMPERE),
+        _gpu("a100-80", 84.9, 2039.0, (156.0, 312.0), "https://www.nvidia.com/en-us/data-center/a100", **_AMPERE),
+        _gpu("h100", 84.9, 3352.0, (494.0, 989.0), "https://www.nvidia.com/en-us/data-center/h100", **_HOPPER),
+        _gpu("h200", 150.0, 4800.0, (494.0, 989.0), "https://www.nvidia.com/en-us/data-center/h200", **_HOPPER),
     )
 }
 

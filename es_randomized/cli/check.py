@@ -27,7 +27,9 @@ MIB, GIB = 2**20, 2**30
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="What it is to run on: v5e, v5p, v6e, l4, a100, a100-80, h100 or h200.")
 @click.option("--devices", type=click.IntRange(1), default=1, help="How many of them; 1.")
-@click.option("--dollars", type=click.FloatRange(0), help="Price of one of them an hour; a list price by default.")
+@click.option(
+    "--dollars", type=click.FloatRange(0), help="Price of one of them an hour: what evaluations cost at least."
+)
 @click.pass_context
 def check_command(context: click.Context, config: Path, target: str, devices: int, dollars: float | None) -> None:
     """Say whether CONFIG fits an accelerator, and how fast and how dear it can be there at best. Neither is needed here.
@@ -51,7 +53,7 @@ def check_command(context: click.Context, config: Path, target: str, devices: in
     except MemoryBudgetError as error:
         checks, reason = [], str(error)
     for each in checks:
-        _show(console, each, devices, device.dollars if dollars is None else dollars)
+        _show(console, each, devices, dollars)
     if checks and all(each.fits for each in checks):
         return
     console.print(f"does not fit: {reason or _missing(checks)}", soft_wrap=True)
@@ -63,7 +65,7 @@ def _title(device: "DeviceType") -> str:
     return f"{device.memory / GIB:,.0f} GiB, {device.bandwidth / 1e9:,.0f} GB/s, {device.flops / 1e12:,.0f} TFLOP/s"
 
 
-def _show(console: Console, check: "Check", devices: int, dollars: float) -> None:
+def _show(console: Console, check: "Check", devices: int, dollars: float | None) -> None:
     plan, device = check.experiment.plan, check.device
     table = Table(
         title=f"chunk {plan.chunk}, tile {plan.tile}, block {plan.block}", title_justify="left", box=SIMPLE_HEAD
@@ -85,9 +87,9 @@ def _show(console: Console, check: "Check", devices: int, dollars: float) -> Non
         console.print("loops that may end early count in full length")
     what = "members/s" if check.members > 1 else "steps/s"
     console.print(f"upper bound: {check.rate(devices):,.0f} {what}", highlight=False)
-    console.print(
-        f"lower bound: {check.dollars(devices, dollars):,.2f} dollars for 1e9 evaluations, at {dollars:g} an hour each"
-    )
+    if dollars is not None:
+        least = check.dollars(devices, dollars)
+        console.print(f"lower bound: {least:,.2f} dollars for 1e9 evaluations, at {dollars:g} an hour each")
 
 
 def _missing(checks: "list[Check]") -> str:

@@ -109,7 +109,6 @@ def test_data_sheets_have_no_slips_of_a_power_of_ten():
         assert 10 < device.memory / GIB < 200
         assert 20 < device.flops / device.bandwidth < 700  # FLOP a byte: of every accelerator of these years
         assert device.lanes == (128 if device.platform == "tpu" else 1)
-        assert 0.3 < device.dollars < 15
     config = target_config(device_type("h100"))
     assert "core_count: 132 " in config
     assert "cuda_compute_capability { major: 9 minor: 0 }" in config
