@@ -9,14 +9,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, overload
 
 from jaxtyping import Array, Float
 
 from es_randomized import compilation
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import kind_of
-from es_randomized.config.yaml import dump, load, parse, write_yaml
+from es_randomized.config.yaml import changed, load
+from es_randomized.distributed.shape import Fanout
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import local_evaluator
@@ -58,7 +59,7 @@ class TrainingOptions(TypedDict, total=False):
     devices_per_worker: int | None
     address: str | None
     dashboard_port: int | None
-    fanout: Literal["flat", "tree"] | None
+    fanout: Fanout | None
     local: bool
     trackers: Sequence[str]
     evaluate: bool
@@ -91,7 +92,7 @@ def train_run(
     if not isinstance(experiment, Experiment):
         experiment = load(Path(experiment), overrides)
     elif overrides:
-        experiment = parse(write_yaml(dump(experiment)), overrides)
+        experiment = changed(experiment, overrides)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     with new_run(folder or unused(Path("runs"), f"{name}-{stamp}")) as run_folder, gone_if_nothing_came(run_folder):
         run_folder.refuse_existing()
@@ -185,7 +186,7 @@ def _train(
     devices_per_worker: int | None = None,
     address: str | None = None,
     dashboard_port: int | None = None,
-    fanout: Literal["flat", "tree"] | None = None,
+    fanout: Fanout | None = None,
     local: bool = False,
     trackers: Sequence[str] = (),
     evaluate: bool = True,
@@ -275,9 +276,7 @@ def _stays_here(experiment: Experiment, *cluster: int | str | None) -> bool:
     return True
 
 
-def _evaluator(
-    driver: Driver, local: bool, workers: int | None, devices: int, fanout: Literal["flat", "tree"] | None
-) -> Evaluator:
+def _evaluator(driver: Driver, local: bool, workers: int | None, devices: int, fanout: Fanout | None) -> Evaluator:
     if local or driver.first_with_members() is None:
         return local_evaluator(driver)
     from es_randomized.distributed.evaluator import RayEvaluator

@@ -145,9 +145,9 @@ def _of_driver(driver: Driver, compiler: CompilerOf) -> Check:
         )
     members = driver.strategy.population if isinstance(driver, Evolution) else 1
     first, *others = programs
-    training = [_compiled(first, cost.flops / first.calls, compiler)]
-    training += [_compiled(program, 0.0, compiler) for program in others]
-    return Check(compiler.device, driver.experiment, tuple(training), members, cost.flops / members)
+    compiled = [_compiled(first, cost.flops / first.calls, compiler)]
+    compiled += [_compiled(program, 0.0, compiler) for program in others]
+    return Check(compiler.device, driver.experiment, tuple(compiled), members, cost.flops / members)
 
 
 def _compiled(program: Program, flops: float, compiler: CompilerOf) -> Compiled:

@@ -120,7 +120,7 @@ def compiler_for(device: DeviceType) -> Elsewhere:
 def _tpu_topology(device: DeviceType) -> Any:
     if not os.environ.get("TPU_LIBRARY_PATH") and not _installed("libtpu"):
         raise _not_installed(device, "tpu-check")
-    _set(TPU_ENVIRONMENT)
+    os.environ.update(TPU_ENVIRONMENT)
     return topologies.get_topology_desc(platform="tpu", topology_name=device.topology)
 
 
@@ -130,7 +130,7 @@ def _gpu_topology(device: DeviceType) -> Any:
     import nvidia.cuda_nvcc
 
     tools = Path(next(iter(nvidia.cuda_nvcc.__path__)))
-    _set({"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={tools}".strip()})
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={tools}".strip()
     return topologies.get_topology_desc(
         platform="cuda", topology_name=device.name, topology="1x1x1", target_config=target_config(device)
     )
@@ -179,11 +179,6 @@ def _not_installed(device: DeviceType, extra: str) -> NoCompilerError:
         f"the compiler for {device.name} is not installed; pip install 'es-randomized[{extra}]' (it needs no {device.platform} "
         "here)"
     )
-
-
-def _set(environment: Mapping[str, str]) -> None:
-    """For what is loaded by name and reads nothing else."""
-    os.environ.update(environment)
 
 
 def _wanted(message: str) -> int | None:

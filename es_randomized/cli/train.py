@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import TypeVar, Unpack, get_args
 
 import click
 from rich.console import Console
@@ -13,6 +13,7 @@ from es_randomized.cli.console import console_of
 from es_randomized.cli.location import LOCATION
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import Progress
+from es_randomized.distributed.shape import Fanout
 from es_randomized.service import TrainingOptions, resume, train_run
 from es_randomized.session import RunResult
 
@@ -26,7 +27,7 @@ OPTIONS = [
     click.option("--address", help="Join this running Ray cluster (or `auto`) instead of starting a local one."),
     click.option(
         "--fanout",
-        type=click.Choice(["flat", "tree"]),
+        type=click.Choice(get_args(Fanout)),
         help="Serve all workers from here, or through a supervisor on every machine; what is faster by default.",
     ),
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),

@@ -73,6 +73,15 @@ def _with_kind(part: Any, tree: dict[str, Any]) -> dict[str, Any]:
     return {"kind": kind_of(part), **tree, **{name: _with_kind(model, tree[name]) for name, model in inside.items()}}
 
 
+def changed(experiment: Experiment, overrides: Mapping[str, object]) -> Experiment:
+    """The experiment with other values of some dotted settings.
+
+    Raises:
+        ConfigError: there is no such setting, or the value does not fit.
+    """
+    return parse(write_yaml(dump(experiment)), overrides)
+
+
 def write_yaml(tree: Mapping[str, Any]) -> str:
     """YAML text of plain data, sections in order."""
     buffer = io.StringIO()

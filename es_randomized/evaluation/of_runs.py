@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
-from es_randomized.config.yaml import dump, parse, write_yaml
+from es_randomized.config.yaml import changed
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ConfigError, UserError
@@ -103,7 +103,7 @@ def with_model(trained: Trained, changes: Mapping[str, object]) -> Trained:
         if not name.startswith("model."):
             raise ConfigError(f"{name}: weights are evaluated as they were trained, but for settings of the model")
     experiment = trained.experiment
-    model = parse(write_yaml(dump(experiment)), changes).model
+    model = changed(experiment, changes).model
     before, after = (weight_shapes(each, experiment.task) for each in (experiment.model, model))
     if before != after:
         raise ConfigError(
