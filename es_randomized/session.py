@@ -22,6 +22,7 @@ from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import Metrics, MetricsRow, read_metrics
+from es_randomized.runs.restore import restore
 from es_randomized.runs.storage import remove_leftovers
 from es_randomized.runs.timeline import Timeline
 from es_randomized.strategies.strategy import State
@@ -91,7 +92,7 @@ class TrainingSession:
                 if generation >= known:
                     checks[generation] = self._check(generation, state)
 
-            restored = self._folder.restore(self._driver, self._evaluator.parts_of, look_again)
+            restored = restore(self._folder, self._driver, self._evaluator.parts_of, look_again)
             self.generation, self.state = restored
             self._journal = self._folder.open_journal(self._driver.losses_per_generation)
             opened.callback(self._journal.close)

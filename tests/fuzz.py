@@ -40,6 +40,7 @@ from es_randomized.runs.metrics import read_metrics
 from es_randomized.runs.remote.fetch import fetch
 from es_randomized.runs.remote.mirror import Mirror
 from es_randomized.runs.remote.store import Remote
+from es_randomized.runs.restore import restore
 from es_randomized.runs.start import Start
 from es_randomized.session import run_session
 from es_randomized.trials.trial import Record, TrialsFolder, read_record
@@ -211,8 +212,8 @@ class Kept:
         self.states = {0: bytes_of(self.driver.start(weights))}
         snapshots = list(run.snapshots.iterdir())
         hidden = [path.rename(path.with_suffix(".hidden")) for path in snapshots]
-        run.restore(
-            self.driver, replayed=lambda generation, state: self.states.update({generation + 1: bytes_of(state)})
+        restore(
+            run, self.driver, replayed=lambda generation, state: self.states.update({generation + 1: bytes_of(state)})
         )
         for path, name in zip(hidden, snapshots, strict=True):
             path.rename(name)
@@ -249,7 +250,7 @@ class Kept:
     def of_run(self, path: Path) -> Read:
         run = RunFolder(path, "run")
         return {
-            "state": or_refused(lambda: [(found := run.restore(self.driver))[0], bytes_of(found[1])]),
+            "state": or_refused(lambda: [(found := restore(run, self.driver))[0], bytes_of(found[1])]),
             "metrics": or_refused(lambda: read_metrics(run.metrics).to_pylist()),
             "evaluation": or_refused(lambda: evaluation(run)),
             "experiment": or_refused(lambda: {**dump(run.experiment()), "evaluation": None}),  # which may be changed

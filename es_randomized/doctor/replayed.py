@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from es_randomized.drivers.driver import Driver
 from es_randomized.runs.folder import RunFolder
+from es_randomized.runs.restore import first, nearest
 from es_randomized.strategies.strategy import State
 
 SECONDS = 60.0  # of this process's time, after which the middle of a long run is left out
@@ -36,13 +37,13 @@ def replayed(folder: RunFolder, driver: Driver, seconds: float = SECONDS) -> Ite
     long run, and above all of a long gradient run, whose steps are computed again, the middle.
     """
     losses = folder.recorded(driver).losses
-    generation, state = folder.first(driver)
+    generation, state = first(folder, driver)
     began = time.process_time()
     jumped = False
     while generation < len(losses):
         if not jumped and time.process_time() - began > seconds:
             jumped = True
-            later, kept = folder.nearest(driver, len(losses) - 1)
+            later, kept = nearest(folder, driver, len(losses) - 1)
             if later > generation:
                 generation, state = later, kept
         after = driver.replay(state, generation, losses[generation])

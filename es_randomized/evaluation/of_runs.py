@@ -26,6 +26,7 @@ from es_randomized.runs.checked import json_of, parquet_of
 from es_randomized.runs.checkpoint import weights_of
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
+from es_randomized.runs.restore import restore
 from es_randomized.runs.start import Start
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 
@@ -59,7 +60,7 @@ def newest(folder: RunFolder, driver: Driver | None = None, outcomes: Outcomes |
         folder.check_origin(experiment := folder.experiment())
         return Trained(experiment, jnp.asarray(weights_of(folder)), "the checkpoint")
     driver = driver or driver_of(folder.experiment())
-    generation, state = folder.restore(driver)
+    generation, state = restore(folder, driver)
     answer = answer_of(driver, state, outcomes)
     what = f"{answer.what} after {generation} generations"
     return Trained(driver.experiment, answer.weights, what, answer.choice)

@@ -11,6 +11,7 @@ from es_randomized.drivers.driver import Driver
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.identity import digest
+from es_randomized.runs.restore import first, nearest, restore
 from es_randomized.runs.snapshots import all_snapshots
 from es_randomized.runs.storage import write_atomically
 from es_randomized.strategies.strategy import State
@@ -25,7 +26,7 @@ def state_at(folder: RunFolder, driver: Driver, generation: int) -> State:
     losses = folder.recorded(driver).losses
     if generation > len(losses):
         raise RunFolderError(f"{folder.name} has {len(losses)} generations, so there is no state before {generation}")
-    start, state = folder.nearest(driver, generation)
+    start, state = nearest(folder, driver, generation)
     for number in range(start, generation):
         state = driver.replay(state, number, losses[number])
     return state
@@ -81,7 +82,7 @@ def grow(folder: RunFolder, driver: Driver, generations: int) -> Experiment:
     experiment = replace(old, budget=replace(old.budget, generations=generations))
     text = write_yaml(dump(experiment))
     with folder.lock():
-        done, state = folder.restore(driver)
+        done, state = restore(folder, driver)
         folder.save_snapshot(done, state)
         origin = folder.origin()
         grown = {"generation": done, "generations": generations, "experiment": digest(read_yaml(text, "experiment"))}
@@ -95,7 +96,7 @@ def verify(folder: RunFolder, driver: Driver) -> dict[int, bool]:
     """Recompute all states from the beginning and compare them with the snapshots: generation -> whether bits agree."""
     kept = all_snapshots(folder.snapshots, driver.like)
     losses = folder.recorded(driver).losses
-    start, state = folder.first(driver)
+    start, state = first(folder, driver)
     agree = {}
     for generation in range(start, len(losses) + 1):
         if generation in kept:

@@ -20,6 +20,7 @@ from es_randomized.evaluation.answer import answer_of
 from es_randomized.runs.checked import parquet_of, read_parquet
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
+from es_randomized.runs.restore import restore
 from es_randomized.runs.storage import saying_what_failed, write_atomically
 
 METRICS, CHECKED = "metrics.parquet", "sha256"
@@ -37,7 +38,7 @@ def export(run: RunFolder, target: Path) -> None:
         raise RunFolderError(f"{run.name} was not evaluated; first es-randomized evaluate {run.name}")
     if target.exists():
         raise RunFolderError(f"{target} exists already; choose another name or remove it")
-    _, state = run.restore(driver)
+    _, state = restore(run, driver)
     table = parquet_of(read_metrics(run.metrics), "zstd")
     with saying_what_failed(target):
         target.mkdir(parents=True)

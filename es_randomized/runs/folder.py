@@ -1,4 +1,4 @@
-"""The run folder: everything one run leaves behind, and how it is picked up again.
+"""The run folder: everything one run leaves behind.
 
 experiment.yaml   the resolved experiment          snapshots/   states, newest two
 provenance.json   versions, revision, machine      metrics/     one row per generation, Parquet
@@ -11,7 +11,7 @@ evaluation-<source>.json                           the same weights under anothe
 import hashlib
 import logging
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ from es_randomized.runs.checked import json_of, read_json
 from es_randomized.runs.identity import changed_experiment, changed_files, digest, experiments_of, own_files, tag_of
 from es_randomized.runs.journal import Journal, Recorded, read
 from es_randomized.runs.provenance import differences, provenance
-from es_randomized.runs.snapshots import all_snapshots, newest_snapshot, save_snapshot
+from es_randomized.runs.snapshots import save_snapshot
 from es_randomized.runs.start import Start, read_start, write_start
 from es_randomized.runs.storage import saying_what_failed, write_atomically, write_new
-from es_randomized.strategies.strategy import PartsOf, State
+from es_randomized.strategies.strategy import State
 
 log = logging.getLogger(__name__)
 
@@ -176,76 +176,9 @@ class RunFolder:
             except Timeout:
                 raise InUseError(f"another process is training {self.name}; wait for it or stop it") from None
 
-    def restore(
-        self, driver: Driver, parts_of: PartsOf | None = None, replayed: Callable[[int, State], None] | None = None
-    ) -> tuple[int, State]:
-        """The next generation and the state before it: the newest snapshot, then the journal replayed, exactly.
-
-        Args:
-            parts_of: where to compute the parts of updates; here by default.
-            replayed: called with every generation that is replayed and the state after it.
-
-        Raises:
-            RunFolderError: the journal is of another population or experiment, or the experiment or a file of the user's own
-                was changed since the run began.
-        """
-        self.refuse_checkpoint()
-        if not self.journal_file.exists():
-            if kept := sorted(self.snapshots.glob("[0-9]*.safetensors")):
-                raise RunFolderError(
-                    f"{self.journal_file} is missing, though {kept[-1].name} shows that this run was trained; put it back, or "
-                    f"delete {self.snapshots} to train from the beginning"
-                )
-            self.open_journal(driver.losses_per_generation).close()
-        self.check_origin(driver.experiment)
-        recorded = self.recorded(driver)
-        if recorded.damaged:
-            log.warning("the journal's last %d bytes are not a whole record and are cut", recorded.damaged)
-        start, state = self.nearest(driver, len(recorded.losses))
-        for generation in range(start, len(recorded.losses)):
-            state = driver.replay(state, generation, recorded.losses[generation], parts_of)
-            if replayed:
-                replayed(generation, state)
-        log.info("restored generation %d from snapshot %d and the journal", len(recorded.losses), start)
-        return len(recorded.losses), state
-
-    def nearest(self, driver: Driver, generation: int) -> tuple[int, State]:
-        """The newest state that is kept and not past `generation`: (its generation, state).
-
-        Raises:
-            RunFolderError: a branch has lost the state it began with.
-        """
-        kept = newest_snapshot(self.snapshots, driver.like, generation, experiments_of(self.origin()))
-        newest = kept or (0, self._beginning(driver))
-        if newest[0] < (began := self._branched_at()):
-            what = "is a branch that began" if "branch" in self.origin() else "got a larger budget"
-            raise RunFolderError(
-                f"{self.name} {what} before generation {began}, and no state from there to {generation} is left in its "
-                "snapshots; branch again from its parent, named in provenance.json, or train it anew"
-            )
-        return newest
-
-    def first(self, driver: Driver) -> tuple[int, State]:
-        """The earliest state from which the journal leads on: generation 0, or a branch's oldest snapshot."""
-        began = self._branched_at()
-        if not began:
-            return 0, self._beginning(driver)
-        kept = all_snapshots(self.snapshots, driver.like)
-        later = [item for item in kept.items() if item[0] >= began]
-        return min(later, key=lambda item: item[0]) if later else self.nearest(driver, began)
-
     def start(self) -> Start | None:
         """The weights of another run that this one started from, if it did."""
         return read_start(self.start_file) if self.start_file.exists() else None
-
-    def _beginning(self, driver: Driver) -> State:
-        """The state before generation 0."""
-        return driver.start(read_start(self.start_file).weights) if driver.experiment.start_from else driver.init()
-
-    def _branched_at(self) -> int:
-        """The generation this run's experiment begins at: 0 unless it is a branch or its budget grew."""
-        origin = self.origin()
-        return max([0, *(int(each["generation"]) for each in (origin.get("branch"), *origin.get("grown", [])) if each)])
 
     def origin(self) -> dict[str, Any]:
         """What is in provenance.json; nothing where it is missing.

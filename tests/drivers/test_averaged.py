@@ -15,6 +15,7 @@ from es_randomized.evaluation.of_runs import evaluate_runs, newest, write_score
 from es_randomized.runs.branch import verify
 from es_randomized.runs.checkpoint import export
 from es_randomized.runs.checkpoint import weights_of as kept_weights
+from es_randomized.runs.restore import restore
 from tests.tools.command import TINY, TINY_GRADIENT
 from tests.tools.interrupted import trained_in_parts
 from tests.tools.tiny import tiny
@@ -49,7 +50,7 @@ def test_its_bits_survive_interruptions_and_a_replay(tmp_path):
     *_, last = train(driver, local_evaluator(driver), driver.init())
     folder = RunFolder(tmp_path / "run")
     assert trained_in_parts(folder, driver, 4, 8).reason == "finished"
-    _, restored = folder.restore(driver)
+    _, restored = restore(folder, driver)
     np.testing.assert_array_equal(restored.average, last.state.average)
     assert set(verify(folder, driver).values()) == {True}
 

@@ -15,6 +15,7 @@ from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Members, pair, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
+from es_randomized.runs.restore import restore
 from es_randomized.schedules import Schedule
 from es_randomized.strategies.algorithms.open_es import Open_ES
 from es_randomized.strategies.optimizers import Optimizer
@@ -133,9 +134,9 @@ def test_a_run_is_restored_exactly_from_its_journal_with_or_without_a_snapshot(d
         if step.generation == 4:
             folder.save_snapshot(5, step.state)
     journal.close()
-    from_snapshot = folder.restore(driver)
+    from_snapshot = restore(folder, driver)
     next(folder.snapshots.iterdir()).unlink()
-    for generation, state in (from_snapshot, folder.restore(driver)):
+    for generation, state in (from_snapshot, restore(folder, driver)):
         assert generation == 10
         for restored, uninterrupted in zip(jax.tree.leaves(state), jax.tree.leaves(step.state), strict=True):
             np.testing.assert_array_equal(restored, uninterrupted)

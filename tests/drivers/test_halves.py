@@ -13,6 +13,7 @@ from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.objectives.worst_case import WorstCase
 from es_randomized.runs.branch import verify
 from es_randomized.runs.metrics import read_metrics
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from tests.tools.command import TINY
 
@@ -73,7 +74,7 @@ def test_the_journal_leads_to_the_same_bits(halved):
     for generation in range(GENERATIONS):
         found, state = evolution.step(state, generation, LocalEvaluator(evolution))
         np.testing.assert_array_equal(found, folder.losses()[generation])
-    jax.tree.map(np.testing.assert_array_equal, state, folder.restore(evolution)[1])
+    jax.tree.map(np.testing.assert_array_equal, state, restore(folder, evolution)[1])
 
 
 def test_bytes_from_workers_are_put_into_the_same_order(halved):

@@ -12,6 +12,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.evaluation.answer import answer_of
 from es_randomized.evaluation.held_out import HeldOut
 from es_randomized.runs.branch import verify
+from es_randomized.runs.restore import restore
 from tests.tools.interrupted import trained_in_parts
 
 TEXT = """
@@ -102,7 +103,7 @@ def test_ends_survive_interruptions_and_a_replay(driver, steps, tmp_path):
     np.testing.assert_array_equal(driver.centre(result.state), driver.centre(steps[-1].state))
     assert set(verify(folder, driver).values()) == {True}
     again = driver_of(folder.experiment())
-    np.testing.assert_array_equal(folder.restore(again)[1].ends, steps[-1].state.ends)
+    np.testing.assert_array_equal(restore(folder, again)[1].ends, steps[-1].state.ends)
 
 
 def test_an_average_has_no_centre_of_the_run_before(driver, steps):

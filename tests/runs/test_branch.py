@@ -10,6 +10,7 @@ import pytest
 from es_randomized import Evolution, LocalEvaluator, RunFolder, load
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.branch import branch, state_at, verify
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from tests.tools.command import TINY
 from tests.tools.tiny import tiny
@@ -60,13 +61,13 @@ def test_a_change_shows_from_the_branch_on_and_not_before(parent, tmp_path):
     session(target, changed)
     np.testing.assert_array_equal(target.losses()[:8], folder.losses()[:8])  # generation 7 draws from the shared state
     assert (target.losses()[8:] != folder.losses()[8:]).any(axis=1).all()
-    assert target.restore(changed)[0] == 12
+    assert restore(target, changed)[0] == 12
     assert all(verify(target, changed).values())
     # The old experiment's past must never be replayed with the new experiment's learning rate.
     shutil.rmtree(target.snapshots)
     target.snapshots.mkdir()
     with pytest.raises(RunFolderError, match="a branch that began before generation 7, and no state"):
-        target.restore(changed)
+        restore(target, changed)
 
 
 def test_what_does_not_fit_is_refused(parent, tmp_path):

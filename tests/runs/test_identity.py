@@ -16,6 +16,7 @@ from es_randomized.config.yaml import read_yaml, write_yaml
 from es_randomized.errors import RunFolderError
 from es_randomized.runs.identity import digest, own_files
 from es_randomized.runs.made import gone_if_nothing_came, unused
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from tests.tools.command import TINY, final_snapshot, run_here
 from tests.tools.tiny import tiny
@@ -120,7 +121,7 @@ def edited(run: RunFolder, dotted: str, value: float) -> dict:
 
 def test_how_it_is_evaluated_may_change(run: RunFolder) -> None:
     run.experiment_file.write_text("# mine\n" + write_yaml(edited(run, "evaluation.seeds", 40)))
-    assert run.restore(tiny())[0] == 6
+    assert restore(run, tiny())[0] == 6
 
 
 def test_the_journal_of_another_run_is_refused(run: RunFolder, tmp_path: Path) -> None:
@@ -129,19 +130,19 @@ def test_the_journal_of_another_run_is_refused(run: RunFolder, tmp_path: Path) -
     other.open_journal(12).close()
     shutil.copy(other.journal_file, run.journal_file)
     with pytest.raises(RunFolderError, match="is of another experiment"):
-        run.restore(tiny())
+        restore(run, tiny())
 
 
 def test_snapshots_of_another_run_are_passed_over(run: RunFolder, tmp_path: Path, caplog) -> None:
     driver = Evolution.of(run.experiment())
-    expected = run.restore(driver)[1]
+    expected = restore(run, driver)[1]
     other = RunFolder(tmp_path / "other")
     other.create(load(TINY, {"seed": 3}))
     for path in run.snapshots.iterdir():
         path.unlink()
     other.save_snapshot(5, tiny().init())
     shutil.copy(other.snapshots / "00000005.safetensors", run.snapshots)
-    restored = run.restore(driver)[1]
+    restored = restore(run, driver)[1]
     assert "is of another experiment and is passed over" in caplog.text
     np.testing.assert_array_equal(driver.centre(restored), driver.centre(expected))
 
@@ -153,13 +154,13 @@ def test_a_run_of_before_goes_on(run: RunFolder) -> None:
     with open(run.journal_file, "r+b") as file:
         file.seek(12)
         file.write(bytes(4))
-    assert run.restore(tiny())[0] == 6
+    assert restore(run, tiny())[0] == 6
 
 
 def test_a_missing_journal_is_no_fresh_run(run: RunFolder) -> None:
     run.journal_file.unlink()
     with pytest.raises(RunFolderError, match=r"journal.bin is missing, though 00000006.safetensors shows"):
-        run.restore(tiny())
+        restore(run, tiny())
     assert not run.journal_file.exists()
 
 
@@ -168,16 +169,16 @@ def test_the_budget_may_grow(run: RunFolder) -> None:
     result = run_here("resume", run.path, "--local", "--no-evaluate", "--budget.generations", 9)
     assert result.returncode == 0, result.stderr
     longer = Evolution.of(run.experiment())
-    generation, state = run.restore(longer)
+    generation, state = restore(run, longer)
     assert (generation, run.experiment().budget.generations) == (9, 9)
     # The first six generations are those of the small budget's schedules, the other three those of the large one's.
     for snapshot in run.snapshots.glob("00000009*"):
         snapshot.unlink()
-    np.testing.assert_array_equal(run.restore(longer)[1]["mean"], state["mean"])
+    np.testing.assert_array_equal(restore(run, longer)[1]["mean"], state["mean"])
     for snapshot in run.snapshots.iterdir():
         snapshot.unlink()
     with pytest.raises(RunFolderError, match="got a larger budget before generation 6, and no state"):
-        run.restore(tiny())
+        restore(run, tiny())
 
 
 def test_a_changed_file_of_the_users_own_is_refused_until_accepted(tmp_path: Path, monkeypatch) -> None:

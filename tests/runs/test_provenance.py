@@ -11,6 +11,7 @@ import pytest
 
 from es_randomized import RunFolder
 from es_randomized.runs.provenance import deciding_versions, differences, provenance
+from es_randomized.runs.restore import restore
 from tests.tools.tiny import tiny
 
 SETTINGS = {
@@ -56,13 +57,13 @@ def test_a_run_made_with_others_says_so_in_one_line(tmp_path: Path, caplog: pyte
     origin = folder.origin()
     origin["packages"] |= {"jaxlib": "0.0.1", "optax": "0.0.2"}
     folder.provenance_file.write_text(json.dumps(origin))
-    folder.restore(tiny())
+    restore(folder, tiny())
     (line,) = [record.getMessage() for record in caplog.records if "last bits may differ" in record.getMessage()]
     assert "jaxlib 0.0.1 (now " in line
     assert "optax 0.0.2 (now " in line
     del origin["jax_settings"]  # a run of before
     folder.provenance_file.write_text(json.dumps(origin))
-    assert folder.restore(tiny())[0] == 0
+    assert restore(folder, tiny())[0] == 0
 
 
 def test_workers_must_have_the_same_settings() -> None:

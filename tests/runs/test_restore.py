@@ -9,6 +9,7 @@ import pytest
 
 from es_randomized import Evolution, LocalEvaluator, RunFolder
 from es_randomized.errors import RunFolderError
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from es_randomized.strategies.strategy import State
 from tests.tools.tiny import tiny
@@ -39,7 +40,7 @@ def assert_same(first: State, second: State) -> None:
 
 def test_from_the_snapshot(trained: tuple[RunFolder, Evolution, State]) -> None:
     folder, evolution, state = trained
-    generation, restored = folder.restore(evolution)
+    generation, restored = restore(folder, evolution)
     assert generation == 12
     assert_same(restored, state)
 
@@ -48,7 +49,7 @@ def test_from_the_journal_alone(trained: tuple[RunFolder, Evolution, State]) -> 
     folder, evolution, state = trained
     for snapshot in folder.snapshots.iterdir():
         snapshot.unlink()
-    generation, restored = folder.restore(evolution)
+    generation, restored = restore(folder, evolution)
     assert generation == 12
     assert_same(restored, state)
 
@@ -68,5 +69,5 @@ def test_another_revision_is_said_and_no_obstacle(tmp_path: Path, caplog: pytest
     evolution, folder = tiny(), RunFolder(tmp_path / "run")
     folder.create(evolution.experiment)
     folder.write_origin(folder.origin() | {"revision": "an older one"})
-    assert folder.restore(evolution)[0] == 0
+    assert restore(folder, evolution)[0] == 0
     assert "made with revision an older one, continued with" in caplog.text

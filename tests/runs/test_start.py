@@ -17,6 +17,7 @@ from es_randomized.errors import ConfigError, RunFolderError
 from es_randomized.evaluation.of_runs import evaluate_runs, newest, start_of, write_score
 from es_randomized.runs.branch import branch, state_at, verify
 from es_randomized.runs.checkpoint import export
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from es_randomized.trials.queue import Queue, Study
 from es_randomized.trials.trial import Trial, TrialsFolder
@@ -89,7 +90,7 @@ def test_it_is_replayed_branched_and_resumed_without_the_other(run, tmp_path):
     shutil.copytree(run.folder.path, killed.path)
     for snapshot in killed.snapshots.iterdir():
         snapshot.unlink()
-    _, state = killed.restore(run.driver)
+    _, state = restore(killed, run.driver)
     np.testing.assert_array_equal(run.driver.centre(state), run.weights)
 
 

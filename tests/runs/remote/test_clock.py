@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from es_randomized import RunFolder, local_evaluator
+from es_randomized.runs.restore import restore
 from es_randomized.session import run_session
 from tests.tools.tiny import tiny
 
@@ -32,7 +33,7 @@ def test_a_jumping_clock_changes_nothing(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * time.time()))
     jumping = trained(tmp_path / "jumping")
     assert jumping.journal_file.read_bytes() == steady.journal_file.read_bytes()
-    generation, state = jumping.restore(tiny())
-    _, expected = steady.restore(tiny())
+    generation, state = restore(jumping, tiny())
+    _, expected = restore(steady, tiny())
     assert generation == 12
     np.testing.assert_array_equal(tiny().centre(state), tiny().centre(expected))

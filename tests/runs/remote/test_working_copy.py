@@ -14,6 +14,7 @@ from es_randomized import Evolution, LocalEvaluator, RunFolder
 from es_randomized.errors import ConfigError, RunFolderError, StorageError
 from es_randomized.runs.remote import working_copy
 from es_randomized.runs.remote.store import Remote
+from es_randomized.runs.restore import restore
 from es_randomized.session import RunResult, run_session
 from tests.tools.command import final_snapshot, wait_until
 from tests.tools.faulty_store import FaultyStore
@@ -85,7 +86,7 @@ def test_killed_and_gone_on_elsewhere(
         process.wait()
     machine("there")
     with working_copy.training(address, SECONDS) as folder:
-        assert 0 < folder.restore(evolution)[0] < 12
+        assert 0 < restore(folder, evolution)[0] < 12
         assert list(folder.snapshots.iterdir())
         session(folder, evolution)
     machine("a third one")
