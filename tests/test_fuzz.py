@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from tests.fuzz import PASSED_OVER, REFUSED, TEXTS, fuzz_bytes, fuzz_yaml
+from tests.fuzz.fates import PASSED_OVER, REFUSED
+from tests.fuzz.flipped_bits import fuzz_bytes
+from tests.fuzz.made_up_yaml import TEXTS, fuzz_yaml
 
 
 def test_any_yaml_is_an_experiment_or_one_message():
