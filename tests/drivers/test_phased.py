@@ -59,6 +59,7 @@ def test_one_phase_trains_as_a_run_without_phases():
         np.testing.assert_array_equal(ours.state["state"]["mean"], theirs.state["mean"])
 
 
+@pytest.mark.cluster
 def test_a_run_with_phases_is_its_drivers_one_after_the_other():
     """By hand: an evolution, then one whose optimizer keeps its moments but not its schedule, then gradient descent."""
     experiment = parse(TEXT)

@@ -27,6 +27,8 @@ from es_randomized.runs.metrics import SCHEMA
 from tests.tools.html import read_html
 from tests.tools.made_run import SEEDS, Made, metrics
 
+pytestmark = pytest.mark.cluster  # whole pages with all their figures take long to draw
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

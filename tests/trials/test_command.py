@@ -20,6 +20,8 @@ from es_randomized.trials.sweep_trials import trial_of
 from es_randomized.trials.trial import Record
 from tests.tools.command import TINY, generations_in, run, run_here, started, wait_until
 
+pytestmark = pytest.mark.cluster  # whole sweeps
+
 SWEEP = TINY.with_name("tiny_sweep.yaml")
 GOOD, FAILING, STOPPED = "std0.1-seed1", "std1e+30-seed1", "std3.0-seed1"
 
