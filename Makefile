@@ -15,7 +15,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 # Runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed, whole runs with their
-# reports, and benchmarks in their smallest form: some seventeen minutes.
+# reports, and benchmarks in their smallest form: some twenty minutes.
 test-cluster: .venv/installed
 	$(BIN)/python -m pytest -m cluster
 

@@ -132,6 +132,7 @@ exit $code
 """
 
 
+@pytest.mark.cluster
 @pytest.mark.skipif(not shutil.which("unshare") or os.getuid() != 0, reason="needs root to mount a small disk")
 def test_full_disk_loses_nothing(tmp_path: Path) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"

@@ -126,6 +126,7 @@ def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     assert np.isfinite(driver.centre(steps[-1].state)).all()
 
 
+@pytest.mark.cluster
 def test_a_run_with_phases_resumes_to_the_same_bits(tmp_path):
     """Also where only the journal is left. It stops between two phases."""
     stop = 7

@@ -81,6 +81,7 @@ def kept(run, tmp_path, monkeypatch):
     return tmp_path / "kept"
 
 
+@pytest.mark.cluster
 def test_a_checkpoint_is_read_only_to_every_command(kept, tmp_path):
     before = content(kept)
     for command, options in {

@@ -113,6 +113,7 @@ def test_more_workers_than_cores_are_as_fast_as_the_cores():
     assert seconds(FREE, 8, 32, cores=2.0) == pytest.approx(16 * CHUNK)
 
 
+@pytest.mark.cluster
 def test_failures_cost_what_was_in_hand_and_the_time_without_the_worker():
     hazards = Hazards(failures_per_hour=3_600.0, detection=0.0, replacement=0.5)
     workers, chunks = 50, 50 * 80
