@@ -100,12 +100,8 @@ class Nodes:
 
     def workers(self) -> list[psutil.Process]:
         """Processes that evaluate, those of the oldest node first."""
-        found = []
-        for node in self.alive:
-            with suppress(psutil.Error):
-                raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-                found += [child for child in raylet.children(recursive=True) if "ray::Worker" in child.cmdline()[0]]
-        return found
+        raylets = [node.all_processes["raylet"][0].process.pid for node in self.alive]
+        return [worker for raylet in raylets for worker in below(raylet, "ray::Worker")]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import pytest
 from es_randomized.clusters import local_nodes
 from tests.tools.command import generations_in, wait_until
 from tests.tools.pages import blocks, shows, write_files
+from tests.tools.processes import gone
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = "a_cluster"
@@ -125,9 +126,7 @@ def test_a_cluster_from_up_to_down(project: Path) -> None:
         wait_until(lambda: not cluster.alive, "the death of the process that holds the nodes")
         assert "two.yaml has died; clear away what is left" in say("status two.yaml")
         shows(say(*down), down_shown)
-        assert [
-            process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ] == []
+        assert all(map(gone, started))
         assert not Path(cluster.scratch).exists()
         assert "two.yaml is not running; start it with: es-randomized cluster up two.yaml" in say("status two.yaml")
 

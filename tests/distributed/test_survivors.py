@@ -10,6 +10,7 @@ import pytest
 
 from es_randomized.runs.journal import generations_in
 from tests.tools.command import TINY, started, wait_until
+from tests.tools.processes import below, gone
 
 CODE = """
 import subprocess, sys, time, psutil
@@ -21,10 +22,6 @@ with ended_with_this_process([psutil.Process(child.pid)]):
 print("left", flush=True)
 child.wait()
 """
-
-
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("how", ["killed", "left"])
@@ -61,8 +58,8 @@ def test_nothing_of_ray_stays(command: str, number: signal.Signals, tmp_path: Pa
     with started(command, *arguments) as process:
         began = lambda: any(generations_in(path) > 2 for path in (tmp_path / "out").rglob("journal.bin"))  # noqa: E731
         wait_until(began, "some generations")
-        family = psutil.Process(process.pid).children(recursive=True)
-        assert any("Agent" in " ".join(child.cmdline()) for child in family)
+        family = below(process.pid)
+        assert below(process.pid, "Agent")
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         wait_until(lambda: all(map(gone, family)), "the end of what it started")

@@ -14,14 +14,12 @@ pytestmark = pytest.mark.cluster
 SCRIPT = """
 import signal, sys
 from pathlib import Path
-import psutil
 from tests import chaos
 from tests.tools.command import generations_in, started, wait_until
+from tests.tools.processes import below, gone
 
 def processes(name):
-    return [each for node in nodes.alive
-            for each in psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True)
-            if name in each.cmdline()[0]]
+    return [each for node in nodes.alive for each in below(node.all_processes["raylet"][0].process.pid, name)]
 
 folder = Path(sys.argv[1])
 with chaos.cluster(cpus=2) as nodes:
@@ -34,10 +32,10 @@ with chaos.cluster(cpus=2) as nodes:
         processes("ray::Worker")[0].send_signal(signal.SIGKILL)
         wait_until(lambda: "its supervisor starts another" in log.read_text(), "the loss to be told")
         victim = processes("ray::Supervisor")[-1]
-        theirs = [each for each in victim.parent().children() if "ray::Worker" in each.cmdline()[0]]
+        theirs = below(victim.ppid(), "ray::Worker")
         assert len(theirs) == 2
         victim.send_signal(signal.SIGKILL)
-        wait_until(lambda: not any(each.is_running() for each in theirs), "the end of its workers")
+        wait_until(lambda: all(map(gone, theirs)), "the end of its workers")
         reached = generations_in(folder)
         output, errors = process.communicate(timeout=200)
     print(reached, output, errors)

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from unittest import mock
 
 import psutil
 
 from es_randomized.cli.main import main
+from tests.tools.processes import below
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 TINY_GRADIENT = TINY.with_name("tiny_gradient.yaml")
@@ -66,7 +67,7 @@ def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen
             process.kill()
         process.wait()
         for child in family.values():
-            if child.is_running():
+            with suppress(psutil.NoSuchProcess):
                 child.kill()
         for stream in (process.stdout, process.stderr):
             if stream:
@@ -75,8 +76,7 @@ def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The Ray workers a running command started."""
-    family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if child.is_running() and "ray::Worker" in " ".join(child.cmdline())]
+    return below(process.pid, "ray::Worker")
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
