@@ -48,7 +48,7 @@ class TrainingOptions(TypedDict, total=False):
         address: join this running Ray cluster (or `auto`) instead of starting a local one.
         dashboard_port: serve Ray's dashboard on this local port.
         fanout: flat: this process hands out to all workers; tree: to a supervisor on every machine, which hands out to the
-            machine's workers; by default what is faster.
+            machine's workers; groups: to supervisors of machines' supervisors; by default what is faster.
         local: do without Ray: evaluate in this process, on all its devices. Gradient descent always does.
         trackers: where to send curves besides TensorBoard: wandb, mlflow or a module with a class derived from Tracker.
         evaluate: evaluate the weights at the end, unless training was interrupted; True by default.

@@ -28,7 +28,7 @@ OPTIONS = [
     click.option(
         "--fanout",
         type=click.Choice(get_args(Fanout)),
-        help="Serve all workers from here, or through a supervisor on every machine; what is faster by default.",
+        help="Serve all workers from here, or through supervisors of machines, or of groups of them; what is faster.",
     ),
     click.option("--local", is_flag=True, help="Do without Ray: evaluate in this process, on all its devices."),
     click.option("--dashboard-port", type=click.IntRange(1, 65535), help="Serve Ray's dashboard on this local port."),

@@ -5,7 +5,6 @@ An exception in the code of a task stops the run: evaluating again would only ra
 
 import logging
 import time
-from typing import Any
 
 import numpy as np
 import ray
@@ -19,12 +18,12 @@ from es_randomized.distributed.events import Event, EventListener
 from es_randomized.distributed.history import WorkerHistory
 from es_randomized.distributed.hub import Hub, UnitError
 from es_randomized.distributed.inbox import Inbox
+from es_randomized.distributed.levels import Levels
 from es_randomized.distributed.messages import Argument, Step
 from es_randomized.distributed.pool import Pool
 from es_randomized.distributed.resolution import demands
 from es_randomized.distributed.shape import Fanout
-from es_randomized.distributed.staff import Staff, Supervisors, Workers, shape_here
-from es_randomized.distributed.supervisor import CALLS, Supervisor
+from es_randomized.distributed.staff import shape_here
 from es_randomized.distributed.work import Result
 from es_randomized.drivers.driver import Driver, Evaluator
 from es_randomized.drivers.evolution import evolution_at
@@ -34,8 +33,6 @@ from es_randomized.runs.provenance import deciding_versions
 from es_randomized.strategies.placement import updates_here
 from es_randomized.strategies.strategy import Ask, Parts
 
-# A record of every call for Ray's dashboard would be most of what travels; the timeline keeps our own.
-OPTIONS = {"max_restarts": 0, "max_task_retries": 0, "enable_task_events": False}
 NEWS = 60.0  # seconds without any worker before the log says so again
 
 log = logging.getLogger(__name__)
@@ -76,14 +73,15 @@ class RayEvaluator(Evaluator):
         self._kind, options = demands(devices)
         self.shape = shape_here(workers, devices, fanout)
         log.info("handing out: %s (%s)", *self.shape)
-        staff = self._staff(
-            worker, options | OPTIONS, (dump(driver.experiment), claims if self._kind == "CPU" else None, devices)
-        )
+        mixed, versions = driver.experiment.plan.mixed_devices, deciding_versions()
+        arguments = (dump(driver.experiment), claims if self._kind == "CPU" else None, devices)
+        levels = Levels(worker, options, arguments, self._kind, devices, versions, mixed)
         self._steps = 0
         self._sent: tuple[Ask, Argument] | None = None  # an update needs the message of its evaluation again
         self._updated_here: bool | None = None  # what the log said last
         self._inbox = Inbox()
-        self.pool = Pool(staff, self._inbox, deciding_versions(), driver.experiment.plan.mixed_devices, self._tell)
+        staff = levels.top(self.shape.fanout, workers, self._wanted)
+        self.pool = Pool(staff, self._inbox, versions, mixed, self._tell)
         self._hub = Hub(self.pool, self._inbox, devices, self._tell)
         self.pool.fill()
         self._wait_for_workers(workers if self.shape.fanout == "flat" else None)
@@ -169,16 +167,6 @@ class RayEvaluator(Evaluator):
             evolution = evolution_at(self.driver, step.generation)
             return f"the evaluation of {evolution.address(unit, step.generation)}"
         return f"part {unit} of the update of generation {step.generation}"
-
-    def _staff(self, worker: type, options: dict[str, Any], arguments: tuple[object, ...]) -> Staff:
-        if self.shape.fanout == "flat":
-            actor: Any = ray.remote(**options)(worker)
-            return Workers(actor, arguments, self._wanted)
-        own: dict[str, Any] = OPTIONS | {"num_cpus": 0, "max_concurrency": CALLS}
-        supervisor: Any = ray.remote(**own)(Supervisor)
-        mixed = self.driver.experiment.plan.mixed_devices
-        theirs = (worker, options, arguments, self.devices, deciding_versions(), mixed)
-        return Supervisors(supervisor, theirs, (self._kind, self.devices), self._wanted_workers)
 
     def _wanted(self) -> int:
         if self._wanted_workers:

@@ -163,7 +163,9 @@ class Pool:
         if workers != worker.workers:
             self.takers.resize(worker, workers)
         if lost > worker.lost:
-            log.warning("a worker died on machine %s; its supervisor starts another", worker.info.node[:8])
+            log.warning(
+                "a worker died below the supervisor on machine %s; its supervisor starts another", worker.info.node[:8]
+            )
             self.replaced += lost - worker.lost
             worker.lost = lost
 

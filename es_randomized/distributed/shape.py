@@ -1,12 +1,15 @@
-"""Who hands out to whom: the coordinator to all workers itself (flat), or to a supervisor on every machine (tree)."""
+"""Who hands out to whom: the coordinator to all workers itself (flat), to a supervisor on every machine (tree), or, where there
+are many machines, to a supervisor of every group of them (groups)."""
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Literal, NamedTuple, TypeAlias
 
-Fanout: TypeAlias = Literal["flat", "tree"]
+Fanout: TypeAlias = Literal["flat", "tree", "groups"]
 
 FLAT = 64  # workers that the coordinator serves itself as fast as through supervisors, measured
 SEVERAL = 4  # workers of a machine, on average, that are worth a supervisor
+MANY = 32  # machines; with more of them, groups are worth a supervisor
 
 
 class Shape(NamedTuple):
@@ -18,7 +21,10 @@ class Shape(NamedTuple):
 
 def rule() -> str:
     """When which shape is chosen, for people."""
-    return f"flat up to {FLAT} workers; beyond, by a supervisor on every machine if machines have {SEVERAL} workers or more"
+    return (
+        f"flat up to {FLAT} workers; beyond, by a supervisor on every machine if machines have {SEVERAL} workers or more, "
+        f"and by one for every group of machines if there are more than {MANY}"
+    )
 
 
 def shape_of(rooms: Sequence[int], workers: int | None, asked: Fanout | None) -> Shape:
@@ -37,4 +43,14 @@ def shape_of(rooms: Sequence[int], workers: int | None, asked: Fanout | None) ->
         return Shape("flat", f"{machines}: the coordinator serves up to {FLAT} itself as fast as through supervisors")
     if count < SEVERAL * len(rooms):
         return Shape("flat", f"{machines}: fewer than {SEVERAL} workers a machine are not worth a supervisor")
+    if len(rooms) > MANY:
+        return Shape(
+            "groups",
+            f"{machines}: a supervisor a machine, and one for each of {groups_of(len(rooms))} groups of machines",
+        )
     return Shape("tree", f"{machines}: a supervisor a machine, since more than {FLAT} keep the coordinator busy")
+
+
+def groups_of(machines: int) -> int:
+    """How many groups so many machines make: as many as a group has machines, so that nobody serves many."""
+    return max(1, round(sqrt(machines)))

@@ -1,7 +1,10 @@
-"""Who should be started, and where: as many workers as there should be anywhere, or a supervisor on every machine."""
+"""Who should be started, and where: as many workers as there should be anywhere, a supervisor on every machine, or one for every
+group of machines.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ray
@@ -19,7 +22,7 @@ class Place(NamedTuple):
     """Where something is started, and how many workers it is or looks after.
 
     Attributes:
-        node: id of the machine; None: wherever there is room.
+        node: id of the machine, or name of the group; None: wherever there is room.
     """
 
     node: str | None = None
@@ -80,8 +83,7 @@ class WorkersHere(Workers):
     """So many workers of this machine, for as long as this process lives: Ray ends what it started."""
 
     def __init__(self, actor: Any, arguments: Sequence[object], workers: int) -> None:
-        node = ray.get_runtime_context().get_node_id()
-        here = actor.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+        here = actor.options(scheduling_strategy=NodeAffinitySchedulingStrategy(this_machine(), soft=False))
         super().__init__(here, arguments, lambda: workers)
 
     def going(self) -> set[str]:
@@ -93,31 +95,49 @@ class Supervisors(Staff):
 
     Args:
         actor: of the supervisor, as a remote class.
-        arguments: of every one, after how many workers it should have.
-        kind: of Ray's resources that workers need, and how many each.
+        arguments: of every one, after its place.
+        rooms: machines, and how many workers each can have now.
         workers: how many there should be altogether; None: as many as the machines take.
     """
 
     send = staticmethod(pass_on)
 
     def __init__(
-        self, actor: Any, arguments: Sequence[object], kind: tuple[str, int], workers: int | None = None
+        self, actor: Any, arguments: Sequence[object], rooms: Callable[[], Mapping[str, int]], workers: int | None
     ) -> None:
-        self._actor, self._arguments, self._kind, self._workers = actor, arguments, kind, workers
+        self._actor, self._arguments, self._rooms, self._workers = actor, arguments, rooms, workers
 
     def missing(self, present: Sequence[Place]) -> list[Place]:
-        taken, going = {place.node for place in present}, self.going()
-        free = {node: room for node, room in machines(*self._kind).items() if node not in taken | going}
+        gone = {place.node for place in present} | self.going()
+        free = {node: room for node, room in self._rooms().items() if node not in gone}
         return shared_out(free, self._workers and self._workers - sum(place.workers for place in present))
 
     def start(self, place: Place) -> tuple[ActorHandle, ObjectRef]:
-        assert place.node is not None
-        there = NodeAffinitySchedulingStrategy(place.node, soft=False)
-        actor = self._actor.options(scheduling_strategy=there).remote(place.workers, *self._arguments)
+        there = NodeAffinitySchedulingStrategy(self._machine(place), soft=False)
+        actor = self._actor.options(scheduling_strategy=there).remote(place, *self._arguments)
         return actor, actor.ready.remote()
 
     def there(self, place: Place) -> bool:
-        return place.node in machines(*self._kind)
+        return place.node in self._rooms()
+
+    def _machine(self, place: Place) -> str:
+        assert place.node is not None
+        return place.node
+
+
+class Groups(Supervisors):
+    """A supervisor for every group of machines; all of them on this machine, without which there is no run either."""
+
+    def going(self) -> set[str]:
+        return set()
+
+    def _machine(self, place: Place) -> str:
+        return this_machine()
+
+
+def this_machine() -> str:
+    """Ray's id of the machine that this process is on."""
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def shape_here(workers: int | None, devices: int, asked: Fanout | None = None) -> Shape:
@@ -126,15 +146,28 @@ def shape_here(workers: int | None, devices: int, asked: Fanout | None = None) -
     return shape_of(list(machines(kind, devices).values()), workers, asked)
 
 
-def machines(kind: str, each: int) -> dict[str, int]:
-    """Machines of the cluster by their ids, and how many workers each can have.
+def machines(kind: str, each: int, group: int = 0, groups: int = 1) -> dict[str, int]:
+    """Machines of the cluster, or of a group, by their ids, and how many workers each can have.
 
     Args:
         kind: of Ray's resources that a worker needs.
         each: how many of it.
     """
     rooms = {node["NodeID"]: int(node["Resources"].get(kind, 0)) // each for node in ray.nodes() if node["Alive"]}
-    return {node: room for node, room in rooms.items() if room}
+    return {node: room for node, room in rooms.items() if room and group_of(node, groups) == group}
+
+
+def group_of(node: str, groups: int) -> int:
+    """The group that a machine belongs to, whoever else is there: ids are random."""
+    return int(node, 16) % groups
+
+
+def groups_of_machines(kind: str, each: int, groups: int) -> dict[str, int]:
+    """The groups that have machines, by their names, and how many workers each can have."""
+    rooms = Counter[str]()
+    for node, room in machines(kind, each).items():
+        rooms[str(group_of(node, groups))] += room
+    return dict(rooms)
 
 
 def shared_out(free: dict[str, int], workers: int | None) -> list[Place]:

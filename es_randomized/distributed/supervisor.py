@@ -1,16 +1,14 @@
-"""The supervisor of a machine: it computes nothing, and hands out to the machine's workers what the coordinator asks for.
+"""The supervisor of a machine, or of a group of them: it computes nothing, and hands out what it is asked for.
 
-It shares the fate of its machine. Ray ends its workers with it, since it started them; the coordinator gives what it had to
-others, and starts another supervisor if the machine is still there.
+It shares the fate of its machine. Ray ends whatever it started with it; who asked gives what it had to others, and starts
+another supervisor if the machine is still there.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Thread
-from typing import Any
 
-import ray
 from ray import ObjectRef
 
 from es_randomized.distributed.events import CallCollected, Event, WorkerJoined
@@ -18,7 +16,7 @@ from es_randomized.distributed.hub import Hub
 from es_randomized.distributed.inbox import Inbox
 from es_randomized.distributed.messages import Step, packed_answer, passed_on
 from es_randomized.distributed.pool import Pool
-from es_randomized.distributed.staff import WorkersHere
+from es_randomized.distributed.staff import Place, Staff, this_machine
 from es_randomized.distributed.work import Order, Work
 from es_randomized.distributed.worker import WorkerInfo
 
@@ -41,10 +39,8 @@ class Supervisor:
     """An actor; a thread of its own hands out, and calls wait for it.
 
     Args:
-        workers: how many there should be.
-        worker: class of the actors.
-        options: what Ray should know of a worker.
-        arguments: of a worker.
+        place: that it looks after.
+        staff: whom it hands out to, there.
         devices: of a worker.
         versions: see `Pool`.
         mixed: see `Pool`.
@@ -52,17 +48,14 @@ class Supervisor:
 
     def __init__(
         self,
-        workers: int,
-        worker: type,
-        options: Mapping[str, Any],
-        arguments: Sequence[object],
+        place: Place,
+        staff: Callable[[Place], Staff],
         devices: int,
         versions: Mapping[str, str | None],
         mixed: bool,
     ) -> None:
         self._inbox = Inbox()
-        actor: Any = ray.remote(**options)(worker)
-        self._pool = Pool(WorkersHere(actor, arguments, workers), self._inbox, versions, mixed, self._hear)
+        self._pool = Pool(staff(place), self._inbox, versions, mixed, self._hear)
         self._hub = Hub(self._pool, self._inbox, devices, self._hear)
         self._first = Future[WorkerInfo]()
         self._step = Step(0, "", 0, b"")
@@ -70,9 +63,9 @@ class Supervisor:
         self._seconds: dict[int, float] = {}  # of computing, by unit of the step
 
     def ready(self) -> WorkerInfo:
-        """What the first worker says of itself, when it is ready; the process is this one."""
+        """What the first worker says of itself, when it is ready; machine and process are of this one."""
         Thread(target=self._serve, daemon=True).start()
-        return self._first.result()._replace(pid=os.getpid())
+        return self._first.result()._replace(node=this_machine(), pid=os.getpid())
 
     def call(self, packed: bytes, references: tuple[ObjectRef, ...]) -> bytes:
         """See `messages.pass_on`."""
@@ -113,7 +106,7 @@ class Supervisor:
     def _packed(self, order: Asked, results: Mapping[int, bytes | memoryview]) -> bytes:
         found = [results[unit] for unit in order.units if unit in results]
         seconds = sum(self._seconds.get(unit, 0.0) for unit in order.units) if found else 0.0
-        return packed_answer(found, seconds, max(1, len(self._pool.takers)), self._pool.replaced)
+        return packed_answer(found, seconds, max(1, self._pool.takers.crew.workers), self._pool.replaced)
 
     def _hear(self, event: Event) -> None:
         match event:

@@ -123,15 +123,31 @@ class Supervised(Workers):
 
     def missing(self, present):
         taken = {place.node for place in present}
-        return [Place(f"{node}", self.workers) for node in range(self.machines.count) if f"{node}" not in taken]
+        nodes = range(self.machines.count if self.workers else 0)
+        return [Place(f"{node}", self.workers) for node in nodes if f"{node}" not in taken]
 
     def start(self, place):
-        supervisor = Ended(place.workers, object, {"num_cpus": 1}, (), 1, INFO.versions, False)
+        owned = self.owned(place)
+        supervisor = Ended(place, lambda _: owned, 1, INFO.versions, False)
         self.machines.supervisors.append(supervisor)
         actor = Actor(supervisor)
-        actor.owns = self.machines.staffs[-1]
+        actor.owns = owned
         self.actors.append(actor)
         return actor, actor.ready.remote()
+
+    def owned(self, place):
+        self.machines.staffs.append(Workers(self.machines, place.workers))
+        return self.machines.staffs[-1]
+
+
+class Grouped(Supervised):
+    """The same with a supervisor above those of all machines."""
+
+    def missing(self, present):
+        return [Place("0", self.workers)] if not present else []
+
+    def owned(self, place):
+        return Supervised(self.machines, place.workers)
 
 
 class Ended(Supervisor):
@@ -154,11 +170,7 @@ def machines(monkeypatch):
     """Two machines of three workers; what happens to them is set here. No thread of theirs outlives a test."""
     found = SimpleNamespace(count=2, seconds=0.001, wrong=set(), deadly=set(), staffs=[], supervisors=[])
 
-    def here(_actor, _arguments, workers):
-        found.staffs.append(Workers(found, workers))
-        return found.staffs[-1]
-
-    monkeypatch.setattr(supervisors, "WorkersHere", here)
+    monkeypatch.setattr(supervisors, "this_machine", lambda: "0123456789")
     monkeypatch.setattr(ray, "kill", lambda actor: actor.end())
     yield found
     for supervisor in found.supervisors:
@@ -209,6 +221,24 @@ def test_a_tree_computes_what_a_flat_pool_computes_in_fewer_calls_of_the_coordin
     assert all(actor.dead for staff in machines.staffs for actor in staff.actors)
 
 
+def test_a_group_of_machines_is_one_taker_of_all_their_workers(machines):
+    machines.seconds = 0.005
+    groups = Coordinator(Grouped(machines, 3))
+    for step in (1, 2):
+        assert groups.run(90) == expected(90, step)
+    assert [worker.workers for worker in groups.pool.ready] == [6]
+    group = groups.pool.ready[0].actor
+    group.owns.actors[0].end()  # a machine
+    assert groups.run(90) == expected(90, 3)
+    assert groups.pool.replaced == 1
+    group.end()
+    assert groups.run(90) == expected(90, 4)
+    assert groups.pool.replaced == 2
+    assert len(machines.staffs) == 2 + 1 + 2
+    groups.pool.close()
+    assert all(actor.dead for staff in machines.staffs for actor in staff.actors)
+
+
 def test_a_killed_worker_is_replaced_by_its_supervisor_and_a_killed_supervisor_by_the_coordinator(machines, caplog):
     machines.seconds = 0.005
     tree = Coordinator(Supervised(machines, 3))
@@ -222,7 +252,7 @@ def test_a_killed_worker_is_replaced_by_its_supervisor_and_a_killed_supervisor_b
     assert tree.run(200, kill_now_and_then) == expected(200, 1)
     assert next(victims, None) is None
     assert tree.run(50) == expected(50, 2)
-    assert "a worker died on machine 01234567; its supervisor starts another" in caplog.text
+    assert "a worker died below the supervisor on machine 01234567; its supervisor starts another" in caplog.text
     assert len(machines.staffs) == 3  # one more supervisor
     assert "a supervisor of 3 workers died; starting another" in caplog.text
     tree.pool.close()
