@@ -27,6 +27,7 @@ import psutil
 
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started
+from tests.tools.processes import below
 
 NODES = 2
 GENERATIONS = 40
