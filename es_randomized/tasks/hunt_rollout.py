@@ -1,6 +1,5 @@
 """Play a treasure hunt: the first episode once per seed, as if there were no treasure, the later ones once per treasure."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,25 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from es_randomized import rng
 from es_randomized.policy import Memory, Policy
 from es_randomized.references.grid import Grid
+from es_randomized.tasks.acting import Acts, act, answer_of, keys_of, mixed, repeat
 from es_randomized.tasks.decisions import Decisions, Sampled
 from es_randomized.tasks.hunt_thinning import Choice, HuntCases
 from es_randomized.tasks.hunt_tokens import EMPTY, FOUND, HuntTokens
 from es_randomized.tasks.task import Outcome
-
-
-class Acts(NamedTuple):
-    """What was done in every step of an episode.
-
-    Attributes:
-        log_chance: log-probability of the action, when actions are sampled.
-        entropy: of the distribution it was drawn from, in nats.
-    """
-
-    log_chance: Float[Array, "*step case"]
-    entropy: Float[Array, "*step case"]
 
 
 class FirstEpisode(NamedTuple):
@@ -148,7 +135,7 @@ class HuntRollout:
         def step(carry: Any, now: Any) -> Any:
             (cell, token, memory), (time, key) = carry, now
             outputs, memory = policy.step(memory, token, time)
-            action, acts = _act(outputs, key)
+            action, acts = act(outputs, key)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             token = self.tokens.later(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
             return (cell, token, memory), (cell, acts, policy.trace(memory))
@@ -156,7 +143,7 @@ class HuntRollout:
         start = jnp.full(cases, self.grid.first, jnp.int32)
         first = (start, self.tokens.first(seeds), policy.empty(cases))
         times = jnp.arange(self.steps)
-        (_, _, memory), (cells, acts, traces) = jax.lax.scan(step, first, (times, _keys(key, times)))
+        (_, _, memory), (cells, acts, traces) = jax.lax.scan(step, first, (times, keys_of(key, times)))
         return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, acts)
 
     def _hunters(
@@ -180,7 +167,7 @@ class HuntRollout:
         def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
-            action, acts = _act(outputs, key)
+            action, acts = act(outputs, key)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
@@ -192,7 +179,7 @@ class HuntRollout:
 
         start = jnp.full(cases, self.grid.first, jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
-        (_, lost, hunters), made = _repeat(step, state, self.steps, _keys(key, offset + jnp.arange(self.steps)))
+        (_, lost, hunters), made = repeat(step, state, self.steps, keys_of(key, offset + jnp.arange(self.steps)))
         return hunters._replace(success=hunters.success & ~lost), made
 
 
@@ -205,39 +192,9 @@ def _later_decisions(choice: Choice, episode: LaterEpisode, total: Int[Array, " 
     return Decisions(log_chance, active, to_come, entropy, nothing)
 
 
-def _keys(key: Key[Array, ""] | None, times: Int[Array, " time"]) -> Key[Array, " time"] | None:
-    """A key for each of these times, if there is one at all."""
-    return None if key is None else jax.vmap(functools.partial(rng.inside, key))(times)
-
-
-def _act(outputs: Float[Array, "move case"], key: Any) -> tuple[Int[Array, " case"], Acts]:
-    """The largest output, or a sample of their softmax if there is a key."""
-    if key is None:
-        return jnp.argmax(outputs, axis=0), Acts(*jnp.zeros((2, outputs.shape[1])))
-    noise = jax.random.gumbel(key, outputs.shape)
-    action = jnp.argmax(outputs + noise, axis=0)
-    log_chances = jax.nn.log_softmax(outputs, axis=0)
-    entropy = -jnp.sum(jnp.exp(log_chances) * log_chances, axis=0)
-    return action, Acts(jnp.take_along_axis(log_chances, action[None], axis=0)[0], entropy)
-
-
-def _repeat(step: Any, state: Any, times: int, keys: Key[Array, " time"] | None) -> Any:
-    """Apply step(time, key, state) -> (state, made) `times` times, where a gradient is wanted: all that was made.
-
-    Without keys until nobody is active, and nothing is kept of what was made.
-    """
-    if keys is not None:
-        return jax.lax.scan(lambda s, now: step(*now, s), state, (jnp.arange(times), keys))
-    carry = (jnp.int32(0), state)
-    going = jax.lax.while_loop(
-        lambda c: (c[0] < times) & jnp.any(c[1][1]), lambda c: (c[0] + 1, step(c[0], None, c[1])[0]), carry
-    )
-    return going[1], None
-
-
 def _mixed_path(cells: Int[Array, "time case"]) -> Int[Array, " case"]:
     """A 31-bit hash of a path."""
     hashed = jnp.zeros(cells.shape[1], jnp.uint32)
     for cell in cells:
-        hashed = (hashed ^ cell.astype(jnp.uint32)) * jnp.uint32(16777619)
-    return (hashed >> 1).astype(jnp.int32)
+        hashed = mixed(hashed, cell)
+    return answer_of(hashed)
