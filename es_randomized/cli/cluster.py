@@ -80,6 +80,21 @@ def submit_command(context: click.Context, target: str, command: tuple[str, ...]
     click.echo(f"submitted {name}\nwatch it with: es-randomized cluster logs {target} {name} --follow")
 
 
+@cluster_command.command("preflight", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.argument("target")
+@click.argument("config")
+@click.pass_context
+def preflight_command(context: click.Context, target: str, config: str) -> None:
+    """Try every machine of TARGET before CONFIG runs on it; the exit status is 1 if one fails or differs.
+
+    Submits `preflight CONFIG`, whose options work here too, and shows what it writes: one line a machine.
+    """
+    arguments = _checked(context, ["preflight", config, *context.args])
+    with _jobs(target) as (jobs, cluster):
+        name = jobs.submit(arguments, cluster.runs)
+        _follow(jobs, name)
+
+
 @cluster_command.command("status")
 @click.argument("target")
 def status_command(target: str) -> None:
@@ -107,11 +122,7 @@ def logs_command(target: str, job: str | None, follow: bool) -> None:
         if not follow:
             click.echo(jobs.logs(name), nl=False)
             return
-        jobs.follow(name, lambda text: click.echo(text, nl=False))
-        status = jobs.find(name).status
-    if status != "SUCCEEDED":
-        click.echo(f"{name} {status.lower()}", err=True)
-        sys.exit(1)
+        _follow(jobs, name)
 
 
 @cluster_command.command("stop")
@@ -123,6 +134,15 @@ def stop_command(target: str, job: str | None) -> None:
         name = jobs.find(job).name
         jobs.stop(name)
     click.echo(f"stopped {name}")
+
+
+def _follow(jobs: "Jobs", name: str) -> None:
+    """Show what a job writes until it ends; the exit status is then 1 if it failed."""
+    jobs.follow(name, lambda text: click.echo(text, nl=False))
+    status = jobs.find(name).status
+    if status != "SUCCEEDED":
+        click.echo(f"{name} {status.lower()}", err=True)
+        sys.exit(1)
 
 
 def _target(name: str, create_token: bool = False) -> "Target":
@@ -197,7 +217,7 @@ def _checked(context: click.Context, arguments: list[str]) -> list[str]:
         outside = [path for path in values if isinstance(path, Path) and path.is_absolute()]
         if isinstance(parameter, click.Argument) and outside:
             raise ConfigError(f"{outside[0]}: commands run in a copy of the current folder; give a path inside it")
-    if name == "train":
+    if name in ("train", "preflight"):
         load(parsed.params["config"], parse_overrides(parsed.args))
     if name == "sweep":
         load_sweep(parsed.params["config"])

@@ -20,6 +20,7 @@ from es_randomized.cli.evaluate import evaluate_command
 from es_randomized.cli.export import export_command
 from es_randomized.cli.interruption import exit_status, watched
 from es_randomized.cli.own_code import own_traceback
+from es_randomized.cli.preflight import preflight_command
 from es_randomized.cli.report import report_command
 from es_randomized.cli.reproduce import reproduce_command
 from es_randomized.cli.show import show_command, strategies_command
@@ -73,6 +74,7 @@ COMMANDS = (
     branch_command,
     replay_command,
     cluster_command,
+    preflight_command,
     bench_command,
 )
 for command in COMMANDS:

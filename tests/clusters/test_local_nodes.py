@@ -97,7 +97,7 @@ def members(session: int) -> list[psutil.Process]:
 def test_a_cluster_from_up_to_down(project: Path) -> None:
     """The tutorial's own commands, with what it shows; between them strangers try to get in, and the cluster is killed."""
     page = [block for block in blocks(TUTORIAL) if not block.file and block.language != "console"]
-    (up, up_shown), (send, sent_shown), (status, status_shown), (down, down_shown) = [
+    (up, up_shown), (tried, tried_shown), (send, sent_shown), (status, status_shown), (down, down_shown) = [
         ([line.removeprefix("es-randomized cluster ") for line in sh.text.splitlines()], text.text)
         for sh, text in zip(page[::2], page[1::2], strict=True)
     ]
@@ -107,6 +107,9 @@ def test_a_cluster_from_up_to_down(project: Path) -> None:
         assert refused.endswith("status 1")
         shows(say(*up), up_shown)
         assert (project / "home" / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+        ready = say(*tried)
+        assert ready.endswith("status 0"), ready
+        shows(ready, tried_shown)
         submitted = say(send[0])
         job = re.search(r"^submitted (train-\S+)$", submitted, re.MULTILINE)
         assert job, submitted
