@@ -13,7 +13,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.evaluation.compare import Comparison, compare_groups, compare_runs
 from es_randomized.evaluation.groups import grouped
 from es_randomized.evaluation.of_runs import newest
-from es_randomized.report.comparison import comparison_table, sentence
+from es_randomized.report.comparison import comparison_table, same_algorithm, sentence
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.location import reading
 
@@ -23,7 +23,8 @@ from es_randomized.runs.location import reading
 def compare_command(runs: tuple[Path | str, ...]) -> None:
     """Are the runs A and B different? Differences on average, at the worst 5 % of the instances and at the worst one.
 
-    Two runs (or checkpoints) are run again on the same instances with the same fresh seeds. More than two must fall into
+    Two runs (or checkpoints) are run again on the same instances with the same fresh seeds, and whether they are the same
+    algorithm is told by their answers and by the loss on the straight line between their weights. More than two must fall into
     two groups that differ in more than their seed; these are compared over their training seeds, by their evaluations:
 
       es-randomized compare runs/robust-* runs/expected-*
@@ -36,7 +37,8 @@ def compare_command(runs: tuple[Path | str, ...]) -> None:
         folders = [stack.enter_context(reading(run)) for run in runs]
         names, comparison = _pair(folders, console) if len(folders) == 2 else _groups(folders)
     console.print(comparison_table(comparison, *names))
-    console.print(sentence(comparison, *names), soft_wrap=True)
+    for text in (sentence(comparison, *names), *same_algorithm(comparison)):
+        console.print(text, soft_wrap=True)
 
 
 def _pair(folders: list[RunFolder], console: Console) -> tuple[list[str], Comparison]:

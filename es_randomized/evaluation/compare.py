@@ -16,8 +16,10 @@ from jaxtyping import Float
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError, RunFolderError
+from es_randomized.evaluation.answers import AnswerDistance, answer_distance
 from es_randomized.evaluation.evaluate import Pooled, evaluation_bundles, outcomes, own_randomness, vote_sizes
 from es_randomized.evaluation.groups import Group
+from es_randomized.evaluation.line import Line, line_between
 from es_randomized.evaluation.of_runs import Trained
 from es_randomized.evaluation.statistics import (
     LEVELS,
@@ -68,6 +70,8 @@ class Comparison:
         confidence: of every interval by itself.
         per_instance: A - B of every instance, averaged over runs; None for groups.
         votes: differences of successes by vote (majority of 5, 5 runs pooled) and level, of votes that both have.
+        answers: how differently two runs answer; None for groups.
+        line: the loss between the weights of two runs; None for groups, and where their models differ.
     """
 
     measure: Measure
@@ -76,6 +80,8 @@ class Comparison:
     confidence: float
     per_instance: Float[np.ndarray, " instance"] | None = None
     votes: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    answers: AnswerDistance | None = None
+    line: Line | None = None
 
     def better(self, level: str) -> str | None:
         """A, B, or None where no difference was found."""
@@ -98,6 +104,7 @@ def compare_runs(a: Trained, b: Trained) -> Comparison:
     of_both = [_outcomes(a, run, bundles) for run in (a, b)]
     first, second = (task.measure.values(outcome) for outcome, _ in of_both)
     voted = [_votes(a.experiment, *of_run) for of_run in of_both]
+    answers = [np.asarray(outcome.answer) for outcome, _ in of_both]
     sampled_by = 0 if enumerated else task.bundle
     seeds = max(first.shape[1], second.shape[1])
     instances = f"{len(first):,} instances{' (all)' if enumerated else ''}"
@@ -112,6 +119,8 @@ def compare_runs(a: Trained, b: Trained) -> Comparison:
             for name, right in voted[0].items()
             if name in voted[1]
         },
+        answers=answer_distance(answers[0], answers[1], settings.confidence),
+        line=line_between(a.experiment, a.weights, b.weights) if a.experiment.model == b.experiment.model else None,
     )
 
 

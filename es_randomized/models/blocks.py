@@ -17,11 +17,14 @@ from jaxtyping import Array, Float, Key
 from es_randomized import rng
 from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
+from es_randomized.models.units import Axes, Path, Units, inside
 from es_randomized.perturbed import WeightMatrix, centred
 from es_randomized.policy import Active, Interface, Memory, Policy, Slot, Weights
 from es_randomized.precision import rounded
 
 EPSILON = 1e-6
+HIDDEN: Axes = {"up": (0,), "up_bias": (0,), "down": (1,)}  # of an MLP
+TOKENS: Axes = {"up": (1,), "down": (0,), "down_bias": (0,)}
 
 
 class Blocks(Model):
@@ -76,6 +79,31 @@ class Blocks(Model):
             blocks = [thinned(block, number) for number, block in enumerate(blocks)]
         stem = {"stem": thinned(weights["stem"], len(blocks))} if self.stem else {}
         return weights | {"blocks": blocks} | stem
+
+    def interchangeable(self, interface: Interface) -> list[Units]:
+        """Features of tokens, hidden units of every MLP, and what a kind says of its mixing."""
+        blocks: list[Path] = [("blocks", number) for number in range(self.blocks)]
+        mlps: dict[Path, int] = {("stem",): self.stem} if self.stem else {}
+        mlps |= dict.fromkeys(blocks, self.hidden) if self.hidden else {}
+        found = [Units(f"hidden units of {_named(mlp)}", size, inside(mlp, HIDDEN)) for mlp, size in mlps.items()]
+        for block in blocks:
+            for units in self.mixing_units():
+                found.append(Units(f"{units.name} of {_named(block)}", units.count, units.inside(block).axes))
+        mixing = self.token_axes()
+        if mixing is None:
+            return found
+        width: dict[Path, tuple[int, ...]] = {("embed",): (0,), ("readout",): (1,)}
+        for part, axes in [(mlp, TOKENS) for mlp in mlps] + [(block, mixing) for block in blocks]:
+            width |= inside(part, axes)
+        return [Units("features of tokens", self.width, width), *found]
+
+    def token_axes(self) -> Axes | None:
+        """Where features of tokens stand in a block's leaves that mix tokens; None: nothing is known."""
+        return None
+
+    def mixing_units(self) -> list[Units]:
+        """Interchangeable units among a block's leaves that mix tokens."""
+        return []
 
     @property
     def skip(self) -> float:
@@ -193,6 +221,10 @@ class BlocksPolicy(Policy):
         activate: Callable[[Array], Array] = getattr(jax.nn, self.model.activation)
         hidden = activate(self.scaled(weights["up"] @ x, x) + weights["up_bias"][:, None])
         return self.written(weights["down"]) @ hidden + self.written(weights["down_bias"])[:, None]
+
+
+def _named(part: Path) -> str:
+    return f"block {part[1]}" if part[0] == "blocks" else "the stem"
 
 
 def draws_of(key: Key[Array, ""], count: int, longest: int) -> Iterator[Float[Array, " entry"]]:

@@ -18,6 +18,7 @@ from es_randomized.models.blocks import draws_of, matrix
 from es_randomized.models.layers.mixed import BlendedPolicy, ChosenPolicy, Seeded
 from es_randomized.models.model import Model
 from es_randomized.models.transformer import Transformer
+from es_randomized.models.units import Path, Units, inside
 from es_randomized.perturbed import Perturbed
 from es_randomized.policy import Interface, Policy, Weights
 from es_randomized.precision import Precision, rounded
@@ -84,6 +85,13 @@ class Hypernetwork(Model):
         if self.mixing == "one_hot":
             return needed
         return needed + 4 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.base.shapes(seen)))
+
+    def interchangeable(self, interface: Interface) -> list[Units]:
+        """Those of the base, which swap in all policies at once, and of the network that reads the seed."""
+        places: list[Path] = [("base",), *(("parts", number) for number in range(self.policies))]
+        found = [units.inside(*places) for units in self.base.interchangeable(_without_seed(interface))]
+        axes = inside(("mixing",), {"up": (0,), "up_bias": (0,), "down": (1,)})
+        return [*found, Units("hidden units of the seed's network", self.hidden, axes)]
 
     def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
         """The same units of all policies are dropped."""

@@ -15,6 +15,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.models.blocks import Blocks, BlocksPolicy
 from es_randomized.models.model import Model
 from es_randomized.models.transformer import Transformer
+from es_randomized.models.units import Units
 from es_randomized.policy import Active, Interface, Memory, Policy, Slot, Weights
 from es_randomized.precision import Precision
 from es_randomized.settings import PartOfKind, settings
@@ -55,6 +56,10 @@ class Looped(Model):
     def receptive_field(self, interface: Interface) -> int | None:
         radius = self.block.receptive_field(interface)
         return None if radius is None else self.loops * radius
+
+    def interchangeable(self, interface: Interface) -> list[Units]:
+        """Those of the block."""
+        return self.block.interchangeable(interface)
 
     def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
         """The same units of the block are dropped in every turn."""

@@ -13,6 +13,7 @@ from jaxtyping import Array, Key
 
 from es_randomized.connectivity import Ring
 from es_randomized.errors import ConfigError
+from es_randomized.models.units import Units
 from es_randomized.policy import Interface, Memory, Policy, Weights
 from es_randomized.precision import Precision
 
@@ -80,6 +81,10 @@ class Model(ABC):
         the same function of the nodes so far away, and the same for both directions in which they can be read.
         """
         return None
+
+    def interchangeable(self, interface: Interface) -> list[Units]:
+        """Units that may swap their places without a change of any output; by default none are known."""
+        return []
 
     def dropout(self, weights: Weights, key: Key[Array, ""], rate: float) -> Weights:
         """The weights without a random share `rate` of the model's hidden units, the others scaled up to make up for it.

@@ -16,6 +16,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.models.blocks import Blocks, BlocksPolicy, draws_of, matrix
 from es_randomized.models.layers.recurrence import Recurrence, State, along
 from es_randomized.models.layers.traces import gone_back, kept
+from es_randomized.models.units import Axes, Units
 from es_randomized.policy import Active, Interface, Memory, Slot, Weights
 from es_randomized.precision import Precision
 from es_randomized.settings import settings
@@ -79,6 +80,13 @@ class Recurrent(Blocks):
         if not isinstance(connectivity, Ring | Causal | Single | Store):
             known = "Single, Causal and Store" if self.recurrence.ordered else "Single, Ring, Causal and Store"
             raise ConfigError(f"{name} does not know the connectivity {type(connectivity).__name__}; it can do {known}")
+
+    def token_axes(self) -> Axes:
+        inward = {name: (1,) for name in self.recurrence.matrices(self.width) if name not in self.recurrence.inner}
+        return {**inward, "output": (0,)}
+
+    def mixing_units(self) -> list[Units]:
+        return self.recurrence.interchangeable(self.width)
 
     def applied(self, weights: Weights, interface: Interface) -> "RecurrentPolicy":
         return RecurrentPolicy(self, weights, interface)

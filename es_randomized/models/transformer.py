@@ -14,6 +14,7 @@ from es_randomized.errors import ConfigError
 from es_randomized.models.blocks import Blocks, BlocksPolicy, draws_of, matrix
 from es_randomized.models.layers.attention import Head, causal, project, ring, store
 from es_randomized.models.layers.memory import MEMORIES, LayerMemory
+from es_randomized.models.units import Axes, Units, inside
 from es_randomized.policy import Active, Interface, Memory, Slot, Weights
 from es_randomized.precision import Precision
 from es_randomized.settings import settings
@@ -74,6 +75,14 @@ class Transformer(Blocks):
 
     def applied(self, weights: Weights, interface: Interface) -> "TransformerPolicy":
         return TransformerPolicy(self, weights, interface)
+
+    def token_axes(self) -> Axes:
+        if self.key is None:
+            return {"score": (1, 2), "message": (1, 2)}
+        return {"query": (2,), "key": (2,), "value": (2,), "output": (1,)}
+
+    def mixing_units(self) -> list[Units]:
+        return [Units("heads", self.heads, inside((), dict.fromkeys(self.token_axes(), (0,))))]
 
     def heads_of(self, block: Weights) -> list[Head]:
         """The matrices of every head of a block."""

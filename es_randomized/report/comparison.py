@@ -2,9 +2,11 @@
 
 from rich.table import Table
 
+from es_randomized.evaluation.answers import AnswerDistance
 from es_randomized.evaluation.compare import Comparison, Difference
+from es_randomized.evaluation.line import Line, barrier
 from es_randomized.evaluation.statistics import LEVELS
-from es_randomized.tasks.measure import Measure
+from es_randomized.tasks.measure import Measure, number
 
 WHERE = {"average": "on average", "p95": "at the worst 5 % of the instances", "worst": "at the worst instance"}
 
@@ -38,6 +40,40 @@ def sentence(comparison: Comparison, a: str, b: str) -> str:
         return f"No difference was found between {a} and {b}."
     rest = f"; {_and(parts[''])} no difference was found" if parts[""] else ""
     return f"{', and '.join(better)}{rest}."
+
+
+def same_algorithm(comparison: Comparison) -> list[str]:
+    """Whether two runs have found the same algorithm: by their answers, and by their weights."""
+    if comparison.answers is None:
+        return []
+    return [_answers_in_words(comparison.answers), _line_in_words(comparison.line)]
+
+
+def _answers_in_words(answers: AnswerDistance) -> str:
+    if not answers.chance.any() and not answers.distance.any():
+        return "The same algorithm: on every instance both give one answer, and it is the same."
+    verdict = {
+        True: "Different algorithms",
+        False: "No difference between the algorithms was found",
+        None: "Too few seeds to tell whether the algorithms differ",
+    }[answers.differ]
+    distance, most, chance = answers.distance.mean(), answers.distance.max(), answers.chance.mean()
+    return (
+        f"{verdict}: the total variation between their answers is {distance:.2f} on average and {most:.2f} at most; between "
+        f"two halves of the seeds of one run it is {chance:.2f} on average."
+    )
+
+
+def _line_in_words(line: Line | None) -> str:
+    if line is None:
+        return "Their models differ, so there is no straight line between their weights."
+    text = (
+        f"On the straight line between their weights the loss rises by {number(barrier(line.before))} above the line between "
+        f"its ends, {number(line.before[0])} and {number(line.before[-1])}"
+    )
+    if line.after is None:
+        return f"{text}; this kind of model does not say which of its units may swap."
+    return f"{text}; after their units are matched by {number(barrier(line.after))}."
 
 
 def _caption(comparison: Comparison, a: str, b: str) -> str:

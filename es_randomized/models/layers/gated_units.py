@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from es_randomized.models.layers.recurrence import Recurrence
+from es_randomized.models.units import Units, inside
 from es_randomized.perturbed import products_of
 from es_randomized.policy import Weights
 
@@ -43,6 +44,16 @@ class GatedUnits(Recurrence):
         """Input gates start open; what is kept is from 0.5 to 0.999, evenly in logarithms of what is not."""
         lost = jnp.geomspace(0.5, 0.001, self.units)
         return {"enter_bias": jnp.ones(self.units), "keep": jnp.log1p(-lost) - jnp.log(lost)}
+
+    @property
+    def inner(self) -> frozenset[str]:
+        return frozenset({"leave", "leave_gate"})
+
+    def interchangeable(self, width: int) -> list[Units]:
+        units = dict.fromkeys(("enter", "enter_gate", "enter_bias", "keep"), (0,))
+        units |= {"leave": (1,), "leave_gate": (1,)}
+        gates = {"leave": (0,), "leave_gate": (0,), "output": (1,)}
+        return [Units("units", self.units, inside((), units)), Units("gates", self.gates, inside((), gates))]
 
     def empty(self, cases: int) -> Float[Array, "unit case"]:
         return jnp.zeros((self.units, cases))
@@ -103,6 +114,10 @@ class RealGatedUnits(Recurrence):
         kept = -jnp.log1p(-jnp.geomspace(0.1, 0.001, self.units)) / SHARPNESS
         zeros = jnp.zeros(self.units)
         return {"enter_bias": zeros, "keep_bias": zeros, "keep": jnp.log(jnp.expm1(kept))}
+
+    def interchangeable(self, width: int) -> list[Units]:
+        axes = dict.fromkeys([*self.matrices(width), *self.vectors()], (0,)) | {"output": (1,)}
+        return [Units("units", self.units, inside((), axes))]
 
     def empty(self, cases: int) -> Float[Array, "unit case"]:
         return jnp.zeros((self.units, cases))

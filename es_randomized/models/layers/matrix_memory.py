@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from es_randomized.models.layers.attention import multiply_sum
 from es_randomized.models.layers.recurrence import Recurrence
+from es_randomized.models.units import Units, inside
 from es_randomized.perturbed import WeightMatrix, products_of
 from es_randomized.policy import Weights
 
@@ -119,6 +120,14 @@ class MatrixMemory(Recurrence):
             return {}
         logits = [math.log(2.0 ** (5 + head) - 1) for head in range(self.heads)]
         return {"decay_bias": jnp.repeat(jnp.array(logits), self.key if self.decay == "key" else 1)}
+
+    @property
+    def inner(self) -> frozenset[str]:
+        return frozenset(name for name in self.matrices(1) if name.startswith("back_"))
+
+    def interchangeable(self, width: int) -> list[Units]:
+        axes = dict.fromkeys([*self.matrices(width), *self.vectors()], (0,)) | {"output": (1,)}
+        return [Units("heads", self.heads, inside((), axes))]
 
     def empty(self, cases: int) -> MemoryState:
         last, square = (self.heads, self.key, cases), (self.heads, self.key, self.key, cases)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from es_randomized.models.units import Units
 from es_randomized.policy import Weights
 
 State = Any  # a pytree of arrays that end in `case`
@@ -36,6 +37,15 @@ class Recurrence(ABC):
     def vectors(self) -> Mapping[str, Float[Array, " entry"]]:
         """Its vectors as they start."""
         return {}
+
+    @property
+    def inner(self) -> frozenset[str]:
+        """Names of the matrices that read no token, but what the recurrence itself has made."""
+        return frozenset()
+
+    def interchangeable(self, width: int) -> list[Units]:
+        """Units of its own that may swap their places, along its leaves and `output`."""
+        return []
 
     @abstractmethod
     def empty(self, cases: int) -> State:
