@@ -6,7 +6,7 @@ BIN := .venv/bin
 MODULES = es_randomized $(subst /,.,$(patsubst %/__init__.py,%,$(wildcard es_randomized/*/__init__.py)) \
     $(basename $(filter-out es_randomized/__% es_randomized/train.py,$(wildcard es_randomized/*.py))))
 
-.PHONY: demo test test-cluster pages lab test-accelerators lint files reference lock clean
+.PHONY: demo test test-cluster pages lab test-accelerators accelerator lint files reference lock clean
 
 demo: .venv/installed
 	$(BIN)/es-randomized train configs/demo.yaml
@@ -36,6 +36,10 @@ lab: .venv/installed
 # installed (pip install 'es-randomized[tpu-check,gpu-check]'): some ten minutes.
 test-accelerators: .venv/installed
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m accelerators
+
+# Everything to be known of the accelerator here, in eight minutes: benchmarks/results/accelerator_run.json and .md.
+accelerator: .venv/installed
+	$(BIN)/python -m benchmarks.accelerator_run
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -2,9 +2,9 @@
 
     python -m benchmarks.accelerators [--target v5e ...] [--only NAME ...] [--block 64] [--label after]
 
-Compiles a chunk of 256 members of every workload for every target whose compiler is installed; what the result has already is
-left as it is, unless it is named with --only. Nothing is run: the numbers are memory, bytes moved for a member, and the time that a
-chunk takes at least. All of it takes about an hour on two cores.
+Compiles a chunk of 256 members of every workload for every target whose compiler is installed; what the result has already stays,
+unless it is named with --only, so it goes on where it was stopped. Nothing is run: the numbers are memory, bytes moved for a
+member, and the time that a chunk takes at least. All of it takes about an hour on two cores.
 """
 
 import time
@@ -61,7 +61,9 @@ def measure(config: Path, overrides: dict[str, Any], target: str, block: int) ->
 @click.option("--target", "targets", multiple=True, default=TARGETS)
 @click.option("--only", multiple=True, type=click.Choice(list(WORKLOADS)))
 @click.option("--block", default=64)
-@click.option("--label", default="after", help="Of these numbers in the result, which may hold those of other revisions.")
+@click.option(
+    "--label", default="after", help="Of these numbers in the result, which may hold those of other revisions."
+)
 def main(targets: tuple[str, ...], only: tuple[str, ...], block: int, label: str) -> None:
     from es_randomized import compilation
     from es_randomized.accelerators.elsewhere import NoCompilerError
@@ -74,12 +76,16 @@ def main(targets: tuple[str, ...], only: tuple[str, ...], block: int, label: str
             if not only and name in rows.get(target, {}):
                 continue
             config, overrides = WORKLOADS[name]
+            rows.setdefault(target, {})[name] = {"failed": "its compiler ended the process"}
+            record("accelerators", results)  # libtpu has crashed: then this stays, and the next call goes on after it
             try:
                 row = measure(CONFIGS / config, overrides, target, block)
             except NoCompilerError as error:
                 print(error)
+                del rows[target][name]
+                record("accelerators", results)
                 break
-            rows.setdefault(target, {})[name] = row
+            rows[target][name] = row
             print(f"{target}, {name}: {_line(row)}; everything: {record('accelerators', results)}", flush=True)
 
 

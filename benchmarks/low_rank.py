@@ -3,7 +3,8 @@
     python -m benchmarks.low_rank [--width 256] [--members 64]
 
 All evaluate as many cases of one model, one per member, where sharing pays: plain inference has the same weights for all,
-rank-1 members M x + A (B x), full-rank members matrices of their own. Medians of interleaved rounds; noise is drawn inside.
+rank-1 members M x + A (B x), full-rank members matrices of their own. Medians of interleaved rounds; noise is drawn inside. The
+last row is a whole generation, with the update.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from benchmarks.record import record
 ROUNDS = 7
 
 
-def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
-    """What is timed, by name; each call evaluates all cases once."""
+def contestants(width: int, members: int) -> dict[str, Callable[[], Callable[[], Any]]]:
+    """What is timed, by name, made when it is asked for; each call evaluates all cases once."""
     import jax
 
-    from es_randomized import Evolution
+    from es_randomized import Evolution, LocalEvaluator
     from es_randomized.compilation import jit
     from es_randomized.config.yaml import build
 
@@ -49,13 +50,20 @@ def contestants(width: int, members: int) -> dict[str, Callable[[], Any]]:
         return lambda: jax.block_until_ready(run(weights, np.uint32(0)))
 
     half = members // 2
+
+    def generation() -> Callable[[], Any]:
+        driver = evolution(1, half)
+        evaluator, state = LocalEvaluator(driver), driver.init()
+        return lambda: jax.block_until_ready(driver.step(state, 0, evaluator)[1])
+
     return {
-        "plain inference": plain(),
-        "rank 1, side by side": members_of(evolution(1, half)),
-        "rank 4, side by side": members_of(evolution(4, half)),
-        "rank 1, one by one": members_of(evolution(1, 1)),
-        "full rank, side by side": members_of(evolution(None, half)),
-        "full rank, one by one": members_of(evolution(None, 1)),
+        "plain inference": plain,
+        "rank 1, side by side": lambda: members_of(evolution(1, half)),
+        "rank 4, side by side": lambda: members_of(evolution(4, half)),
+        "rank 1, one by one": lambda: members_of(evolution(1, 1)),
+        "full rank, side by side": lambda: members_of(evolution(None, half)),
+        "full rank, one by one": lambda: members_of(evolution(None, 1)),
+        "rank 1, with the update": generation,
     }
 
 
@@ -67,7 +75,7 @@ def main() -> None:
     from es_randomized import compilation
 
     compilation.configure()
-    runs = contestants(arguments.width, arguments.members)
+    runs = {name: make() for name, make in contestants(arguments.width, arguments.members).items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()

@@ -80,6 +80,8 @@ def measure(case: str, changes: dict[str, Any]) -> dict[str, Any]:
         result["generation_over_evaluation_alone"] = (result["evaluation_seconds"] + result["update_seconds"]) / result[
             "evaluation_without_noise_seconds"
         ]
+    if statistics := jax.local_devices()[0].memory_stats():  # of an accelerator
+        result["device_peak_bytes"] = statistics["peak_bytes_in_use"]
     result["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return result
 

@@ -13,6 +13,8 @@ import jax
 import pytest
 
 from benchmarks import (
+    accelerator_run,
+    accelerator_sections,
     accelerators,
     checkpoints,
     colouring,
@@ -36,6 +38,7 @@ from benchmarks import record as records
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers import environments, level, workload
 from es_randomized import Experiment, load
+from es_randomized.accelerators.device_type import DEVICE_TYPES
 from es_randomized.config.yaml import dump, write_yaml
 from tests.accelerators.test_check import DEVICE, Toy
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -128,13 +131,48 @@ def test_kernels(ran, monkeypatch):
 
 
 def test_accelerators(ran, monkeypatch):
-    monkeypatch.setattr(accelerators, "WORKLOADS", {"tiny": str(TINY)})
+    monkeypatch.setattr(accelerators, "WORKLOADS", {"tiny": (str(TINY), {})})
     monkeypatch.setattr(accelerators, "MEMBERS", 12)
     monkeypatch.setattr("es_randomized.accelerators.device_type.device_type", lambda name: DEVICE)
     monkeypatch.setattr("es_randomized.accelerators.elsewhere.compiler_for", Toy)
-    found = ran(accelerators, "--target", "toy", "--block", 1)["tiny on toy"]
+    found = ran(accelerators, "--target", "toy", "--block", 1)["after"]["toy"]["tiny"]
     assert found["MFLOP a member"] == pytest.approx(TOKENS * FLOPS_PER_TOKEN / 1e6)
     assert found["members/s at most"] == pytest.approx(DEVICE.bandwidth / found["MB a member"] / 1e6)
+
+
+@pytest.mark.pages
+def test_accelerator_run(ran, tmp_path):
+    """Its small version on a CPU: every section, each in a process of its own."""
+    found = ran(accelerator_run, "--tiny", "--minutes", 20)
+    assert set(found) == set(accelerator_sections.SECTIONS)
+    assert found["right"]["colouring"]["the same"] == 1
+    assert found["right"]["colouring"]["largest difference"] < 1e-5
+    assert set(found["fast"]) == {"device", "colouring, block 1", "colouring, block 2"}
+    assert found["low rank"]["rank 1, with the update"]["seconds"] > 0
+    assert found["memory"]["population"] == 16
+    assert 0 <= found["learning"]["average"] <= found["learning"]["worst"] <= 1
+    page = (tmp_path / "accelerator_run.md").read_text()
+    assert page.count("## ") == 5
+    assert "failed" not in page
+
+
+def test_a_section_that_fails_leaves_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
+    monkeypatch.setattr(accelerator_run, "SECTIONS", {"memory": None, "right": None})
+    answers = iter([{"failed": "no room"}, {"device": "toy", "recall": {}}])
+    monkeypatch.setattr(accelerator_run, "_in_a_process", lambda *_: next(answers))
+    monkeypatch.setattr(accelerator_run, "page_of", lambda _: "page")
+    with pytest.raises(SystemExit, match="failed: memory"):
+        accelerator_run.main(["--minutes", "1"], standalone_mode=False)
+    assert json.loads((tmp_path / "accelerator_run.json").read_text())["results"]["right"]["device"] == "toy"
+
+
+def test_types_of_device_are_known_by_what_jax_calls_them():
+    names = {
+        kind: accelerator_sections.known(kind) for kind in ("NVIDIA H100 80GB HBM3", "TPU v5 lite", "TPU v5", "cpu")
+    }
+    assert names == {"NVIDIA H100 80GB HBM3": "h100", "TPU v5 lite": "v5e", "TPU v5": "v5p", "cpu": ""}
+    assert set(accelerator_sections.KINDS.values()) <= set(DEVICE_TYPES)
 
 
 @pytest.mark.pages
@@ -170,7 +208,7 @@ def test_simulate(ran, monkeypatch, tmp_path):
 
 @pytest.mark.pages
 def test_low_rank(ran):
-    assert len(ran(low_rank, "--width", 4, "--members", 4)["seconds"]) == 6
+    assert len(ran(low_rank, "--width", 4, "--members", 4)["seconds"]) == 7
 
 
 @pytest.mark.pages
