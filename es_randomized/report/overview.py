@@ -99,7 +99,7 @@ def value_bins(values: Float[np.ndarray, " instance"]) -> Float[np.ndarray, " ed
 
 def _exact(score: Score) -> list[tuple[str, float]]:
     """What is known exactly, for the worst instance where there is a number for it."""
-    exact = [reference for reference in score.references if reference.kind == "exact"]
+    exact = [reference for reference in score.references if reference.kind != "paper"]
     values = [(r.name, r.average if r.worst is None else r.worst) for r in exact]
     return [(name, value) for name, value in values if value is not None]
 

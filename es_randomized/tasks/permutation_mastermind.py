@@ -125,7 +125,7 @@ class PermutationMastermind(Task):
             guess, acts = act(sums, key)
             agreeing = jnp.asarray(answers)[guess, cases.secrets]
             token = self._token(cases.seeds, codes[guess].T, agreeing, time + 1)
-            path = jnp.where(active, mixed(path, guess), path)
+            path = jnp.where(active, mixed(path, guess + 1), path)
             after = token, active & (agreeing < self.n), memory, made + active.astype(jnp.int32), path
             return after, (acts, active, made)
 

@@ -36,14 +36,15 @@ class Reference(NamedTuple):
     Attributes:
         name: what it is.
         average, p95, worst: over instances, of the task's measure: success rates in [0, 1], or losses in task units.
-        kind: exact (a proof or an exact computation is in this package), or paper (read off a figure, +-0.02).
+        kind: exact (of the best there is: a proof or an exact computation is in this package), algorithm (exact too, but of
+            one algorithm or class of them, and others may be better), or paper (read off a figure, +-0.02).
     """
 
     name: str
     average: float | None
     p95: float | None
     worst: float | None
-    kind: Literal["exact", "paper"]
+    kind: Literal["exact", "algorithm", "paper"]
 
 
 class Task(ABC):
