@@ -19,6 +19,7 @@ from tests.tools.function_policy import FunctionPolicy
 TASKS = {  # settings of a tiny one, and as many instances as are two bundles or more
     "associative_recall": ("n: 3, bits: 2, noise_width: 2", 6),
     "cycle_colouring": ("n: 5", 4),
+    "graph_colouring": ("n: 3, rounds: 2", 4),
     "paging": ("slots: 2, requests: 4, noise_width: 2", 8),
     "permutation_mastermind": ("n: 3, guesses: 3, noise_width: 2", 6),
     "treasure_hunt": ("rows: 2, columns: 2, steps: 4, noise_width: 2", 6),

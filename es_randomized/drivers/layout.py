@@ -35,9 +35,8 @@ def with_tile(experiment: Experiment, compiler: Compiler = HERE) -> Experiment:
     cases = experiment.batch.cases(task)
     tile = experiment.plan.tile
     if tile == "auto":
-        nodes = task.interface.nodes
-        at_once = max(nodes, task.bundle)  # the instances of a bundle may each go their own way, token by token
-        tile = plan.default_tile(cases, model.bytes_per_case(task.interface) * at_once // nodes, compiler.platform)
+        bytes_per_case = model.bytes_per_case(task.interface) * task.at_once // task.interface.nodes
+        tile = plan.default_tile(cases, bytes_per_case, compiler.platform)
     if cases % tile:
         raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
     return with_plan(experiment, tile=tile)

@@ -12,13 +12,14 @@ from typing import Annotated, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key
 from pydantic import Field
 
 from es_randomized.connectivity import Ring
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import colouring
 from es_randomized.settings import settings
+from es_randomized.tasks.colourings import number_of
 from es_randomized.tasks.measure import Bounds
 from es_randomized.tasks.task import Outcome, Reference, Task
 
@@ -117,15 +118,9 @@ class CycleColouring(Task):
     def judge(
         self, colours: Int[Array, "position case"], vertices: Int[Array, "position case"]
     ) -> tuple[Bool[Array, " case"], Int[Array, " case"]]:
-        """Whether no edge is monochromatic, and the colouring as one number, the same for every order of the vertices.
-
-        The number is the colouring itself, a digit per vertex, where that fits 31 bits, and else a 32-bit hash of it.
-        """
+        """Whether no edge is monochromatic, and the colouring as one number, the same for every order of the vertices."""
         proper = jnp.all(colours != jnp.roll(colours, -1, axis=0), axis=0)
-        if self.colours**self.n < 2**31:
-            return proper, jnp.sum(colours * self.colours**vertices, axis=0)
-        digits = _mixed(vertices.astype(jnp.uint32) * jnp.uint32(self.colours) + colours.astype(jnp.uint32))
-        return proper, jax.lax.bitcast_convert_type(jnp.sum(digits, axis=0, dtype=jnp.uint32), jnp.int32)
+        return proper, number_of(colours, vertices, self.colours)
 
     def references(self) -> list[Reference]:
         """The optimum is 1 wherever a proof of it is at hand; classical algorithms treat all cycles alike."""
@@ -142,13 +137,6 @@ class CycleColouring(Task):
             rows.append(Reference("paper, randomized, q = 3 (gradient)", 0.96, 0.735, None, "paper"))
             rows.append(Reference("paper, its majority vote", None, 1.0, None, "paper"))
         return rows
-
-
-def _mixed(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """The finaliser of MurmurHash3: every bit of x moves about half of the result's bits."""
-    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-    return x ^ (x >> 16)
 
 
 def _alike(name: str, success: float) -> Reference:

@@ -79,6 +79,11 @@ class Task(ABC):
         return self.interface.nodes
 
     @property
+    def at_once(self) -> int:
+        """Tokens of one case that a policy is given at once, at most; the instances of a bundle may each go their own way."""
+        return max(self.interface.nodes, self.bundle)
+
+    @property
     def loss_bounds(self) -> Bounds:
         """No loss lies outside, whatever a policy does; by default nothing is known."""
         return Bounds()

@@ -70,9 +70,7 @@ def test_sampled_evictions_come_with_their_chances_their_entropy_and_the_faults_
     task, cases = Paging(slots=2, requests=3, noise_width=1), 3000
     scores = jnp.log(jnp.array([3.0, 1.0, 5.0]))
     policy = FunctionPolicy(lambda tokens: jnp.broadcast_to(scores[:, None, None], (3, *tokens.shape[1:])))
-    sequence = jnp.array(
-        [2, 0, 1]
-    )  # page 0 goes with chance 3/4, and then page 2 with 5/6
+    sequence = jnp.array([2, 0, 1])  # page 0 goes with chance 3/4, and then page 2 with 5/6
     observed = task.observe(jnp.repeat(sequence[:, None], cases, axis=1), jnp.zeros((1, 3, cases)))
     outcome, decisions = task.sampled_rollout(policy, observed, jax.random.key(0))
     faults = np.asarray(decisions.open)[:, 0]
