@@ -2,9 +2,10 @@
 
     python -m tests.chaos --schedules 200
 
-A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, the coordinator
-killed and the run resumed. Prints a table and writes benchmarks/results/chaos.json after every schedule. A soak that was
-stopped goes on with `--first`: it repeats what went wrong, and says which revision ran the schedules before.
+A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, or given notice by its
+cloud's metadata server, which its watcher reads; the coordinator killed and the run resumed. Prints a table and writes
+benchmarks/results/chaos.json after every schedule. A soak that was stopped goes on with `--first`: it repeats what went wrong,
+and says which revision ran the schedules before.
 """
 
 import argparse
@@ -25,15 +26,19 @@ from typing import Any
 
 import psutil
 
+from es_randomized.clusters import spot_notice
 from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 from tests.tools.command import TINY, final_snapshot, generations_in, run, started
+from tests.tools.metadata import serving
 from tests.tools.processes import below
 
 NODES = 2
 GENERATIONS = 40
 RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
-EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator")
+EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator", "notice")
 PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"  # Ray refuses to drain busy machines for being idle
+CLOUDS = {"aws": "AWS_EC2_METADATA_SERVICE_ENDPOINT", "gcp": "GCE_METADATA_HOST"}  # what names their metadata server
+PATIENCE = 60.0  # seconds for a watcher to see a notice and tell Ray
 NOTICE = 4.0  # seconds from a node's notice to its end
 LIMIT = 240.0  # seconds after which a run counts as hanging
 # Loopback only, no token, workers not niced, and dead machines are noticed within seconds.
@@ -89,6 +94,23 @@ class Nodes:
         command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.cluster.address]
         command += ["--node-id", node.node_id, "--reason", PREEMPTION, "--reason-message", "a spot machine's notice"]
         subprocess.run([*command, "--deadline-remaining-seconds", "30"], check=True, capture_output=True)
+        self._leaves(node)
+
+    def notice(self, chance: random.Random) -> None:
+        """Let a cloud's metadata server give a node notice; the node's watcher tells Ray."""
+        node, (cloud, variable) = chance.choice(self.alive), chance.choice([*CLOUDS.items()])
+        with serving() as (server, state):
+            server = server.removeprefix("http://") if cloud == "gcp" else server
+            watcher = [sys.executable, spot_notice.__file__, cloud, self.cluster.address, node.node_id]
+            with subprocess.Popen(watcher, env=os.environ | {variable: server}, stderr=subprocess.PIPE) as process:
+                while not state.asked:  # it watches, and there is nothing yet
+                    time.sleep(0.02)
+                state.notice = True
+                _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, errors.decode()
+        self._leaves(node)
+
+    def _leaves(self, node: Any) -> None:
         self.alive.remove(node)
         self.leaving.append((time.monotonic() + NOTICE, node))
 
@@ -118,7 +140,7 @@ def cluster(cpus: int = 1) -> Iterator[Nodes]:
 
 
 def schedule(number: int) -> list[tuple[int, str]]:
-    """(generation, event) pairs of one schedule: the first six have one event each, later ones are mixed."""
+    """(generation, event) pairs of one schedule: the first seven have one event each, later ones are mixed."""
     chance = random.Random(number)
     kinds = [EVENTS[number]] if number < len(EVENTS) else chance.choices(EVENTS, k=chance.randrange(1, 4))
     return sorted((chance.randrange(1, GENERATIONS - 5), kind) for kind in kinds)
@@ -137,8 +159,8 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
         nodes.add()  # the autoscaler's answer
     elif kind == "add node":
         nodes.add()
-    elif kind == "drain node":
-        nodes.drain(chance)
+    elif kind in ("drain node", "notice"):
+        (nodes.drain if kind == "drain node" else nodes.notice)(chance)
         nodes.add()
     elif kind == "kill coordinator":
         process.send_signal(signal.SIGKILL)

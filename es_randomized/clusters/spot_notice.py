@@ -4,7 +4,9 @@
     python spot_notice.py gcp ADDRESS          until Google says so, half a minute before
     python spot_notice.py kubernetes ADDRESS   now, and wait a while: as a preStop hook of a pod
 
-ADDRESS is the head's, host:port. It runs as a file of its own on machines that have nothing but Ray.
+ADDRESS is the head's, host:port; where a machine is several nodes, the id of one follows. AWS_EC2_METADATA_SERVICE_ENDPOINT and
+GCE_METADATA_HOST name other metadata servers, as for the clouds' own tools. It runs as a file of its own on machines that have
+nothing but Ray.
 """
 
 import json
@@ -16,15 +18,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 
-AWS, GOOGLE = "http://169.254.169.254", "http://metadata.google.internal"
+AWS, GOOGLE = "http://169.254.169.254", "metadata.google.internal"
 EVERY = 5.0  # seconds between questions to Amazon, as it recommends
 NOTICE = {"aws": 120, "gcp": 30, "kubernetes": 25}  # seconds from a notice to the end
 LEAVING = 20.0  # seconds for workers to finish what they have: a pod's processes end after its hook
 TOKEN_SECONDS = "21600"
 
 
-def aws_says_so(server: str = AWS) -> bool:
+def aws_says_so(server: str = "") -> bool:
     """Whether Amazon has given notice; a machine without a spot notice has no such page."""
+    server = server or os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", AWS)
     lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": TOKEN_SECONDS}
     token = _ask(f"{server}/latest/api/token", lifetime, method="PUT")
     try:
@@ -36,8 +39,9 @@ def aws_says_so(server: str = AWS) -> bool:
     return json.loads(text)["action"] in ("terminate", "stop", "hibernate")
 
 
-def google_says_so(server: str = GOOGLE) -> bool:
+def google_says_so(server: str = "") -> bool:
     """Whether Google has given notice; it answers when that changes, or after a minute."""
+    server = server or f"http://{os.environ.get('GCE_METADATA_HOST', GOOGLE)}"
     page = "computeMetadata/v1/instance/preempted?wait_for_change=true&timeout_sec=60"
     return _ask(f"{server}/{page}", {"Metadata-Flavor": "Google"}, patience=90.0).strip() == "TRUE"
 
@@ -75,7 +79,7 @@ def this_node(address: str) -> str:
     return node
 
 
-def main(cloud: str, address: str) -> None:
+def main(cloud: str, address: str, node: str = "") -> None:
     """See above."""
     if cloud == "aws":
         wait_for_notice(aws_says_so, EVERY)
@@ -83,7 +87,7 @@ def main(cloud: str, address: str) -> None:
         wait_for_notice(google_says_so, 1.0)
     elif cloud != "kubernetes":
         sys.exit(f"no notices are known of {cloud!r}; use aws, gcp or kubernetes")
-    drain(address, NOTICE[cloud], this_node(address))
+    drain(address, NOTICE[cloud], node or this_node(address))
     if cloud == "kubernetes":
         time.sleep(LEAVING)
 
@@ -97,6 +101,6 @@ def _ask(address: str, headers: Mapping[str, str], method: str = "GET", patience
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    main(sys.argv[1], os.path.expandvars(sys.argv[2]))  # a pod's hook has no shell that would
+    main(sys.argv[1], os.path.expandvars(sys.argv[2]), *sys.argv[3:])  # a pod's hook has no shell that would

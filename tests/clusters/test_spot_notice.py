@@ -1,70 +1,14 @@
 """Spot notices, against metadata servers of our own on loopback that ask for what the clouds' ask for."""
 
-import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from es_randomized.clusters import spot_notice
 from es_randomized.clusters.spot_notice import aws_says_so, drain, google_says_so, main, wait_for_notice
-
-
-class Metadata(BaseHTTPRequestHandler):
-    """Both clouds' servers: pages by path; strangers who do not show the right header are refused."""
-
-    notice = False
-    broken = 0
-
-    def do_PUT(self) -> None:
-        assert self.path == "/latest/api/token"
-        self.answer(200 if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else 400, "secret")
-
-    def do_GET(self) -> None:
-        cls = type(self)
-        if cls.broken:
-            cls.broken -= 1
-            self.answer(500, "")
-        elif self.path == "/latest/meta-data/spot/instance-action":
-            if self.headers["X-aws-ec2-metadata-token"] != "secret":
-                self.answer(401, "")
-            elif cls.notice:
-                self.answer(200, json.dumps({"action": "terminate", "time": "2026-11-29T08:22:00Z"}))
-            else:
-                self.answer(404, "")
-        elif self.path.startswith("/computeMetadata/v1/instance/preempted?wait_for_change=true"):
-            google = self.headers["Metadata-Flavor"] == "Google"
-            self.answer(200 if google else 403, "TRUE\n" if cls.notice else "FALSE\n")
-        else:
-            self.answer(404, "")
-
-    def answer(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(**state: Any) -> Iterator[tuple[str, type[Metadata]]]:
-    handler = type("Handler", (Metadata,), state)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", handler
-        finally:
-            server.shutdown()
-            thread.join()
-
+from tests.tools.metadata import serving
 
 CLOUDS = pytest.mark.parametrize("says_so", [aws_says_so, google_says_so])
 
@@ -86,6 +30,14 @@ def test_a_watcher_outlives_a_server_that_fails(says_so: Any, capsys: pytest.Cap
     assert capsys.readouterr().err.count("the metadata server: HTTP Error 500") == 3
 
 
+def test_other_metadata_servers_are_named_as_the_clouds_own_tools_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(notice=True) as (address, _):
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+        monkeypatch.setenv("GCE_METADATA_HOST", address.removeprefix("http://"))
+        assert aws_says_so()
+        assert google_says_so()
+
+
 def test_nothing_happens_before_a_notice() -> None:
     answers = iter([False, False, True])
     wait_for_notice(lambda: next(answers), 0.0)
@@ -100,7 +52,9 @@ def test_ray_is_told_how_long_the_machine_stays(cloud: str, seconds: str, monkey
     monkeypatch.setattr(spot_notice, "wait_for_notice", lambda says_so, pause: None)
     monkeypatch.setattr(spot_notice, "LEAVING", 0.0)
     main(cloud, "head:6379")
-    (command,) = commands
+    main(cloud, "head:6379", "another")
+    command, other = commands
+    assert other[other.index("--node-id") + 1] == "another"
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert command[3] == "drain-node"
     assert (options["--address"], options["--node-id"]) == ("head:6379", "abc")
