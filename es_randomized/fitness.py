@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, Shaped, UInt32
 
 from es_randomized import rng
 from es_randomized.config.sections import Batch
+from es_randomized.errors import ConfigError
 from es_randomized.input_kinds import Draws
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
@@ -128,7 +129,12 @@ class Fitness:
         self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
     ) -> tuple[Float[Array, "instance seed"], Decisions]:
         """The same with sampled actions, and the decisions of every case, `[step, instance, seed]`."""
-        policy = self.model.policy(self._drawn(self.unravel, flat), self.task.interface)
+        policy, *others = self.model.trained(self._drawn(self.unravel, flat), self.task.interface)
+        if others:
+            raise ConfigError(
+                "model.last: gradient descent by sampled actions trains one policy, the last turn's; leave it out, or use an "
+                "evolution strategy"
+            )
 
         @jax.checkpoint
         def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Decisions]:
@@ -183,9 +189,14 @@ class Fitness:
         return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
 
     def _losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
-        policy = self.model.policy(weights, self.task.interface)
+        policies = self.model.trained(weights, self.task.interface)
+
         # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
-        rollout = jax.checkpoint(lambda tile: self.task.rollout(policy, tile).loss)
+        @jax.checkpoint
+        def rollout(tile: Observations) -> Float[Array, "variant case"]:
+            first, *others = (self.task.rollout(policy, tile).loss for policy in policies)
+            return sum(others, first) / len(policies) if others else first
+
         return by_instance(jax.lax.map(rollout, tiles), self.batch.seeds)
 
 

@@ -1,7 +1,7 @@
 """Score run folders: the newest weights of one, or of several as an ensemble, under any source of randomness."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from es_randomized.config.experiment import Experiment
+from es_randomized.config.kinds import class_of, kind_of, names
 from es_randomized.config.yaml import changed
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
@@ -22,6 +23,7 @@ from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness
 from es_randomized.evaluation.stored import summary_of, table_of
 from es_randomized.fitness import weight_shapes
+from es_randomized.models.model import Model
 from es_randomized.runs.checked import json_of, parquet_of
 from es_randomized.runs.checkpoint import weights_of
 from es_randomized.runs.folder import RunFolder
@@ -104,6 +106,7 @@ def with_model(trained: Trained, changes: Mapping[str, object]) -> Trained:
         if not name.startswith("model."):
             raise ConfigError(f"{name}: weights are evaluated as they were trained, but for settings of the model")
     experiment = trained.experiment
+    _refuse_settings_of_others(experiment.model, changes)
     model = changed(experiment, changes).model
     before, after = (weight_shapes(each, experiment.task) for each in (experiment.model, model))
     if before != after:
@@ -112,6 +115,21 @@ def with_model(trained: Trained, changes: Mapping[str, object]) -> Trained:
             "leaves weights their shapes, such as model.loops"
         )
     return trained._replace(experiment=replace(experiment, model=model))
+
+
+def _refuse_settings_of_others(model: Model, changes: Mapping[str, object]) -> None:
+    """Say whose a setting is that this kind of model does not have, but another one does."""
+    for name in changes:
+        setting = name.split(".")[1]
+        if setting == "kind" or setting in _settings_of(type(model)):
+            continue
+        kinds = [kind for kind in names("model") if setting in _settings_of(class_of("model", kind))]
+        if kinds:
+            raise ConfigError(f"{name}: {kind_of(model)} has no such setting; it is one of {', '.join(kinds)}")
+
+
+def _settings_of(kind: type[Model]) -> set[str]:
+    return {field.name for field in fields(kind)}  # type: ignore[arg-type]
 
 
 def evaluate_runs(runs: list[Trained], randomness: Randomness | None = None, runner: Any = None) -> Score:

@@ -41,6 +41,15 @@ class Model(ABC):
                 `.shape`, `* number` and iteration over a stack (es_randomized/perturbed.py).
         """
 
+    def trained(self, weights: Weights, interface: Interface) -> list[Policy]:
+        """The policies whose mean loss is trained; by default the policy itself, which is what is evaluated."""
+        return [self.policy(weights, interface)]
+
+    def pure(self, weights: Weights) -> list[Weights]:
+        """The deterministic policies among which seeds choose, each as weights of this model under which every seed chooses it;
+        none by default, where seeds do not choose among a few."""
+        return []
+
     def flops(self, interface: Interface) -> int:
         """Floating-point operations of the matrix products for one token; a multiply and an add count two.
 

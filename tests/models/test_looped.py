@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from es_randomized import Experiment
+from es_randomized import Experiment, local_evaluator
 from es_randomized.cli.evaluate import _apart
 from es_randomized.config.yaml import parse
 from es_randomized.connectivity import Causal, Ring, Store
@@ -20,6 +21,7 @@ from es_randomized.evaluation.randomness import repeated_runs
 from es_randomized.evaluation.windows import WindowOutcomes
 from es_randomized.fitness import parameters
 from es_randomized.models.delta import Delta
+from es_randomized.models.layers.renewed import renewed
 from es_randomized.models.looped import Looped
 from es_randomized.models.model import Model
 from es_randomized.models.transformer import Transformer
@@ -117,6 +119,102 @@ def test_embedding_and_read_out_are_used_once_and_the_block_in_every_turn():
     assert Looped(loops=4, block=Delta(blocks=1, key=3)).memory(CAUSAL) == 4 * 9
 
 
+# Random numbers of every turn
+
+
+def hashed(seeds, times):
+    """NumPy integers without a bound, cut to 32 bits after every step."""
+    low = 2**32 - 1
+
+    def mix(x):
+        x = (x ^ (x >> 16)) * 0x85EBCA6B & low
+        x = (x ^ (x >> 13)) * 0xC2B2AE35 & low
+        return x ^ (x >> 16)
+
+    columns = []
+    for column in np.asarray(seeds, np.float32).T:
+        state = times * 0x9E3779B9 & low
+        for number in column.view(np.uint32).tolist():
+            state = mix(state ^ number)
+        columns.append([(mix(state + place * 0x9E3779B9 & low) >> 8) / 2**24 for place in range(1, len(column) + 1)])
+    return np.array(columns).T
+
+
+def test_later_turns_see_hashes_of_the_seed():
+    ring = replace(RING, seed_features=range(1, 3))
+    model, weights, tokens = (
+        Looped(loops=3, block=BLOCK, fresh=True),
+        twin.random_weights(BLOCK, RING, 1),
+        tokens_of(RING),
+    )
+    found, exact = outputs(model, weights, tokens, ring), twin.doubled(weights)
+    for case in range(CASES):
+        turns = [tokens[..., case]]
+        for turn in (1, 2):
+            turns.append(turns[0].copy())
+            turns[-1][1:3] = hashed(tokens[1:3, :, case], turn)
+        nodes = [np.zeros(BLOCK.width)] * RING.nodes
+        for of_turn in turns:
+            given = [twin.embedded(BLOCK, exact, token) for token in of_turn.T.astype(np.float64)]
+            nodes = twin.thought(BLOCK, exact, [node + own for node, own in zip(nodes, given, strict=True)], twin.ring)
+        np.testing.assert_allclose(found[..., case], twin.read(BLOCK, exact, nodes), rtol=1e-4, atol=1e-5)
+
+
+def test_hashes_of_seeds_are_spread_like_independent_uniform_numbers():
+    seeds = np.random.default_rng(1).normal(size=(2, 4000)).astype(np.float32)
+    numbers = np.concatenate([np.asarray(renewed(jnp.asarray(seeds), times)) for times in (1, 2)])
+    assert all(stats.kstest(row, "uniform").pvalue > 1e-3 for row in numbers)
+    correlations = np.corrcoef(np.concatenate([numbers, stats.norm.cdf(seeds)]))
+    assert np.abs(np.triu(correlations, 1)).max() < 4 / 4000**0.5
+
+
+def test_without_a_known_seed_there_is_nothing_to_renew():
+    with pytest.raises(ConfigError, match=r"model\.fresh: random numbers of later turns are made of the seed"):
+        Looped(fresh=True, block=BLOCK).check(RING)
+    assert Looped(loops=3, block=BLOCK, fresh=True).flops(RING) == Looped(loops=3, block=BLOCK).flops(RING) + 2 * 2 * (
+        6 * 4 + 2 * 5 * 6
+    )
+
+
+# The loss of the last turns
+
+
+def test_what_is_trained_is_the_mean_loss_of_policies_that_stop_earlier():
+    made = parse(LOOPED.replace("loops: 2", "loops: 3, last: 2"))
+    fitness, count = driver_of(made).fitness, parameters(made.model, made.task)
+    flat = jnp.asarray(np.random.default_rng(1).normal(size=count), jnp.float32)
+
+    def losses(model):
+        return np.asarray(jax.jit(replace(fitness, model=model).losses)(flat, jnp.uint32(0)))
+
+    alone = [losses(replace(made.model, last=1, loops=loops)) for loops in (3, 2)]
+    np.testing.assert_allclose(losses(made.model), np.mean(alone, axis=0), rtol=1e-5)
+    assert np.ptp(alone, axis=0).max() > 1e-2
+    interface = made.task.interface
+    assert len(replace(made.model, last=9).trained(made.model.init(jax.random.key(0), interface), interface)) == 3
+
+
+def test_policies_that_stop_earlier_share_their_turns():
+    model, weights, tokens = Looped(loops=4, block=BLOCK, last=3), twin.random_weights(BLOCK, RING, 1), tokens_of(RING)
+
+    def flops(policies):
+        program = jax.jit(lambda tokens: [policy(tokens) for policy in policies])
+        return program.lower(jnp.asarray(tokens)).compile().cost_analysis()["flops"]
+
+    once = flops([model.policy(weights, RING)])
+    assert once < flops(model.trained(weights, RING)) < 1.2 * once
+
+
+def test_sampled_actions_train_one_policy():
+    made = parse(
+        "task: {kind: treasure_hunt, rows: 2, columns: 2, steps: 3}\ndriver: {kind: gradient}\nbatch: {instances: 3, seeds: 2}\n"
+        "model: {kind: looped, last: 2, block: {width: 4, blocks: 1, hidden: 4}}\nplan: {tile: 2}"
+    )
+    driver = driver_of(made)
+    with pytest.raises(ConfigError, match=r"model\.last: gradient descent by sampled actions trains one policy"):
+        driver.step(driver.init(), 0, local_evaluator(driver))
+
+
 # Settings
 
 
@@ -132,6 +230,9 @@ def test_weights_are_evaluated_with_another_number_of_turns():
     assert changed == replace(experiment, model=replace(experiment.model, loops=8))
     with pytest.raises(ConfigError, match=r"model\.block\.width: the weights have shapes .*, but this needs .*"):
         with_model(trained, {"model.block.width": 8})
+    plain = parse("task: {kind: cycle_colouring, n: 5}\nmodel: {width: 4}")
+    with pytest.raises(ConfigError, match=r"model\.loops: transformer has no such setting; it is one of looped"):
+        with_model(trained._replace(experiment=plain), {"model.loops": 8})
     with pytest.raises(ConfigError, match=r"task\.n: weights are evaluated as they were trained"):
         with_model(trained, {"task.n": 8})
 
