@@ -1,7 +1,7 @@
 """Score trained weights: every instance where they can be listed, fresh seeds, votes, the frozen twin, the references."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from es_randomized import rng
 from es_randomized.config.experiment import Experiment
+from es_randomized.evaluation.mixture import Mixture, mixture_of
 from es_randomized.evaluation.outcomes import Outcomes
 from es_randomized.evaluation.randomness import Randomness, RepeatedRuns, repeated_runs
 from es_randomized.evaluation.statistics import (
@@ -73,6 +74,7 @@ class Score:
         runs: per instance.
         confidence: of all intervals.
         losses: in task units; None where they were not computed or the outputs are sampled.
+        mixture: what seeds choose among, of a model whose seeds choose among a few policies, where all inputs can be listed.
     """
 
     measure: Measure
@@ -92,6 +94,7 @@ class Score:
     confidence: float
     losses: Losses | None = None
     pooled: dict[int, Levels] = field(default_factory=dict)
+    mixture: Mixture | None = None
 
     def by_run(self) -> dict[str, float]:
         """Shares of the instances that are right in every run, in some, and in none."""
@@ -116,7 +119,10 @@ def evaluate(
     source = randomness or own_randomness(experiment)
     bundles, enumerated = evaluation_bundles(experiment)
     outcome, pooled = outcomes(experiment, bundles, *weights, randomness=source, runner=runner)
-    return score(experiment, outcome, source, bundles, enumerated, pooled)
+    found = score(experiment, outcome, source, bundles, enumerated, pooled)
+    if source != "seed" or not enumerated:
+        return found
+    return replace(found, mixture=mixture_of(experiment, weights[0], bundles, outcome))
 
 
 def outcomes(

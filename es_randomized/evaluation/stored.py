@@ -13,6 +13,7 @@ import pyarrow as pa
 from es_randomized.errors import RunFolderError
 from es_randomized.evaluation.certificate import certificate
 from es_randomized.evaluation.evaluate import Score, WorstGroup
+from es_randomized.evaluation.mixture import Mixture
 from es_randomized.evaluation.statistics import Estimate, Levels, Losses
 from es_randomized.runs.checked import read_json, read_parquet
 from es_randomized.runs.folder import RunFolder
@@ -99,6 +100,7 @@ def score_of(summary: Tree, instances: pa.Table) -> Score:
         runs=sample["seeds"],
         confidence=sample["confidence"],
         losses=_losses_of(summary["loss"]) if "loss" in summary else None,
+        mixture=Mixture(**summary["mixture"]) if "mixture" in summary else None,
     )
 
 
@@ -150,6 +152,8 @@ def summary_of(score: Score) -> Tree:
     proven = [reference for reference in score.references if reference.kind == "exact"]
     tree["reference"] = proven[0]._asdict() if proven else None
     tree["references"] = [reference._asdict() for reference in score.references]
+    if score.mixture:
+        tree["mixture"] = score.mixture._asdict()
     return dict(_plain(tree))
 
 

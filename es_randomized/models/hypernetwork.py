@@ -71,6 +71,13 @@ class Hypernetwork(Model):
         policies = [self.base.policy(_sum(weights["base"], part), seen) for part in weights["parts"]]
         return ChosenPolicy(seeded, policies)
 
+    def pure(self, weights: Weights) -> list[Weights]:
+        if self.mixing == "soft":
+            return []
+        mixing, chosen = weights["mixing"], jnp.eye(self.policies)
+        silent = mixing | {"down": jnp.zeros_like(mixing["down"])}
+        return [weights | {"mixing": silent | {"down_bias": row}} for row in chosen]
+
     def flops(self, interface: Interface) -> int:
         """Of all policies, or of making the weights of a case; what the seed costs once is left out."""
         seen = _without_seed(interface)

@@ -5,6 +5,7 @@ from rich.text import Text  # [no bound known, ...] as a string would be a tag
 
 from es_randomized.evaluation.certificate import certificate, in_words
 from es_randomized.evaluation.evaluate import Score
+from es_randomized.evaluation.mixture import in_words as mixture_in_words
 from es_randomized.evaluation.statistics import LEVELS
 
 RUNS = {
@@ -28,6 +29,8 @@ def score_table(score: Score) -> Table:
         f"Right in every run: {shares['always']:.2%} of the instances; in some: {shares['depends_on_seed']:.2%}; "
         f"in none: {shares['never']:.2%}."
     )
+    if score.mixture:
+        caption = f"{mixture_in_words(score.mixture, measure)}\n{caption}"
     if found := certificate(score):
         caption = f"{in_words(found, measure)}\n{caption}"
     table = Table(title=title, title_justify="left", caption=Text(caption, "table.caption"), caption_justify="left")
