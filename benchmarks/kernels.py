@@ -36,9 +36,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "recurrent delta": {"kind": "recurrent_delta", "key": 4},
     "delta RNN": {"kind": "delta_rnn", "key": 4},
     "gated RNN": {"kind": "gated_rnn", "units": 16},
+    "window": {"kind": "transformer", "key": 4, "window": 3},
     "RG-LRU": {"kind": "rg_lru", "units": 16},
 }
 WORKLOADS["colouring, looped"] = ("demo.yaml", {"model": {"kind": "looped", "block": {"blocks": 1, "hidden": 32}}})
+WORKLOADS["colouring, window"] = ("demo.yaml", {"model.window": 2})
+WORKLOADS["colouring, all nodes"] = ("demo.yaml", {"model.window": "all"})
 WORKLOADS["hunt, hypernetwork"] = (
     "treasure_hunt/three.yaml",
     {"model": {"kind": "hypernetwork", "base": HUNT | {"key": 8}}},

@@ -87,7 +87,7 @@ class Blocks(Model):
         mlps |= dict.fromkeys(blocks, self.hidden) if self.hidden else {}
         found = [Units(f"hidden units of {_named(mlp)}", size, inside(mlp, HIDDEN)) for mlp, size in mlps.items()]
         for block in blocks:
-            for units in self.mixing_units():
+            for units in self.mixing_units(interface):
                 found.append(Units(f"{units.name} of {_named(block)}", units.count, units.inside(block).axes))
         mixing = self.token_axes()
         if mixing is None:
@@ -101,7 +101,7 @@ class Blocks(Model):
         """Where features of tokens stand in a block's leaves that mix tokens; None: nothing is known."""
         return None
 
-    def mixing_units(self) -> list[Units]:
+    def mixing_units(self, interface: Interface) -> list[Units]:
         """Interchangeable units among a block's leaves that mix tokens."""
         return []
 

@@ -85,7 +85,7 @@ class Recurrent(Blocks):
         inward = {name: (1,) for name in self.recurrence.matrices(self.width) if name not in self.recurrence.inner}
         return {**inward, "output": (0,)}
 
-    def mixing_units(self) -> list[Units]:
+    def mixing_units(self, interface: Interface) -> list[Units]:
         return self.recurrence.interchangeable(self.width)
 
     def applied(self, weights: Weights, interface: Interface) -> "RecurrentPolicy":

@@ -71,12 +71,22 @@ def attended(model, block, nodes, own, others):
     total = np.zeros_like(nodes[own])
     for head in range(model.heads):
         scores = [score(model, block, head, nodes[own], nodes[other]) for other in others]
+        if "distance" in block:
+            of_head = np.split(block["distance"], model.heads)[head]
+            scores = [
+                value + of_head[steps(own, other, len(nodes))] for value, other in zip(scores, others, strict=True)
+            ]
         if model.attention == "softmax":
             powers = [math.exp(value - max(scores)) for value in scores]
             scores = [power / sum(powers) for power in powers]
         for weight, other in zip(scores, others, strict=True):
             total += weight * message(model, block, head, nodes[other])
     return total
+
+
+def steps(own, other, count):
+    """How far apart two nodes of a cycle are."""
+    return min((own - other) % count, (other - own) % count)
 
 
 def score(model, block, head, own, other):

@@ -93,13 +93,44 @@ def ring(head: Head, x: Float[Array, "width column"], cases: int, softmax: bool)
     return message @ (before + gate * (after - before))
 
 
-def causal(head: Head, x: Float[Array, "width column"], cases: int, softmax: bool) -> Float[Array, "width column"]:
-    """Each node attends to itself and all nodes before it."""
-    return _masked(head, x, x, cases, np.tri(x.shape[1] // cases, dtype=bool), softmax)
+def around(
+    head: Head,
+    x: Float[Array, "width column"],
+    cases: int,
+    softmax: bool,
+    bias: Float[Array, " distance"],
+) -> Float[Array, "width column"]:
+    """Each node attends to itself and to all nodes on a cycle that are so near as there are numbers for.
+
+    Attention alone cannot tell how far away a node is; the number of its distance, added to the score, does.
+    """
+    reach, nodes = len(bias) - 1, x.shape[1] // cases
+    score = head.query if head.key is None else head.key.mT @ head.query
+    message = head.output if head.value is None else head.output @ head.value
+    wrapped = jnp.concatenate([x[:, x.shape[1] - reach * cases :], x, x[:, : reach * cases]], axis=1)
+    offsets = range(-min(reach, (nodes - 1) // 2), reach + 1)
+    seen = [wrapped[:, (reach + offset) * cases :][:, : x.shape[1]] for offset in offsets]
+    query = score @ x
+    scores = jnp.concatenate([_dot(query, y) + bias[abs(offset)] for y, offset in zip(seen, offsets, strict=True)])
+    weights = jax.nn.softmax(scores, axis=0) if softmax else scores
+    return message @ functools.reduce(jnp.add, (y * weight for y, weight in zip(seen, weights[:, None], strict=True)))
+
+
+def causal(
+    head: Head, x: Float[Array, "width column"], cases: int, softmax: bool, window: int | None = None
+) -> Float[Array, "width column"]:
+    """Each node attends to itself and all nodes before it, or to so many of them."""
+    return _masked(head, x, x, cases, _before(x.shape[1] // cases, window), softmax)
 
 
 def store(
-    head: Head, x: Float[Array, "width column"], cases: int, softmax: bool, stored: int, silent: int
+    head: Head,
+    x: Float[Array, "width column"],
+    cases: int,
+    softmax: bool,
+    stored: int,
+    silent: int,
+    window: int | None = None,
 ) -> Float[Array, "width read"]:
     """The first `stored` nodes are a causal sequence; each of the others attends to all of them and to itself.
 
@@ -107,12 +138,21 @@ def store(
 
     Args:
         silent: leading nodes whose result nobody reads; 0 or `stored`.
+        window: how many nodes before itself a node sees, the last ones; None: all.
     """
     readers = x.shape[1] // cases - stored
-    sees = np.concatenate([np.tri(stored, dtype=bool), np.ones((readers, stored), bool)])
+    sees = np.concatenate([_before(stored, window), np.ones((readers, stored), bool)])
+    if window is not None:
+        sees[stored:, : max(0, stored - window)] = False
     own = np.concatenate([np.zeros(stored, bool), np.ones(readers, bool)])
     read, sources = x[:, silent * cases :], x[:, : stored * cases]
     return _masked(head, read, sources, cases, sees[silent:], softmax, own[silent:])
+
+
+def _before(count: int, window: int | None) -> Bool[np.ndarray, "node node"]:
+    """Which nodes of a sequence see which: themselves and those before, or so many of them."""
+    sees = np.tri(count, dtype=bool)
+    return sees if window is None else sees & ~np.tri(count, k=-window - 1, dtype=bool)
 
 
 def _masked(

@@ -1,11 +1,11 @@
 """What a causal attention layer remembers when tokens come one by one. Arrays end in the axis `case`.
 
 Linear attention needs the sum of value·keyᵀ, the same size after any number of tokens. Softmax attention needs every key
-and value, each written at its slot, and which slots count. Both offer the same four functions; a `branch` makes the
-memory of children that share the first tokens of their parents.
+and value, each written at its slot, and which slots count; with a window those of the last tokens. All offer the same four
+functions; a `branch` makes the memory of children that share the first tokens of their parents.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,5 +91,50 @@ class SoftmaxMemory(NamedTuple):
         return SoftmaxMemory(self.keys[..., parents], self.values[..., parents], self.counts[:, parents] & shared)
 
 
-LayerMemory = LinearMemory | SoftmaxMemory
+class WindowMemory(NamedTuple):
+    """Keys and values of a case's last tokens, in the places of those that are forgotten, and how many there were."""
+
+    keys: Float[Array, "head key place case"]
+    values: Float[Array, "head value place case"]
+    written: Int[Array, " case"]
+
+    @staticmethod
+    def empty(heads: int, key: int, cases: int, places: int) -> "WindowMemory":
+        """Before the first token, with room for so many."""
+        zeros = jnp.zeros((heads, key, places, cases))
+        return WindowMemory(zeros, zeros, jnp.zeros(cases, jnp.int32))
+
+    def write(
+        self, key: Float[Array, "head key case"], value: Float[Array, "head value case"], slot: Slot, active: Active
+    ) -> "WindowMemory":
+        """One more token; nothing for the cases that are not active."""
+        present = jnp.broadcast_to(jnp.asarray(active), self.written.shape)
+        here = ((self._places == (self.written % self.keys.shape[2])[None]) & present[None])[None, None]
+        return WindowMemory(
+            jnp.where(here, key[:, :, None], self.keys),
+            jnp.where(here, value[:, :, None], self.values),
+            self.written + present.astype(jnp.int32),
+        )
+
+    def read(self, query: Float[Array, "head key case"]) -> Float[Array, "head value case"]:
+        """What a query gets; every case must have a token, or it gets NaN."""
+        scores = multiply_sum(self.keys, query[:, :, None], axis=1)
+        counts = self._places < self.written[None]
+        weights = jax.nn.softmax(jnp.where(counts[None], scores, -jnp.inf), axis=1)
+        return multiply_sum(self.values, weights[:, None], axis=2)
+
+    def trace(self) -> Any:
+        """Everything: places are written again."""
+        return jax.tree.map(kept, self)
+
+    def branch(self, traces: Any, slots: Int[Array, " child"], parents: Int[Array, " child"]) -> "WindowMemory":
+        """What every child's parent remembered after `slots` tokens."""
+        return jax.tree.map(lambda state, rows: gone_back(rows, slots, parents, state.shape[:-1]), self, traces)
+
+    @property
+    def _places(self) -> Int[Array, "place 1"]:
+        return jnp.arange(self.keys.shape[2])[:, None]
+
+
+LayerMemory = LinearMemory | SoftmaxMemory | WindowMemory
 MEMORIES: dict[str, type[LinearMemory] | type[SoftmaxMemory]] = {"linear": LinearMemory, "softmax": SoftmaxMemory}

@@ -7,20 +7,20 @@ entries of a state share the long axis, and going back reads whole rows.
 import math
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int, Num
 
 
-def kept(state: Float[Array, "*axes case"]) -> Float[Array, "case entry"]:
+def kept(state: Num[Array, "*axes case"]) -> Num[Array, "case entry"]:
     """A state as a row for every case."""
     return jnp.moveaxis(state.reshape(-1, state.shape[-1]), -1, 0)
 
 
 def gone_back(
-    rows: Float[Array, "slot case entry"],
+    rows: Num[Array, "slot case entry"],
     slots: Int[Array, " child"],
     parents: Int[Array, " child"],
     axes: tuple[int, ...],
-) -> Float[Array, "*axes child"]:
+) -> Num[Array, "*axes child"]:
     """The state that every child's parent had after `slots` tokens.
 
     Args:
