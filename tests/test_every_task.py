@@ -1,6 +1,7 @@
 """Every task with every kind of driver, through the calls behind `train` and `evaluate`: a new task or driver must join in."""
 
 import json
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
 from es_randomized.config.kinds import names
-from es_randomized.config.yaml import parse
+from es_randomized.config.yaml import build, dump, parse
 from es_randomized.drivers.around import Around
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.phased import Phased
@@ -82,6 +83,13 @@ def test_seeds_show_in_the_features_that_the_interface_says_and_nowhere_else(nam
     blind, seeing = (np.asarray(jax.jit(answers)(weight)) for weight in (0.0, 10.0))
     assert (blind == blind[:, :1]).all()
     assert (seeing != seeing[:, :1]).any()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_travel_to_other_processes_and_into_files(name):
+    made = experiment(name, DRIVERS[Gradient])
+    made.task.references()  # what is remembered of a task travels with it
+    assert pickle.loads(pickle.dumps(made)) == made == build(dump(made))
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -13,7 +13,7 @@ def read_edges(path: str) -> list[list[int]]:
     """
     try:
         lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or no name of a file
         raise ConfigError(f"task.edges: cannot read {path}: {error}") from None
     edges = []
     for number, line in enumerate(lines, 1):

@@ -8,12 +8,13 @@ import pytest
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Evaluation
-from es_randomized.evaluation.certificate import certificate, in_words
+from es_randomized.evaluation.certificate import certificate, in_words, minimax
 from es_randomized.evaluation.evaluate import score
 from es_randomized.evaluation.stored import summary_of
 from es_randomized.references.treasure_hunt import Hunt, losses, randomized
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
+from es_randomized.tasks.measure import SUCCESS
 from es_randomized.tasks.task import Outcome
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
@@ -68,3 +69,9 @@ def test_a_sample_of_the_inputs_guarantees_nothing():
     success = np.ones((9, 40), bool)
     stores = np.zeros((3, 3), int)
     assert certificate(score(experiment, Outcome(1.0 - success, success, success * 1), "seed", stores, False)) is None
+
+
+@pytest.mark.parametrize(("task", "best"), [(CycleColouring(n=7), 1.0), (CycleColouring(n=7, identifiers=False), None)])
+def test_a_classical_algorithm_is_no_minimax(task, best):
+    assert len([row for row in task.references() if row.kind == "algorithm"]) == 3
+    assert minimax(task.references(), SUCCESS) == best
