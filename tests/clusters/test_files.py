@@ -1,6 +1,7 @@
 """The files in cluster/: whole, as the tools they are for want them, and safe as they stand."""
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ from es_randomized.errors import ConfigError
 FOLDER = Path(__file__).parents[2] / "cluster"
 LAUNCHED = ("aws-gpu", "gcp-gpu", "gcp-tpu", "on-premise")
 KUBERNETES = ("kuberay-gpu", "kuberay-tpu", "kuberay-tpu-hosts", "kuberay-job-gpu", "kuberay-job-tpu")
-HEADED = [*(f"{name}.yaml" for name in ("local", *LAUNCHED, *KUBERNETES)), "slurm.sh"]
+HEADED = [*(f"{name}.yaml" for name in ("local", *LAUNCHED, *KUBERNETES, "skypilot")), "slurm.sh"]
 MACHINE = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi)?")
 
 
@@ -130,6 +131,70 @@ def test_kubernetes_files_are_what_the_operator_takes(name: str) -> None:
         assert manifest["spec"]["entrypoint"].startswith(
             "python -m es_randomized train configs/demo.yaml --address auto"
         )
+
+
+SKYPILOT = os.environ.get("SKYPILOT_PYTHON")
+PARSED = """
+import json, sys
+import sky
+task = sky.Task.from_yaml(sys.argv[1])
+(machine,) = task.resources
+print(json.dumps([task.num_nodes, machine.use_spot, machine.accelerators, task.envs]))
+"""
+
+
+@pytest.mark.skipif(
+    not SKYPILOT, reason="set SKYPILOT_PYTHON to the Python of an environment with SkyPilot to check this"
+)
+def test_skypilots_own_parser_takes_its_file(tmp_path: Path) -> None:
+    def parsed(path: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(SKYPILOT), "-c", PARSED, str(path)]
+        return subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
+
+    result = parsed(FOLDER / "skypilot.yaml")
+    nodes, spot, accelerators, envs = json.loads(result.stdout.splitlines()[-1])
+    assert (nodes, spot, accelerators) == (4, True, {"L4": 1})
+    assert set(envs) == {"RUN", "TRAIN"}
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((FOLDER / "skypilot.yaml").read_text().replace("use_spot", "use_spott"))
+    assert "use_spott" in parsed(wrong).stderr
+
+
+SHIMS = """
+cat > "$1/ray" <<'RAY'
+#!/bin/sh
+case "$1" in
+start) echo "ray $@" >> "$LOG"; exec sleep 30 ;;
+esac
+RAY
+cat > "$1/python" <<'PYTHON'
+#!/bin/sh
+case "$3" in show) test -e "$4" ;; *) echo "$@" >> "$LOG" ;; esac
+PYTHON
+chmod +x "$1/ray" "$1/python"
+"""
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_skypilots_first_node_trains_or_resumes(again: bool, tmp_path: Path) -> None:
+    """Its commands, with programs in place of Ray and Python that write down how they are called."""
+    binaries = tmp_path / "venv" / "bin"
+    binaries.mkdir(parents=True)
+    subprocess.run(["sh", "-c", SHIMS, "sh", str(binaries)], check=True)
+    run, log = tmp_path / "run", tmp_path / "log"
+    if again:
+        run.mkdir()
+    commands = tree("skypilot")["run"].replace("/tmp/es_randomized-", f"{tmp_path}/own-")
+    node = {"SKYPILOT_NODE_RANK": "0", "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2"}
+    own = {"HOME": str(tmp_path), "RUN": str(run), "TRAIN": "configs/demo.yaml --seed 1", "LOG": str(log)}
+    subprocess.run(["bash", "-c", commands], env=os.environ | node | own, check=True, timeout=20, capture_output=True)
+    start, command = log.read_text().splitlines()
+    assert start.startswith("ray start --head")
+    assert command == (
+        f"-m es_randomized resume {run} --address 10.0.0.1:6379"
+        if again
+        else f"-m es_randomized train configs/demo.yaml --seed 1 --run {run} --address 10.0.0.1:6379"
+    )
 
 
 LOCK = (FOLDER.parent / "requirements.lock").read_text()
