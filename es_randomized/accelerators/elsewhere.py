@@ -112,9 +112,21 @@ def compiler_for(device: DeviceType) -> Elsewhere:
     Raises:
         NoCompilerError: it is not installed.
     """
+    return Elsewhere(device, SingleDeviceSharding(devices_of(device)[0]))
+
+
+def devices_of(device: DeviceType, count: int = 1) -> list[Any]:
+    """Devices of a type as they are together in one machine, to compile for; call this before JAX has computed anything.
+
+    Args:
+        count: of GPUs; TPUs are as many as their topology has.
+
+    Raises:
+        NoCompilerError: their compiler is not installed.
+    """
     jax.config.update("jax_enable_compilation_cache", False)  # it reads back programs of devices that are here only
-    topology = _tpu_topology(device) if device.platform == "tpu" else _gpu_topology(device)
-    return Elsewhere(device, SingleDeviceSharding(topology.devices[0]))
+    topology = _tpu_topology(device) if device.platform == "tpu" else _gpu_topology(device, count)
+    return list(topology.devices)
 
 
 def _tpu_topology(device: DeviceType) -> Any:
@@ -124,7 +136,7 @@ def _tpu_topology(device: DeviceType) -> Any:
     return topologies.get_topology_desc(platform="tpu", topology_name=device.topology)
 
 
-def _gpu_topology(device: DeviceType) -> Any:
+def _gpu_topology(device: DeviceType, count: int) -> Any:
     if not _installed("jax_plugins.xla_cuda12") or not _installed("nvidia.cuda_nvcc"):
         raise _not_installed(device, "gpu-check")
     import nvidia.cuda_nvcc
@@ -132,7 +144,7 @@ def _gpu_topology(device: DeviceType) -> Any:
     tools = Path(next(iter(nvidia.cuda_nvcc.__path__)))
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_cuda_data_dir={tools}".strip()
     return topologies.get_topology_desc(
-        platform="cuda", topology_name=device.name, topology="1x1x1", target_config=target_config(device)
+        platform="cuda", topology_name=device.name, topology=f"1x1x{count}", target_config=target_config(device)
     )
 
 
