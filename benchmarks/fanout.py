@@ -63,7 +63,9 @@ def sleeping(pace: Path, versions: dict[str, str | None]) -> type:
                 seconds * (1 + random.Random(generation * 10**6 + unit).uniform(-spread, spread)) for unit in units
             ]
             time.sleep(sum(times))
-            return struct.pack("<dqq", sum(times), 1, 0) + b"".join(struct.pack("<ff", unit, -unit) for unit in units)
+            return struct.pack("<dqqq", sum(times), 1, 0, 0) + b"".join(
+                struct.pack("<ff", unit, -unit) for unit in units
+            )
 
     return WorkerSleeps
 

@@ -59,7 +59,7 @@ def predicted(call: float, workers: list[int]) -> list[dict[str, Any]]:
     rows = []
     for count in workers:
         for share in SHARES:
-            for fanout, each in (("flat", 16), *(("tree", each) for each in MACHINES)):
+            for fanout, each in (("flat", 16), *((shape, each) for each in MACHINES for shape in ("tree", "groups"))):
                 cluster = Cluster(count, per_machine=each, latency=0.0005, bandwidth=1.25e9, fanout=fanout)
                 found = efficiency(costs_of(call, share / CHUNKS, 8), cluster, CHUNKS)
                 case = {"workers": count, "seconds of a share": share, "fanout": fanout, "cores of a machine": each}

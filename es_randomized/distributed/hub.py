@@ -84,7 +84,7 @@ class Hub:
         self._tell(events.TurnBegan(work.waiting))
         size = partial(self._size, work, self._pace.get(step.method))
         for worker, call in takers.issue(work, size, time.monotonic):
-            reference = self.pool.staff.send(worker.actor, step, call.units, takers.expected(worker, work))
+            reference = self.pool.staff.send(worker.actor, step, call.units, takers.expected(worker, work, call))
             worker.calls[reference] = call
             self.inbox.expect(reference, worker)
             self._tell(events.CallIssued(worker.number, call, again=work.reissued > reissued))
@@ -109,13 +109,13 @@ class Hub:
         except ray.exceptions.RayError:
             self._lost(worker, work)
             return
-        call = self.pool.takers.pop_call(worker, reference)
-        answer = read_answer(data, len(call.units))
+        answer = read_answer(data, worker.calls[reference].units)
+        call = self.pool.takers.pop_call(worker, reference, answer.units)
         self.pool.heard(worker, answer.workers, answer.lost)
         if call.step == step.number:
             now = time.monotonic()
             self._pace[step.method] = answer.seconds / len(call.units)
-            for unit, result in zip(call.units, answer.results, strict=True):
+            for unit, result in zip(answer.units, answer.results, strict=True):
                 work.done(unit, result, now)
         size = sum(map(len, answer.results))
         self._tell(events.CallCollected(worker.number, call, answer.seconds, size, answer.workers))

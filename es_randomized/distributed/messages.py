@@ -1,19 +1,20 @@
 """What travels between coordinator and worker: one string of bytes each way, because Ray takes milliseconds over objects.
 
 A call names its step, its units and what is small enough to go along; what is large lies in the machine's shared memory and
-goes by reference. An answer is the seconds of computing, who computes, and the float32 results, one after the other. What all
+goes by reference. An answer is the seconds of computing, who computes, which units, and the float32 results of each. What all
 calls of a step have in common is packed once; a supervisor passes it on as it is.
 """
 
 import pickle
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import ray
 
-HEADER = struct.Struct("<dqq")
+HEADER = struct.Struct("<dqqq")
 SMALL = 2**12  # bytes that go with every call; more of them go once to every machine
 
 
@@ -67,16 +68,18 @@ class Answer(NamedTuple):
     """What comes back of a call.
 
     Attributes:
-        results: of all its units, equally long; none if the step was over.
+        results: as many as it asked for, equally long; none if the step was over.
         seconds: of computing them.
         workers: that compute for whoever answers: 1 for a worker.
         lost: workers that it has lost so far.
+        units: that these are the results of.
     """
 
     results: list[memoryview]
     seconds: float
     workers: int
     lost: int
+    units: list[int]
 
 
 def send_call(actor: Any, step: Step, units: list[int], expected: int = 0) -> Any:
@@ -104,7 +107,7 @@ def passed_on(packed: bytes, references: tuple[Any, ...]) -> tuple[Step, list[in
 def call_all(actors: Iterable[Any], step: Step, units: list[int]) -> list[Answer]:
     """Ask several workers for the same units at once; returns what `read_answer` makes of each answer."""
     answers = ray.get([send_call(actor, step, units) for actor in actors])
-    return [read_answer(data, len(units)) for data in answers]
+    return [read_answer(data, units) for data in answers]
 
 
 def answer_call(worker: object, packed: bytes, large: tuple[object, ...]) -> bytes:
@@ -117,19 +120,18 @@ def answer_call(worker: object, packed: bytes, large: tuple[object, ...]) -> byt
     return packed_answer(results, seconds)
 
 
-def packed_answer(results: Iterable[bytes | memoryview], seconds: float, workers: int = 1, lost: int = 0) -> bytes:
-    """An answer as it travels."""
-    return b"".join((HEADER.pack(seconds, workers, lost), *results))
+def packed_answer(
+    results: Iterable[bytes | memoryview], seconds: float, workers: int = 1, lost: int = 0, units: Sequence[int] = ()
+) -> bytes:
+    """An answer as it travels; without `units` it is of those that the call asked for."""
+    return b"".join((HEADER.pack(seconds, workers, lost, len(units)), np.array(units, np.int64).tobytes(), *results))
 
 
-def read_answer(data: bytes, units: int) -> Answer:
-    """The answer to a call of so many units."""
-    seconds, workers, lost = HEADER.unpack_from(data)
-    results = memoryview(data)[HEADER.size :]
-    size = len(results) // units
-    return Answer(
-        [results[start : start + size] for start in range(0, units * size, size)] if size else [],
-        seconds,
-        workers,
-        lost,
-    )
+def read_answer(data: bytes, asked: list[int]) -> Answer:
+    """The answer to a call for these units."""
+    seconds, workers, lost, count = HEADER.unpack_from(data)
+    units = np.frombuffer(data, np.int64, count, HEADER.size).tolist() or asked
+    results = memoryview(data)[HEADER.size + 8 * count :]
+    size = len(results) // len(units)
+    parts = [results[start : start + size] for start in range(0, len(units) * size, size)] if size else []
+    return Answer(parts, seconds, workers, lost, units if parts else [])

@@ -15,9 +15,10 @@ from es_randomized.distributed.events import CallCollected, Event, WorkerJoined
 from es_randomized.distributed.hub import Hub
 from es_randomized.distributed.inbox import Inbox
 from es_randomized.distributed.messages import Step, packed_answer, passed_on
+from es_randomized.distributed.orders import Order, Orders
 from es_randomized.distributed.pool import Pool
 from es_randomized.distributed.staff import Place, Staff, this_machine
-from es_randomized.distributed.work import Order, Work
+from es_randomized.distributed.work import Work
 from es_randomized.distributed.worker import WorkerInfo
 
 CALLS = 32  # that can wait for their answers at once: the coordinator's two, and some of steps that are over
@@ -27,7 +28,7 @@ class Asked(Order):
     """An order of a step.
 
     Attributes:
-        answer: when all of its units are there.
+        answer: when as many units are there.
     """
 
     def __init__(self, step: Step, units: list[int], expected: int) -> None:
@@ -59,7 +60,8 @@ class Supervisor:
         self._hub = Hub(self._pool, self._inbox, devices, self._hear)
         self._first = Future[WorkerInfo]()
         self._step = Step(0, "", 0, b"")
-        self._work, self._orders = Work(0), list[Asked]()
+        self._work = Work(0)
+        self._orders = Orders[Asked](self._work)
         self._seconds: dict[int, float] = {}  # of computing, by unit of the step
 
     def ready(self) -> WorkerInfo:
@@ -87,26 +89,23 @@ class Supervisor:
     def _accept(self, order: Asked) -> None:
         if order.step.number > self._step.number:
             self._hub.end(self._work, self._step)
-            for late in self._orders:
-                late.answer.set_result(self._packed(late, {}))
+            for late in self._orders.left():
+                late.answer.set_result(self._packed([]))
             self._step, self._work = order.step, self._hub.work(0, order.step)
-            self._orders, self._seconds = [], {}
+            self._orders, self._seconds = Orders(self._work), {}
         if order.step.number < self._step.number:
-            order.answer.set_result(self._packed(order, {}))
-            return
-        self._work.more(order.units, order.expected)
-        self._orders.append(order)
+            order.answer.set_result(self._packed([]))
+        else:
+            self._orders.add(order)
 
     def _answer(self) -> None:
-        complete = [order for order in self._orders if order.complete(self._work)]
-        for order in complete:
-            self._orders.remove(order)
-            order.answer.set_result(self._packed(order, self._work.results))
+        for order, units in self._orders.ready():
+            order.answer.set_result(self._packed(units))
 
-    def _packed(self, order: Asked, results: Mapping[int, bytes | memoryview]) -> bytes:
-        found = [results[unit] for unit in order.units if unit in results]
-        seconds = sum(self._seconds.get(unit, 0.0) for unit in order.units) if found else 0.0
-        return packed_answer(found, seconds, max(1, self._pool.takers.crew.workers), self._pool.replaced)
+    def _packed(self, units: list[int]) -> bytes:
+        results = [self._work.results[unit] for unit in units]
+        seconds = sum((self._seconds.get(unit, 0.0) for unit in units), 0.0)
+        return packed_answer(results, seconds, max(1, self._pool.takers.crew.workers), self._pool.replaced, units)
 
     def _hear(self, event: Event) -> None:
         match event:
@@ -119,7 +118,7 @@ class Supervisor:
     def _fail(self, error: Exception) -> None:
         if not self._first.done():
             self._first.set_exception(error)
-        for order in self._orders:
+        for order in self._orders.left():
             order.answer.set_exception(error)
         while True:
             for message in self._inbox.take(60.0):

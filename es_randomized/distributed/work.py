@@ -6,14 +6,16 @@ be under way several times; its first result counts, and all results are the sam
 
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from math import ceil
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 CALLS_PER_WORKER = 2  # at most: one it computes and one it can begin without waiting for a message
+CALLS_PER_SUPERVISOR = 4  # at most: its workers have two of them, and others are to come before they end
 QUICK = 0.01  # seconds of work worth a message; units that take less go several to a call
 LONG = 0.1  # seconds of work in one call of several units, at most: that much is lost with a worker
+LONG_OF_MANY = 1.0  # the same of a supervisor, whose workers should have some at hand while others are on their way
 SHARES = 4  # longer calls than `QUICK` take 1/4 of a worker's share of what is left: they get shorter to the end
 SERVED = 0.001  # seconds that a call takes whoever hands it out
 SLOW = 4.0  # a unit is late after so many times the median of the others
@@ -59,6 +61,7 @@ class Work:
     Attributes:
         expected: units that will be wanted later, about, where that is not known yet.
         results: float32 bytes by unit, as far as they have come.
+        finished: these units, in the order in which they came.
         reissued: how often a unit was issued though it was under way.
         deaths: by unit, how many workers died while it was the first one they had.
     """
@@ -66,6 +69,7 @@ class Work:
     def __init__(self, units: int, step: int = 0, typical: float = 0.0) -> None:
         self.units, self.step, self.expected, self._expected = units, step, 0, typical
         self.results: dict[int, Result] = {}
+        self.finished: list[int] = []
         self.reissued = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
@@ -120,6 +124,7 @@ class Work:
         if unit not in self.results:
             insort(self._took, now - self._begun.pop(unit, [now])[0])
             self.results[unit] = result
+            self.finished.append(unit)
 
     def lost(self, units: Iterable[int]) -> None:
         """Whoever had these units, in the order they were issued, is gone: they wait again, before all others."""
@@ -173,7 +178,10 @@ def units_per_call(work: Work, crew: Crew, pace: float | None, devices: int = 1,
     """
     shares = max(1.0, crew.workers / workers)  # so many like this one
     everybody = SERVED * crew.takers if SERVED * crew.takers > QUICK else 0.0
-    quick, long, served = (int(seconds * workers / pace) for seconds in (QUICK, LONG, everybody)) if pace else (0, 0, 0)
+    longest = LONG if workers == 1 else LONG_OF_MANY
+    quick, long, served = (
+        (int(seconds * workers / pace) for seconds in (QUICK, longest, everybody)) if pace else (0, 0, 0)
+    )
     share = ceil((work.units + work.expected) / shares)
     if quick < share:  # a slow worker must leave some to the others
         share = max(
@@ -184,30 +192,12 @@ def units_per_call(work: Work, crew: Crew, pace: float | None, devices: int = 1,
     return max(devices * workers, share)
 
 
-class Order:
-    """Units that a process was asked for together.
-
-    Args:
-        expected: units that it will be asked for later, about.
-    """
-
-    def __init__(self, units: list[int], expected: int) -> None:
-        self.units, self.expected = units, expected
-        self._first = 0  # of its units that may be missing
-
-    def complete(self, work: Work) -> bool:
-        """Whether all of its units have their results."""
-        while self._first < len(self.units) and self.units[self._first] in work.results:
-            self._first += 1
-        return self._first == len(self.units)
-
-
 class Takers(Generic[AnyCallTaker]):
     """Workers, or machines, that get calls, by how many they have, so that nobody looks at those who can take none."""
 
     def __init__(self, workers: Iterable[AnyCallTaker] = ()) -> None:
         self._everybody: dict[AnyCallTaker, None] = {}
-        self._room: list[dict[AnyCallTaker, None]] = [{} for _ in range(CALLS_PER_WORKER)]
+        self._room: list[dict[AnyCallTaker, None]] = [{} for _ in range(CALLS_PER_SUPERVISOR)]
         self._workers = 0
         for worker in workers:
             self.add(worker)
@@ -223,9 +213,12 @@ class Takers(Generic[AnyCallTaker]):
         """How many there are."""
         return Crew(len(self._everybody), self._workers)
 
-    def expected(self, worker: AnyCallTaker, work: Work) -> int:
-        """Units of the work that it can expect later, about."""
-        return ceil(work.left * worker.workers / self._workers) if worker in self._everybody else 0
+    def expected(self, worker: AnyCallTaker, work: Work, call: Call) -> int:
+        """Units of the work that it can expect later, about, once it has this call."""
+        if worker not in self._everybody:
+            return 0
+        share = ceil((work.left + len(call.units)) * worker.workers / self._workers)
+        return max(0, share - len(call.units))
 
     def add(self, worker: AnyCallTaker) -> None:
         """It gets calls from now on."""
@@ -246,9 +239,14 @@ class Takers(Generic[AnyCallTaker]):
             self._workers += workers - worker.workers
         worker.workers = workers
 
-    def pop_call(self, worker: AnyCallTaker, key: object) -> Call:
-        """Take a call that is over from a worker, which has room for another."""
+    def pop_call(self, worker: AnyCallTaker, key: object, units: Sequence[int] = ()) -> Call:
+        """Take a call that is over from a worker, which has room for another.
+
+        Args:
+            units: that came with it, if any: a supervisor may have had them for another call, which has the missing ones now.
+        """
         call = worker.calls.pop(key)
+        _exchange(call, units, worker.calls.values())
         if worker in self._everybody:
             self._no_room(worker)
             self._place(worker)
@@ -280,9 +278,22 @@ class Takers(Generic[AnyCallTaker]):
                 self._place(worker)
 
     def _place(self, worker: AnyCallTaker) -> None:
-        if len(worker.calls) < CALLS_PER_WORKER:
+        if len(worker.calls) < (CALLS_PER_WORKER if worker.workers == 1 else CALLS_PER_SUPERVISOR):
             self._room[len(worker.calls)][worker] = None
 
     def _no_room(self, worker: AnyCallTaker) -> None:
         for room in self._room:
             room.pop(worker, None)
+
+
+def _exchange(call: Call, units: Sequence[int], others: Iterable[Call]) -> None:
+    """Make `units` those of a call; the others of the same step get, instead of what was theirs, what the call misses."""
+    early = set(units).difference(call.units)
+    if not early:
+        return
+    missing = [unit for unit in call.units if unit not in set(units)]
+    for other in others:
+        for index, unit in enumerate(other.units):
+            if other.step == call.step and unit in early and missing:
+                other.units[index] = missing.pop()
+    call.units[:] = units

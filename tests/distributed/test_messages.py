@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from es_randomized.distributed.messages import Argument, Step, answer_call, read_answer, send_call
+from es_randomized.distributed.messages import Argument, Step, answer_call, packed_answer, read_answer, send_call
 
 
 class Doubling:
@@ -29,14 +29,20 @@ def test_small_and_large_arguments_keep_their_places():
         "second large": (Argument(0, numbers), Argument(0, None, 2)),
         "both large": (Argument(0, None, numbers.tolist()), Argument(0, None, 2)),
     }.items():
-        found, seconds, workers, lost = read_answer(asked(*arguments), 2)
-        assert (seconds, workers, lost) == (0.25, 1, 0)
+        found, seconds, workers, lost, units = read_answer(asked(*arguments), [3, 1])
+        assert (seconds, workers, lost, units) == (0.25, 1, 0, [3, 1])
         results[name] = [np.frombuffer(each, np.float32).tolist() for each in found]
     assert all(found == [[7.0, 6.0], [7.0, 2.0]] for found in results.values())
 
 
 def test_results_are_told_apart_by_their_number():
-    data = struct.pack("<dqq", 1.5, 4, 2) + np.arange(6, dtype=np.float32).tobytes()
-    found, seconds, workers, lost = read_answer(data, 3)
-    assert (seconds, workers, lost) == (1.5, 4, 2)
-    assert [np.frombuffer(each, np.float32).tolist() for each in found] == [[0, 1], [2, 3], [4, 5]]
+    results = np.arange(6, dtype=np.float32)
+    for which, packed in (([], [7, 8, 9]), ([4, 8, 1], [4, 8, 1])):  # of the units that were asked for, or of others
+        data = struct.pack("<dqqq", 1.5, 4, 2, len(which)) + struct.pack(f"<{len(which)}q", *which) + results.tobytes()
+        found, *others = read_answer(data, [7, 8, 9])
+        assert others == [1.5, 4, 2, packed]
+        assert [np.frombuffer(each, np.float32).tolist() for each in found] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_an_answer_to_a_step_that_is_over_brings_nothing():
+    assert read_answer(packed_answer([], 0.0), [7, 8]).units == []

@@ -1,7 +1,7 @@
 """Simulated workers and the machines they are on: they compute what they are sent in order, and come, go and die."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from es_randomized.distributed.work import Call, CallTaker
 from es_randomized.scaling.simulation.clock import Clock, Cores
 
 if TYPE_CHECKING:
-    from es_randomized.scaling.simulation.hubs import SimulatedSupervisor
+    from es_randomized.scaling.simulation.hubs import SimulatedHub, Taker
 
 
 @dataclass(eq=False)
@@ -18,12 +18,14 @@ class Machine:
     """Workers that share a copy of every message and a fate.
 
     Attributes:
-        supervisor: hands out to its workers, where machines have one.
+        above: who hands out to it.
+        takers: whom that one gives calls: the workers, or the machine's supervisor.
         received: when the messages of a step are there, by step.
     """
 
+    above: "SimulatedHub | None" = None
     workers: list["SimulatedWorker"] = field(default_factory=list)
-    supervisor: "SimulatedSupervisor | None" = None
+    takers: Sequence["Taker"] = ()
     alive: bool = True
     received: dict[int, float] = field(default_factory=dict)
 

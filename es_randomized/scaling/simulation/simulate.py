@@ -5,21 +5,28 @@ Who gets which units, and what is issued again, is decided by `distributed.work`
 after the other, workers compute what they have in order, messages take their time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from random import Random
-from typing import NamedTuple
 
-from es_randomized.distributed.shape import shape_of
+from es_randomized.distributed.shape import groups_of, shape_of
 from es_randomized.distributed.work import Call, Work
 from es_randomized.scaling.simulation.clock import Clock, Cores
 from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards
-from es_randomized.scaling.simulation.hubs import Asked, Done, SimulatedHub, SimulatedSupervisor, Taker
+from es_randomized.scaling.simulation.hubs import (
+    Answer,
+    Asked,
+    Done,
+    Joined,
+    Lost,
+    SimulatedHub,
+    SimulatedSupervisor,
+    Taker,
+)
 from es_randomized.scaling.simulation.machines import Machine, SimulatedWorker
 
-SECONDS_BETWEEN_CHECKS = 1.0  # as the pool's
 BYTES_PER_LOSS = 4
 
 
@@ -78,18 +85,6 @@ def simulate(
     return _Run(costs, cluster, chunks, here, hazards, seed).of(generations)
 
 
-class Joined(NamedTuple):
-    """A message: the workers of a machine are ready."""
-
-    machine: Machine
-
-
-class Lost(NamedTuple):
-    """A message: a machine is gone."""
-
-    machine: Machine
-
-
 class _Run:
     def __init__(self, costs: Costs, cluster: Cluster, chunks: int, here: bool, hazards: Hazards, seed: int) -> None:
         self.costs, self.cluster, self.chunks, self.here, self.hazards = costs, cluster, chunks, here, hazards
@@ -97,10 +92,10 @@ class _Run:
         self.clock, self.chance, self.result = Clock(), Random(seed), SimulationResult(members=self.population)
         self.cores = Cores(self.clock, cluster.cores, cluster.crowded)
         self.shape = shape_of(_rooms(cluster), cluster.workers, cluster.fanout)
-        self._steps, self._numbers = count(1), count()
-        self.hub = SimulatedHub(self.clock, self.cores, costs, self._send, self._numbers)
-        self._noticed: list[Machine] = []
-        self._checked = 0.0
+        self._steps = count(1)
+        self.numbers: Iterator[int] = count()
+        self.home = Machine()
+        self.hub = SimulatedHub(self, self.home)
         self._sending, self._receiving = 0.0, 0.0  # until when the coordinator's network is in use, each way
         self._over, self._computed = False, 0.0
         self._populate()
@@ -141,29 +136,21 @@ class _Run:
         """As the evaluator's `_run`."""
         work = Work(units, next(self._steps))
         while not work.complete:
-            self._check_machines()
-            yield from self.hub.issue(work, method)
-            for message in self.hub.taken():
-                match message:
-                    case Done():
-                        yield from self.hub.collect(work, message, method)
-                    case Lost():
-                        self._remove_lost(work, message.machine)
-                    case Joined():
-                        self._add(message.machine)
+            yield from self.hub.turn(work, method)
         self.result.reissued += work.reissued
 
     # Messages and workers
 
-    def _send(self, sender: SimulatedHub, taker: Taker, call: Call, expected: int, number: int, method: str) -> None:
-        """A call on its way: from the coordinator over the network, from a supervisor on its own machine."""
-        costs, root = self.costs, sender is self.hub
-        latency = costs.latency + (self.cluster.latency if root else 0.0)
+    def send(self, sender: SimulatedHub, taker: Taker, call: Call, expected: int, number: int, method: str) -> None:
+        """A call on its way: from the coordinator's machine over the network, or within a machine."""
+        costs, far = self.costs, sender.machine is not taker.machine
+        latency = costs.latency + (self.cluster.latency if far else 0.0)
         there = self.clock.now + latency / 2
-        if root:
+        if sender is self.hub:
             if costs.background:
                 self.cores.occupy(costs.background)
             self.result.calls += 1
+        if far:
             size = costs.message if method == "evaluate" else BYTES_PER_LOSS * self.population
             there = self._at_machine(taker.machine, call.step, size) + latency / 2
         if isinstance(taker, SimulatedSupervisor):
@@ -172,13 +159,14 @@ class _Run:
             self.clock.at(there, partial(taker.tell, Asked(call, expected, method, back)))
             return
         seconds, results = self._seconds(call, method), self._bytes(call, method)
-        computed = partial(self._computes, seconds, partial(self._back, sender, taker, number, latency, results))
+        back = partial(self._back, sender, taker, number, latency, results)
+        computed = partial(self._computes, seconds, back)
         self.clock.at(there, partial(taker.compute, costs.receive + seconds, computed))
 
-    def _computes(self, seconds: float, back: Callable[[float], None], elapsed: float) -> None:
+    def _computes(self, seconds: float, back: Answer, elapsed: float) -> None:
         """A worker is done with a call that takes so many seconds without its neighbours; it took `elapsed`."""
         self._computed += seconds
-        back(max(0.0, elapsed - self.costs.receive))
+        back(max(0.0, elapsed - self.costs.receive), 1, ())
 
     def _seconds(self, call: Call, method: str) -> float:
         costs = self.costs
@@ -198,89 +186,85 @@ class _Run:
             machine.received = {step: self._sending}
         return max(self.clock.now, machine.received[step])
 
-    def _back(self, sender: SimulatedHub, taker: Taker, number: int, latency: float, size: int, seconds: float) -> None:
+    def _back(
+        self,
+        to: SimulatedHub,
+        taker: Taker,
+        number: int,
+        latency: float,
+        size: int,
+        seconds: float,
+        workers: int,
+        units: Sequence[int],
+    ) -> None:
         """An answer on its way back to whoever sent the call."""
         there = self.clock.now
-        if sender is self.hub:
+        if to.machine is not taker.machine:
             self.result.up += size
             there = self._receiving = max(self._receiving, there) + size / self.cluster.bandwidth
-        self.clock.at(there + latency / 2, lambda: sender.tell(Done(taker, number, seconds)))
+        self.clock.at(there + latency / 2, lambda: to.tell(Done(taker, number, seconds, workers, units)))
 
     # Machines that come and go
 
     def _populate(self) -> None:
         """Machines as they are in the long run: some are there, some are being replaced."""
-        hazards = self.hazards
-        for index, workers in enumerate(_rooms(self.cluster)):
+        hazards, rooms = self.hazards, _rooms(self.cluster)
+        above = self._above(rooms)
+        for index, workers in enumerate(rooms):
+            hub = above[index % len(above)]
             if index and self.chance.random() < hazards.absent:
-                self.clock.after(self.chance.uniform(0, hazards.replacement), partial(self._join, workers))
+                self.clock.after(self.chance.uniform(0, hazards.replacement), partial(self._join, hub, workers))
             else:
-                self._add(self._machine(workers))
+                hub.add(self._machine(hub, workers))
 
-    def _add(self, machine: Machine) -> None:
-        """A machine gets work: through a supervisor, or every worker by itself."""
-        if self.shape.fanout == "tree":
-            numbers = self._numbers
-            machine.supervisor = SimulatedSupervisor(self.clock, self.cores, self.costs, self._send, numbers, machine)
-        for taker in _takers(machine):
-            self.hub.takers.add(taker)
+    def _above(self, rooms: list[int]) -> list[SimulatedHub]:
+        """Who hands out to machines: the coordinator, or supervisors of groups beside it."""
+        if self.shape.fanout != "groups":
+            return [self.hub]
+        count = groups_of(len(rooms))
+        groups = [SimulatedSupervisor(self, self.home, sum(rooms[index::count])) for index in range(count)]
+        for group in groups:
+            self.hub.takers.add(group)
+        return [*groups]
 
-    def _machine(self, workers: int) -> Machine:
-        machine, hazards = Machine(), self.hazards
+    def _machine(self, above: SimulatedHub, workers: int) -> Machine:
+        machine, hazards = Machine(above), self.hazards
         machine.workers = [SimulatedWorker(machine, self.cores, self.clock) for _ in range(workers)]
+        machine.takers = machine.workers
+        if self.shape.fanout != "flat":
+            supervisor = SimulatedSupervisor(self, machine, workers)
+            supervisor.add(machine)
+            machine.takers = [supervisor]
         rate = (hazards.failures_per_hour + hazards.preemptions_per_hour) / 3600
         if rate:
             fails = self.chance.random() < hazards.failures_per_hour / (3600 * rate)
             then = self._fail if fails else self._preempt
-            self.clock.after(self.chance.expovariate(rate), lambda: then(machine))
+            self.clock.after(self.chance.expovariate(rate), lambda: then(above, machine))
         return machine
 
-    def _join(self, workers: int) -> None:
-        self.hub.tell(Joined(self._machine(workers)))
+    def _join(self, above: SimulatedHub, workers: int) -> None:
+        above.tell(Joined(self._machine(above, workers)))
 
-    def _fail(self, machine: Machine) -> None:
+    def _fail(self, above: SimulatedHub, machine: Machine) -> None:
         machine.alive = False
-        self.clock.after(self.hazards.detection, lambda: self.hub.tell(Lost(machine)))
+        self.clock.after(self.hazards.detection, lambda: above.tell(Lost(machine)))
 
-    def _preempt(self, machine: Machine) -> None:
-        self._noticed.append(machine)
-        self.clock.after(self.hazards.notice, lambda: self._end_notice(machine))
+    def _preempt(self, above: SimulatedHub, machine: Machine) -> None:
+        above.noticed.append(machine)
+        self.clock.after(self.hazards.notice, lambda: self._end_notice(above, machine))
 
-    def _end_notice(self, machine: Machine) -> None:
+    def _end_notice(self, above: SimulatedHub, machine: Machine) -> None:
         machine.alive = False
-        self.hub.tell(Lost(machine))
+        above.tell(Lost(machine))
 
-    def _check_machines(self) -> None:
-        """As the pool's: workers of machines that are to go get nothing more and leave when no call is under way."""
-        if self.clock.now - self._checked < SECONDS_BETWEEN_CHECKS:
-            return
-        self._checked = self.clock.now
-        for machine in self._noticed:
-            for taker in _takers(machine):
-                taker.leaving = True
-            self._replace(machine)
-        self._noticed = []
-        for taker in [taker for taker in self.hub.takers if taker.leaving and not taker.calls]:
-            self.hub.takers.remove(taker)
+    def replace(self, machine: Machine) -> None:
+        """Another machine comes later, for whoever handed out to this one."""
+        assert machine.above
+        self.clock.after(self.hazards.replacement, partial(self._join, machine.above, len(machine.workers)))
 
-    def _replace(self, machine: Machine) -> None:
-        self.clock.after(self.hazards.replacement, lambda: self._join(len(machine.workers)))
-
-    def _remove_lost(self, work: Work, machine: Machine) -> None:
-        """As the evaluator's: what lost workers had waits again, and others are started in their place."""
-        if not any(taker.leaving for taker in _takers(machine)):
-            self._replace(machine)
-        for taker in _takers(machine):
-            units = [unit for call in taker.calls.values() if call.step == work.step for unit in call.units]
-            self.result.lost += len(units)
-            work.lost(units)
-            taker.calls.clear()
-            self.hub.takers.remove(taker)
-
-
-def _takers(machine: Machine) -> list[Taker]:
-    """Whom the coordinator serves there."""
-    return [machine.supervisor] if machine.supervisor else list(machine.workers)
+    def lost(self, units: int) -> None:
+        """Count units that a lost machine had."""
+        self.result.lost += units
 
 
 def _rooms(cluster: Cluster) -> list[int]:
