@@ -172,8 +172,23 @@ def distinct_windows(
     """The different windows of 2 * radius + 1 vertices up to reversal, and which one stands around every node."""
     offsets = range(-radius, radius + 1)
     around = np.stack([np.roll(instances, -offset, axis=0) for offset in offsets]).astype(np.int64)
+    if n ** (2 * radius + 1) > np.iinfo(np.int64).max:
+        return _ranked(around)
     powers = (n ** np.arange(2 * radius + 1))[:, None, None]
     codes = np.minimum((around * powers).sum(axis=0), (around[::-1] * powers).sum(axis=0))
     distinct, index = np.unique(codes, return_inverse=True)
     windows = distinct[None] // powers[..., 0] % n
     return windows.astype(np.int32), index.reshape(instances.shape).astype(np.int32)
+
+
+def _ranked(
+    around: Int[np.ndarray, "window_position position instance"],
+) -> tuple[Int[np.ndarray, "window_position window"], Int[np.ndarray, "position instance"]]:
+    """The same where a window as one number would not fit 64 bits: windows are told apart by their ranks."""
+    vertices = around.reshape(len(around), -1)
+    ranks = np.zeros(2 * vertices.shape[1], np.int64)
+    for forward, backward in zip(vertices, vertices[::-1], strict=True):
+        ranks = np.unique(ranks * (vertices.max() + 1) + np.concatenate([forward, backward]), return_inverse=True)[1]
+    either = np.minimum(*np.split(ranks, 2))
+    _, first, index = np.unique(either, return_index=True, return_inverse=True)
+    return vertices[:, first].astype(np.int32), index.reshape(around.shape[1:]).astype(np.int32)

@@ -181,3 +181,16 @@ def test_distinct_windows_are_all_paths_up_to_reversal(n, radius, count):
         around = np.stack([cycles[(node + step) % n] for step in range(-radius, radius + 1)])
         window = windows[:, index[node]]
         assert ((window == around).all(axis=0) | (window[::-1] == around).all(axis=0)).all()
+
+
+def test_windows_that_do_not_fit_64_bits_as_one_number_are_told_apart():
+    """13 of 36 vertices: 36^13 > 2^63."""
+    n, radius = 36, 6
+    cycles = np.random.default_rng(1).permuted(np.repeat(np.arange(n)[:, None], 20, axis=1), axis=0)
+    cycles = np.concatenate([cycles, cycles[::-1, :5]], axis=1)  # the other way round they are the same windows
+    windows, index = distinct_windows(cycles, radius, n)
+    assert windows.shape == (2 * radius + 1, 20 * n)
+    for node in range(n):
+        around = np.stack([cycles[(node + step) % n] for step in range(-radius, radius + 1)])
+        window = windows[:, index[node]]
+        assert ((window == around).all(axis=0) | (window[::-1] == around).all(axis=0)).all()
