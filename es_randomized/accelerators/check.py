@@ -24,6 +24,7 @@ from es_randomized.evaluation.evaluate import evaluation_bundles, own_randomness
 from es_randomized.evaluation.randomness import repeated_runs
 
 SMALLER_BLOCKS = (16, 4, 1)  # tried in this order where a plan does not fit
+BLOCKS = (16, 64, 256)  # tried where the fastest is asked for
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,27 @@ def fitting(experiment: Experiment, compiler: CompilerOf) -> Plan | None:
         if all(each.fits for each in checks):
             return replace(checks[0].experiment.plan, memory_mib=plan.memory_mib)
     return None
+
+
+def by_block(experiment: Experiment, compiler: CompilerOf) -> dict[int, list[Check]]:
+    """The programs of training with several blocks, as far as they fit: the one with the shortest bound first.
+
+    Raises:
+        ConfigError: the block is not left to this choice.
+    """
+    if experiment.plan.block != "auto":
+        raise ConfigError(
+            f"plan.block is {experiment.plan.block}, so there is nothing to choose; leave it out, or use auto"
+        )
+    found: dict[int, list[Check]] = {}
+    for block in BLOCKS:
+        try:
+            checks = training(replace(experiment, plan=replace(experiment.plan, block=block)), compiler)
+        except MemoryBudgetError:
+            continue
+        if all(each.fits for each in checks):
+            found[block] = checks
+    return dict(sorted(found.items(), key=lambda item: sum(1 / each.rate(1) for each in item[1])))
 
 
 def training(experiment: Experiment, compiler: CompilerOf) -> list[Check]:

@@ -1,6 +1,7 @@
 """`check`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from es_randomized.errors import MemoryBudgetError
 if TYPE_CHECKING:
     from es_randomized.accelerators.check import Check
     from es_randomized.accelerators.device_type import DeviceType
+    from es_randomized.accelerators.elsewhere import CompilerOf
+    from es_randomized.config.experiment import Experiment
     from es_randomized.config.sections import Plan
 
 DOES_NOT_FIT = 3  # exit status
@@ -30,8 +33,13 @@ MIB, GIB = 2**20, 2**30
 @click.option(
     "--dollars", type=click.FloatRange(0), help="Price of one of them an hour: what evaluations cost at least."
 )
+@click.option(
+    "--blocks", is_flag=True, help="Compile it with several blocks first, and take the one with the shortest bound."
+)
 @click.pass_context
-def check_command(context: click.Context, config: Path, target: str, devices: int, dollars: float | None) -> None:
+def check_command(
+    context: click.Context, config: Path, target: str, devices: int, dollars: float | None, blocks: bool
+) -> None:
     """Say whether CONFIG fits an accelerator, and how fast and how dear it can be there at best. Neither is needed here.
 
     Everything the run would compile there is compiled here by that accelerator's own compiler; dotted overrides work as with
@@ -48,6 +56,8 @@ def check_command(context: click.Context, config: Path, target: str, devices: in
     compiler = compiler_for(device)
     console.print(f"{config.name} on {devices} × {device.name} ({_title(device)})", soft_wrap=True)
     reason = ""
+    if blocks:
+        experiment = _fastest(console, experiment, compiler)
     try:
         checks = check(experiment, compiler)
     except MemoryBudgetError as error:
@@ -59,6 +69,22 @@ def check_command(context: click.Context, config: Path, target: str, devices: in
     console.print(f"does not fit: {reason or _missing(checks)}", soft_wrap=True)
     console.print(_advice(fitting(experiment, compiler)), soft_wrap=True)
     sys.exit(DOES_NOT_FIT)
+
+
+def _fastest(console: Console, experiment: "Experiment", compiler: "CompilerOf") -> "Experiment":
+    """The experiment with the block whose bound is the shortest; prints those of all that were tried."""
+    from es_randomized.accelerators.check import by_block
+
+    found = by_block(experiment, compiler)
+    for block, checks in found.items():
+        first = checks[0]
+        bound = f"{first.rate(1):,.0f} a second at most, {first.moved / 1e6:,.2f} MB of a member moved"
+        console.print(f"block {block}, chunk {first.experiment.plan.chunk}: {bound}", soft_wrap=True, highlight=False)
+    if not found:
+        return experiment
+    block = next(iter(found))
+    console.print(f"the shortest bound; keep it in the plan: --plan.block {block}")
+    return replace(experiment, plan=replace(experiment.plan, block=block))
 
 
 def _title(device: "DeviceType") -> str:

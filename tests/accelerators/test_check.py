@@ -8,9 +8,10 @@ import pytest
 from es_randomized import driver_of, load
 from es_randomized.accelerators import check as module
 from es_randomized.accelerators import elsewhere
-from es_randomized.accelerators.check import check, fitting, training
+from es_randomized.accelerators.check import by_block, check, fitting, training
 from es_randomized.accelerators.device_type import DEVICE_TYPES, GIB, DeviceType, device_type
 from es_randomized.accelerators.elsewhere import CompilerOf, NoCompilerError, compiler_for, target_config
+from es_randomized.accelerators.hlo import Module
 from es_randomized.compilation import Here
 from es_randomized.errors import ConfigError, MemoryBudgetError
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -74,6 +75,42 @@ def test_what_does_not_fit_gets_the_nearest_plan_that_does():
     plan = fitting(wide, Toy(small))
     assert (plan.chunk, plan.block) == (4, 32)  # 32 rows in 16 chunks; no smaller block was needed
     assert driver_of(replace(wide, plan=plan)).fitness.block == 32
+
+
+def test_the_block_with_the_shortest_bound_comes_first(monkeypatch):
+    """By the bytes of programs that are compiled again here, one by one."""
+    monkeypatch.setattr(module, "BLOCKS", (1, 2))
+    experiment = load(TINY, {"plan": {"chunk": 4}})
+    compiler = Toy(DEVICE)
+    found = by_block(experiment, compiler)
+    seconds = {}
+    for block in (1, 2):
+        programs = driver_of(replace(experiment, plan=replace(experiment.plan, block=block))).programs()
+        compiled = [each.function.lower(*each.arguments).compile() for each in programs]
+        seconds[block] = sum(
+            each.calls * Module(made.as_text()).work.bytes / DEVICE.bandwidth
+            for each, made in zip(programs, compiled, strict=True)
+        )
+    assert seconds[1] != seconds[2]
+    assert list(found) == sorted(seconds, key=lambda block: seconds[block])
+    assert [found[block][0].experiment.plan.block for block in found] == list(found)
+    small = replace(DEVICE, memory=found[1][0].memory - 1)
+    assert 1 not in by_block(experiment, Toy(small))
+    with pytest.raises(ConfigError, match=r"plan.block is 2, so there is nothing to choose"):
+        by_block(replace(experiment, plan=replace(experiment.plan, block=2)), compiler)
+
+
+def test_the_command_tries_blocks_and_takes_the_best(monkeypatch):
+    monkeypatch.setattr(module, "BLOCKS", (1, 2))
+    monkeypatch.setattr("es_randomized.accelerators.device_type.device_type", lambda name: DEVICE)
+    monkeypatch.setattr("es_randomized.accelerators.elsewhere.compiler_for", Toy)
+    result = run_here("check", TINY, "--target", "toy", "--blocks", "--evaluation.seeds", 4, "--evaluation.votes", "[]")
+    assert result.returncode == 0, result.stderr
+    first, second = [line for line in result.stdout.splitlines() if line.startswith("block ")]
+    best = first.split()[1].rstrip(",")
+    assert f"keep it in the plan: --plan.block {best}" in result.stdout
+    assert f"tile 8, block {best}" in result.stdout
+    assert float(first.split()[4].replace(",", "")) >= float(second.split()[4].replace(",", ""))
 
 
 def test_nothing_fits_nothing(monkeypatch):
