@@ -71,22 +71,28 @@ def main(targets: tuple[str, ...], only: tuple[str, ...], block: int, label: str
     compilation.configure(platform="cpu")
     for target in targets:
         for name in only or WORKLOADS:
-            results = recorded("accelerators")
-            rows = results.setdefault(label, {})
-            if not only and name in rows.get(target, {}):
+            if not only and name in recorded("accelerators").get(label, {}).get(target, {}):
                 continue
             config, overrides = WORKLOADS[name]
-            rows.setdefault(target, {})[name] = {"failed": "its compiler ended the process"}
-            record("accelerators", results)  # libtpu has crashed: then this stays, and the next call goes on after it
+            _keep(label, target, name, {"failed": "its compiler ended the process"})  # as libtpu's has: this stays then
             try:
                 row = measure(CONFIGS / config, overrides, target, block)
             except NoCompilerError as error:
                 print(error)
-                del rows[target][name]
-                record("accelerators", results)
+                _keep(label, target, name, None)
                 break
-            rows[target][name] = row
-            print(f"{target}, {name}: {_line(row)}; everything: {record('accelerators', results)}", flush=True)
+            print(f"{target}, {name}: {_line(row)}; everything: {_keep(label, target, name, row)}", flush=True)
+
+
+def _keep(label: str, target: str, name: str, row: dict[str, Any] | None) -> Path:
+    """Write a row of the result, or take it away."""
+    results = recorded("accelerators")
+    rows = results.setdefault(label, {}).setdefault(target, {})
+    if row is None:
+        del rows[name]
+    else:
+        rows[name] = row
+    return record("accelerators", results)
 
 
 def _line(row: dict[str, float]) -> str:
