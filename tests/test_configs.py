@@ -25,7 +25,14 @@ ONLY_LARGER = {
     "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
     "treasure_hunt/four_gradient.yaml": "treasure_hunt/five_gradient.yaml",  # tests/drivers/test_credit.py trains its parts
 }
-LONG = ("colouring/phases.yaml", "recall/eight.yaml", "recall/twenty.yaml")  # ten seconds and more each
+LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.py trains
+    "colouring/phases.yaml",
+    "mastermind/four.yaml",
+    "paging/two.yaml",
+    "paging/three.yaml",
+    "recall/eight.yaml",
+    "recall/twenty.yaml",
+)
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from es_randomized.references import paging
 
-SIZES = [(1, 2, 5), (2, 3, 6), (2, 4, 5), (3, 4, 6), (3, 5, 5)]  # slots, pages, requests
+SIZES = [(1, 2, 4), (2, 4, 5), (3, 4, 6)]  # slots, pages, requests
 
 
 def everything(slots, pages, requests):

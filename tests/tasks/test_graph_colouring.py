@@ -17,7 +17,6 @@ MODEL = Transformer(width=5, hidden=5, blocks=1, key=3)
 TASKS = [
     GraphColouring(graph="grid", n=4, rows=2, rounds=3, noise_width=2),
     GraphColouring(graph="regular", n=4, degree=2, rounds=2, identifiers=False),
-    GraphColouring(graph="edges", n=4, edges=[[0, 1], [0, 2], [0, 3]], rounds=2),
 ]
 CYCLE = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 0]]
 

@@ -60,7 +60,7 @@ def test_sequences_are_all_that_begin_with_a_fault_and_never_ask_twice(slots, pa
         if sequence[0] == slots and all(a != b for a, b in pairwise(sequence))
     ]
     assert sorted(map(tuple, task.enumerate().T.tolist())) == every
-    drawn = task.sample(jax.random.key(0), 2000)
+    drawn = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 2000)
     found, counts = np.unique(np.asarray(drawn), axis=1, return_counts=True)
     assert sorted(map(tuple, found.T.tolist())) == every
     assert np.abs(counts / 2000 - 1 / len(every)).max() < 5 * math.sqrt(1 / len(every) / 2000)
@@ -72,7 +72,7 @@ def test_sampled_evictions_come_with_their_chances_their_entropy_and_the_faults_
     policy = FunctionPolicy(lambda tokens: jnp.broadcast_to(scores[:, None, None], (3, *tokens.shape[1:])))
     sequence = jnp.array([2, 0, 1])  # page 0 goes with chance 3/4, and then page 2 with 5/6
     observed = task.observe(jnp.repeat(sequence[:, None], cases, axis=1), jnp.zeros((1, 3, cases)))
-    outcome, decisions = task.sampled_rollout(policy, observed, jax.random.key(0))
+    outcome, decisions = jax.jit(lambda key: task.sampled_rollout(policy, observed, key))(jax.random.key(0))
     faults = np.asarray(decisions.open)[:, 0]
     np.testing.assert_array_equal(outcome.loss[0], faults.sum(axis=0) / 2)  # the best has two
     assert faults[0].all()

@@ -73,7 +73,7 @@ def test_sampled_guesses_come_with_their_chances_their_entropy_and_what_is_still
     scores = jnp.log(jnp.array([3.0, 1.0, 1.0, 1.0]))  # 0 1 is guessed three times as often as 1 0
     policy = FunctionPolicy(lambda tokens: jnp.broadcast_to(scores[:, None, None], (4, *tokens.shape[1:])))
     observed = task.observe(jnp.zeros(cases, jnp.int32), jnp.zeros((1, cases)))
-    outcome, decisions = task.sampled_rollout(policy, observed, jax.random.key(0))
+    outcome, decisions = jax.jit(lambda key: task.sampled_rollout(policy, observed, key))(jax.random.key(0))
     loss, opened = np.asarray(outcome.loss[0]), np.asarray(decisions.open)[:, 0]
     made = opened.sum(axis=0)
     assert (loss == made + ~np.asarray(outcome.success[0])).all()
