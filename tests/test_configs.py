@@ -27,7 +27,9 @@ ONLY_LARGER = {
 }
 LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.py trains
     "colouring/phases.yaml",
+    "graph_colouring/grid.yaml",
     "mastermind/four.yaml",
+    "mastermind/four_spread.yaml",
     "paging/two.yaml",
     "paging/three.yaml",
     "recall/eight.yaml",
