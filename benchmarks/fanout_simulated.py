@@ -5,7 +5,8 @@
 The simulator is given one measured cost, what a call takes of the coordinator's own thread (`benchmarks/results/fanout.json`, 32
 workers, flat), and the time a message takes. First it repeats the measured cases. There workers sleep, but the messages of all
 share two cores, which is not simulated: it must not be slower than what was measured, and comes close where messages are few.
-Then 1,024 and 10,000 workers, 256 members each a generation, on machines of 16 or 64 cores that never fail.
+Then 1,024 and 10,000 workers, 256 members each a generation, on machines of 16 or 64 cores: flat, as a run would choose, and that
+with the failures and preemptions of benchmarks.simulate.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from typing import Any
 
 from benchmarks.fanout import MEMBERS, SHAPES, UNITS, nodes_of
 from benchmarks.record import record, recorded
-from es_randomized.scaling.simulation.costs import Cluster, Costs, Linear
+from es_randomized.distributed.shape import shape_of
+from es_randomized.scaling.simulation.costs import NO_HAZARDS, Cluster, Costs, Hazards, Linear
 from es_randomized.scaling.simulation.simulate import simulate
 
 WORKERS = (1_024, 10_000)
@@ -21,7 +23,8 @@ SHARES = (0.3, 1.0)  # seconds of computing of every worker in a generation
 MACHINES = (16, 64)  # cores
 CHUNKS = 32  # of every worker in a generation, of 8 members each
 LATENCY = 0.001  # seconds of a message there and back, with what a worker does to it
-GENERATIONS = 3
+GENERATIONS = 2
+HAZARDS = Hazards(failures_per_hour=0.001, preemptions_per_hour=0.05)  # of a machine
 
 
 def costs_of(call: float, seconds: float, members: int) -> Costs:
@@ -31,9 +34,9 @@ def costs_of(call: float, seconds: float, members: int) -> Costs:
     )
 
 
-def efficiency(costs: Costs, cluster: Cluster, chunks: int) -> dict[str, Any]:
+def efficiency(costs: Costs, cluster: Cluster, chunks: int, hazards: Hazards = NO_HAZARDS) -> dict[str, Any]:
     """Computing over time, per worker; and who hands out."""
-    result = simulate(costs, cluster, chunks * cluster.workers, GENERATIONS, here=True)
+    result = simulate(costs, cluster, chunks * cluster.workers, GENERATIONS, True, hazards)
     mean = sum(result.seconds) / len(result.seconds)
     return {"efficiency": chunks * costs.kernel * costs.members / mean, "coordinator busy": result.busy}
 
@@ -59,11 +62,13 @@ def predicted(call: float, workers: list[int]) -> list[dict[str, Any]]:
     rows = []
     for count in workers:
         for share in SHARES:
-            for fanout, each in (("flat", 16), *((shape, each) for each in MACHINES for shape in ("tree", "groups"))):
-                cluster = Cluster(count, per_machine=each, latency=0.0005, bandwidth=1.25e9, fanout=fanout)
-                found = efficiency(costs_of(call, share / CHUNKS, 8), cluster, CHUNKS)
+            cases = [("flat", 16, NO_HAZARDS), *((None, each, NO_HAZARDS) for each in MACHINES), (None, 16, HAZARDS)]
+            for asked, each, hazards in cases:
+                cluster = Cluster(count, per_machine=each, latency=0.0005, bandwidth=1.25e9, fanout=asked)
+                found = efficiency(costs_of(call, share / CHUNKS, 8), cluster, CHUNKS, hazards)
+                fanout = shape_of([each] * -(-count // each), count, asked).fanout
                 case = {"workers": count, "seconds of a share": share, "fanout": fanout, "cores of a machine": each}
-                rows.append(case | found)
+                rows.append(case | {"failures and preemptions": hazards is HAZARDS} | found)
                 print(f"SIMULATED {rows[-1]}", flush=True)
     return rows
 

@@ -189,7 +189,8 @@ def units_per_call(work: Work, crew: Crew, pace: float | None, devices: int = 1,
             min(long, ceil(work.left / (SHARES * shares))),
             min(served, share),
         )
-    return max(devices * workers, share)
+    together = devices * workers
+    return max(together, share // together * together if workers > 1 else share)  # whole rounds of all of them
 
 
 class Takers(Generic[AnyCallTaker]):

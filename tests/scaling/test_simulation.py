@@ -134,6 +134,23 @@ def test_notice_saves_the_work():
     assert sum(outcome.seconds) == pytest.approx(60 * CHUNK, rel=0.1)
 
 
+@pytest.mark.parametrize(("fanout", "rounds"), [("tree", 20), ("groups", 21)])
+def test_supervisors_cost_a_chunk_a_level_at_most_where_messages_are_free(fanout, rounds):
+    outcome = simulate(FREE, Cluster(64, per_machine=4, fanout=fanout), 64 * 20, 2, True)
+    assert all(20 * CHUNK - 1e-9 <= seconds <= rounds * CHUNK + 1e-9 for seconds in outcome.seconds)
+    assert outcome.calls < 64 * 20
+
+
+@pytest.mark.parametrize("fanout", ["tree", "groups"])
+def test_work_of_lost_machines_is_done_by_others_below_supervisors_too(fanout):
+    hazards = Hazards(failures_per_hour=600.0, preemptions_per_hour=600.0, notice=1.0, detection=0.1, replacement=0.4)
+    cluster = Cluster(40, per_machine=4, fanout=fanout)
+    outcome = simulate(replace(FREE, chunk=(ALONE,)), cluster, 40 * 20, 10, True, hazards, seed=2)
+    assert outcome.lost > 0
+    mean = sum(outcome.seconds) / 10
+    assert 20 * ALONE <= mean <= 1.3 * 20 * ALONE / (1 - hazards.absent)
+
+
 @pytest.mark.parametrize("seed", range(5))  # in some of them a second copy goes to a silent worker too
 def test_what_a_silent_worker_had_is_issued_again_before_it_is_missed(seed):
     silent = Hazards(failures_per_hour=200.0, detection=60.0, replacement=0.0)
