@@ -3,7 +3,15 @@
 import time
 from collections.abc import Callable
 
-from es_randomized.distributed.events import CallCollected, CallIssued, Event, WorkerGone, WorkerJoined
+from es_randomized.distributed.events import (
+    CallCollected,
+    CallIssued,
+    Event,
+    StepBegan,
+    StepEnded,
+    WorkerGone,
+    WorkerJoined,
+)
 from es_randomized.distributed.work import Call
 from es_randomized.drivers.workers import WorkerStatus
 
@@ -18,6 +26,7 @@ class WorkerHistory:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._workers: dict[int, WorkerStatus] = {}
         self._calls: dict[int, list[Call]] = {}
+        self._answered: dict[int, float] = {}  # in this step, when last
         self._clock = clock
 
     def __call__(self, event: Event) -> None:
@@ -32,6 +41,12 @@ class WorkerHistory:
                     units=worker.units + len(call.units), busy=worker.busy + seconds, workers=workers
                 )
                 self._calls[number].remove(call)
+                self._answered[number] = self._clock()
+            case StepBegan():
+                began = self._clock()
+                self._answered = dict.fromkeys(self._calls, began)
+            case StepEnded():
+                self._count_waiting()
             case WorkerJoined(number, info):
                 self._calls[number] = []
                 self._workers[number] = WorkerStatus(number, info.node, info.pid, info.device, self._clock())
@@ -49,6 +64,13 @@ class WorkerHistory:
             return self._workers[number]
         under_way, since = sum(len(call.units) for call in calls), min(call.since for call in calls)
         return self._workers[number]._replace(under_way=under_way, since=since)
+
+    def _count_waiting(self) -> None:
+        """The step has ended: those who were there have waited for its last answer."""
+        now = self._clock()
+        for number in self._calls.keys() & self._answered.keys():
+            worker = self._workers[number]
+            self._workers[number] = worker._replace(waited=worker.waited + now - self._answered[number])
 
     def _count_late(self, again: Call) -> None:
         """Count units that are issued again as late ones of the workers that have them."""

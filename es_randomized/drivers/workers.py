@@ -15,7 +15,8 @@ class WorkerStatus(NamedTuple):
         under_way: units it was asked for and has not brought back.
         since: when it was asked for the oldest of them; None if there are none.
         units: brought back.
-        busy: seconds of computing them, as it says itself.
+        busy: seconds of computing them, as it says itself; of all its workers together.
+        waited: seconds between its last answer in a step and the end of the step, which others decided.
         late: units that were given to somebody else as well because it took so long.
         gone: when it went; None while it is there.
         lost: whether it died or was given up, with what it had under way, instead of leaving.
@@ -31,6 +32,7 @@ class WorkerStatus(NamedTuple):
     since: float | None = None
     units: int = 0
     busy: float = 0.0
+    waited: float = 0.0
     late: int = 0
     gone: float | None = None
     lost: bool = False

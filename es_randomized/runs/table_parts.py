@@ -21,9 +21,10 @@ def write_part(path: Path, rows: list[dict[str, object]], schema: pa.Schema) -> 
 
 
 def read_parts(parts: list[Path], schema: pa.Schema) -> pa.Table:
-    """The rows of all parts, in their order; a damaged part is passed over with a line."""
+    """The rows of all parts, in their order; a damaged part is passed over with a line. What older ones lack is null."""
     tables = (_read(part) for part in parts)
-    return pa.concat_tables([schema.empty_table(), *(table for table in tables if table is not None)])
+    found = [schema.empty_table(), *(table for table in tables if table is not None)]
+    return pa.concat_tables(found, promote_options="default")
 
 
 def _read(part: Path) -> pa.Table | None:

@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         ("last_generation", pa.int64()),
         ("units", pa.int64()),  # chunks and parts of updates that it brought back
         ("busy", pa.float64()),  # seconds of computing them
+        ("waited", pa.float64()),  # seconds after its last answer of a step, until the step's end
+        ("workers", pa.int64()),  # that compute: 1, or those of a supervisor
         ("late", pa.int64()),  # units that were issued again because it took so long
         ("lost", pa.int64()),  # units that it had under way when it died or was given up
         ("fate", pa.string()),  # lost or left, in its last stretch
@@ -115,6 +117,8 @@ class Timeline:
             "last_generation": generation,
             "units": now.units - (before.units if before else 0),
             "busy": now.busy - (before.busy if before else 0.0),
+            "waited": now.waited - (before.waited if before else 0.0),
+            "workers": now.workers,
             "late": now.late - (before.late if before else 0),
             "lost": now.under_way if now.lost else 0,
             "fate": fate,

@@ -1,6 +1,6 @@
 """What every worker has done, added up from an evaluator's events."""
 
-from es_randomized.distributed.events import CallCollected, CallIssued, WorkerGone, WorkerJoined
+from es_randomized.distributed.events import CallCollected, CallIssued, StepBegan, StepEnded, WorkerGone, WorkerJoined
 from es_randomized.distributed.history import WorkerHistory
 from es_randomized.distributed.work import Call
 from es_randomized.distributed.worker import WorkerInfo
@@ -29,3 +29,26 @@ def test_units_seconds_lateness_and_losses_are_counted_for_the_worker_they_belon
     gone, there = history.workers()
     assert (gone.number, gone.gone, gone.lost, gone.under_way) == (1, 30.0, True, 4)
     assert (there.number, there.gone) == (0, None)
+
+
+def test_waiting_is_from_the_last_answer_of_a_step_to_its_end() -> None:
+    now = 0.0
+    history = WorkerHistory(lambda: now)
+    for number in (0, 1, 2):
+        history(WorkerJoined(number, WorkerInfo("node", "cpu", "cpu", {}, 4711 + number, 1)))
+    calls = [Call(1, [0], 1.0), Call(1, [1], 1.0), Call(1, [2], 1.0)]
+    now = 1.0
+    history(StepBegan(1, "evaluate", ()))
+    for worker, call in zip((0, 1, 0), calls, strict=True):
+        history(CallIssued(worker, call, again=False))
+    for now, worker, call in ((3.0, 0, calls[0]), (4.0, 1, calls[1]), (5.0, 0, calls[2])):  # noqa: B007
+        history(CallCollected(worker, call, 1.0, 4))
+    now = 5.5
+    history(StepEnded())
+    assert [worker.waited for worker in history.workers()] == [0.5, 1.5, 4.5]  # the third had nothing to do
+    now = 9.0
+    history(WorkerGone(1, lost=False))
+    history(StepBegan(2, "parts", ()))
+    now = 10.0
+    history(StepEnded())
+    assert [worker.waited for worker in history.workers()] == [1.5, 1.5, 5.5]  # who has gone comes first

@@ -17,7 +17,8 @@ def stretches(node, pid, begin, end, busy=0.5, **last):
     """One a second; what is given of the last one is said of that alone."""
     rows = [
         {"worker": pid, "node": node, "pid": pid, "device": "cpu", "begin": float(at), "end": float(at + 1),
-         "first_generation": at, "last_generation": at, "units": 10, "busy": busy, "late": 0, "lost": 0}
+         "first_generation": at, "last_generation": at, "units": 10, "busy": busy,
+         "waited": 0.25, "workers": None, "late": 0, "lost": 0}
         for at in range(begin, end)
     ]  # fmt: skip
     rows[-1] |= last
@@ -62,9 +63,9 @@ def test_figure_and_table_say_who_was_late_and_who_was_lost(monkeypatch):
     assert figure.png.startswith(b"\x89PNG")
     assert "1 on alpha: computed 72% of its time, 180 units, 4 of them late, 1 lost." in figure.alt
     assert workers(run).rows == [
-        ["0 on alpha", "1", "200", "10.0", "50.0%", "0", "0"],
-        ["1 on alpha", "2", "180", "13.0", "72.2%", "4", "1"],
-        ["2 on beta", "1", "100", "5.0", "50.0%", "0", "0"],
+        ["0 on alpha", "1", "200", "10.0", "50.0%", "25.0%", "0", "0"],
+        ["1 on alpha", "2", "180", "13.0", "72.2%", "25.0%", "4", "1"],
+        ["2 on beta", "1", "100", "5.0", "50.0%", "25.0%", "0", "0"],
     ]
 
 
@@ -74,6 +75,12 @@ def test_many_workers_are_shown_by_machine():
     assert len(found) == MOST_LANES // 4 + 1
     assert {lane.workers for lane in found} == {4}
     assert {lane.busy() for lane in found} == {0.5}
+
+
+def test_all_workers_of_a_machine_with_a_supervisor_are_one_lane():
+    (lane,) = lanes(table([row | {"workers": 8} for row in stretches("machine", 1, 0, 2, busy=6.0)]))
+    assert (lane.workers, lane.busy(), lane.waited()) == (8, 0.75, 0.25)
+    np.testing.assert_allclose(lane.share(np.array([0.0, 2.0])), [0.75])
 
 
 def test_a_run_without_workers_has_no_lanes():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from es_randomized.drivers.workers import WorkerStatus
 from es_randomized.runs.timeline import Timeline, read_timeline
 
@@ -24,6 +26,20 @@ class Crew(list[WorkerStatus]):
 
 def opened(folder: Path, crew: Crew, generation: int = 0, seconds: float = 0.0) -> Timeline:
     return Timeline(folder / "workers", crew, generation, seconds, lambda: ORIGIN + crew.time)
+
+
+def test_parts_of_before_supervisors_are_read_as_well(tmp_path: Path) -> None:
+    crew = Crew([worker(0, 4, 0.5)])
+    timeline = opened(tmp_path, crew)
+    crew.time = 3.0
+    timeline.close(0)
+    timeline.flush()
+    (part,) = (tmp_path / "workers").glob("*.parquet")
+    now = read_timeline(tmp_path / "workers")
+    pq.write_table(now.drop_columns(["waited", "workers"]), part)
+    before = read_timeline(tmp_path / "workers")
+    assert before.schema.names == now.schema.names
+    assert before["waited"].to_pylist() == [None]
 
 
 def test_stretches_are_whole_generations_of_at_least_a_second(tmp_path: Path) -> None:

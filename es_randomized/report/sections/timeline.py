@@ -33,16 +33,21 @@ class Lane:
 
     @property
     def workers(self) -> int:
-        """How many processes."""
-        return len({(row["node"], row["pid"]) for row in self.rows})
+        """How many that computed, whenever."""
+        return sum({(row["node"], row["pid"]): row["workers"] or 1 for row in self.rows}.values())
 
     def total(self, name: str) -> float:
         """The sum of a column."""
-        return float(sum(row[name] for row in self.rows))
+        return float(sum(row[name] or 0 for row in self.rows))
 
     def busy(self) -> float:
-        """The share of its time that it computed."""
-        return min(1.0, self.total("busy") / max(1e-9, self.total("end") - self.total("begin")))
+        """The share of its workers' time that they computed."""
+        there = sum((row["end"] - row["begin"]) * (row["workers"] or 1) for row in self.rows)
+        return min(1.0, self.total("busy") / max(1e-9, there))
+
+    def waited(self) -> float:
+        """The share of its time between its last answers of steps and their ends."""
+        return min(1.0, self.total("waited") / max(1e-9, self.total("end") - self.total("begin")))
 
     def share(self, edges: Float[np.ndarray, " edge"]) -> Float[np.ndarray, " bin"]:
         """The share of every bin of time that it computed; NaN where nobody was there."""
@@ -50,7 +55,7 @@ class Lane:
         for row in self.rows:
             overlap = np.clip(np.minimum(edges[1:], row["end"]) - np.maximum(edges[:-1], row["begin"]), 0, None)
             there += overlap
-            busy += overlap * min(1.0, row["busy"] / max(1e-9, row["end"] - row["begin"]))
+            busy += overlap * min(1.0, row["busy"] / max(1e-9, (row["end"] - row["begin"]) * (row["workers"] or 1)))
         return np.where(there > 0, busy / np.where(there > 0, there, 1), np.nan)
 
 
@@ -102,11 +107,20 @@ def workers(run: Run) -> Table:
     rows = [
         [
             lane.name, str(lane.workers), f"{lane.total('units'):,.0f}", f"{lane.total('busy'):,.1f}",
-            f"{lane.busy():.1%}", f"{lane.total('late'):,.0f}", f"{_lost(lane)}",
+            f"{lane.busy():.1%}", f"{lane.waited():.1%}", f"{lane.total('late'):,.0f}", f"{_lost(lane)}",
         ]
         for lane in lanes(run.timeline)
     ]  # fmt: skip
-    columns = ["lane", "workers", "units", "seconds of computing", "busy", "units late", "workers lost"]
+    columns = [
+        "lane",
+        "workers",
+        "units",
+        "seconds of computing",
+        "busy",
+        "waiting at ends",
+        "units late",
+        "workers lost",
+    ]
     return Table(f"{run.name}: who computed what", columns, rows)
 
 
