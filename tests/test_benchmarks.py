@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,8 @@ from benchmarks import (
     checkpoints,
     colouring,
     doctor,
+    families,
+    families_figure,
     fanout,
     fanout_simulated,
     kernels,
@@ -39,6 +42,7 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.peers import environments, level, workload
 from es_randomized import Experiment, load
 from es_randomized.accelerators.device_type import DEVICE_TYPES
+from es_randomized.config.sections import Budget
 from es_randomized.config.yaml import dump, write_yaml
 from tests.accelerators.test_check import DEVICE, Toy
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -83,6 +87,12 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
     for name, base in doctor.BASES.items():
         (tmp_path / name).write_text(write_yaml(base))
     trees += [(tmp_path / case.base, case.overrides) for case in doctor.CASES.values()]
+    for names, made in (
+        (families.LOOPS, families.colouring),
+        (families.MEMORIES, families.recall),
+        (families.HUNTERS, families.hunt),
+    ):
+        assert all(isinstance(made(name, 0), Experiment) for name in names)
     for config, changes in trees:
         assert isinstance(load(config, changes), Experiment)
     assert [len(together.trials(base, 2)) for base in together.BASES] == [8, 8]
@@ -122,6 +132,31 @@ def test_learning_figure(tmp_path):
     learning_figure.main(["--out", str(picture)], standalone_mode=False)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert (FOLDER.parent / "docs" / "figures" / picture.name).exists()
+
+
+@pytest.mark.cluster
+def test_families(ran, monkeypatch, tmp_path):
+    monkeypatch.setattr(families, "FIGURES", tmp_path)
+    monkeypatch.setattr(families, "MEMORIES", {"linear": families.MEMORIES["linear"]})
+    monkeypatch.setitem(families.STUDIES, "memory", (families.MEMORIES, families.memory_of))
+    whole = families.recall
+
+    def short(name, seed):
+        made = whole(name, seed)
+        return replace(made, budget=Budget(generations=2), evaluation=replace(made.evaluation, seeds=10, instances=16))
+
+    monkeypatch.setattr(families, "recall", short)
+    found = ran(families, "--only", "memory", "--seeds", 2)["memory"]["linear"]
+    assert found["0"]["memory"] == found["1"]["memory"] == 4 * 4
+    assert found["0"]["fresh"] != found["1"]["fresh"]
+    assert (tmp_path / "families-memory.png").exists()
+
+
+def test_pictures_of_families(tmp_path):
+    """Those in docs/, of the results that are shipped."""
+    families_figure.draw(records.recorded("families"), tmp_path)
+    drawn = {path.name for path in tmp_path.glob("families-*.png")}
+    assert drawn == {path.name for path in (FOLDER.parent / "docs" / "figures").glob("families-*.png")}
 
 
 @pytest.mark.cluster
