@@ -103,7 +103,7 @@ class Nodes:
             server = server.removeprefix("http://") if cloud == "gcp" else server
             watcher = [sys.executable, spot_notice.__file__, cloud, self.cluster.address, node.node_id]
             with subprocess.Popen(watcher, env=os.environ | {variable: server}, stderr=subprocess.PIPE) as process:
-                while not state.asked:  # it watches, and there is nothing yet
+                while not state.asked and process.poll() is None:  # it watches, and there is nothing yet
                     time.sleep(0.02)
                 state.notice = True
                 _, errors = process.communicate(timeout=PATIENCE)
