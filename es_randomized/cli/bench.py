@@ -1,6 +1,7 @@
 """`bench`."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
@@ -11,6 +12,7 @@ from rich.table import Table
 from es_randomized.cli.console import console_of
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.cli.progress import connecting
+from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import dump, load
 from es_randomized.errors import ConfigError, StorageError, UserError
 from es_randomized.runs.provenance import hardware
@@ -45,12 +47,18 @@ class BenchOptions(TypedDict):
 @click.option(
     "--against", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Say what got slower since."
 )
+@click.option(
+    "--to", help="Measure the time until held-out checks find this instead: p95=0.735, average=... or worst=..."
+)
+@click.option("--runs", type=click.IntRange(1), default=3, help="With --to: seeds for every number of workers; 3.")
 @click.pass_context
 def bench_command(
     context: click.Context,
     config: Path | None,
     file: Path | None,
     against: Path | None,
+    to: str | None,
+    runs: int,
     **options: Unpack[BenchOptions],
 ) -> None:
     """Measure how CONFIG scales on a cluster: with 1, 2, 4, ... of its workers.
@@ -58,6 +66,7 @@ def bench_command(
     CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Nothing is saved of its
     training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
     With --against, a file of an earlier --json, it also says what got slower, and fails if something clearly did.
+    With --to, it trains whole runs until a quality is reached, and says how long that takes.
     """
     arguments = list(context.args)
     if config and str(config).startswith("--"):  # an override: the experiment was left out
@@ -71,6 +80,9 @@ def bench_command(
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"
         )
+    if to:
+        _time_to(experiment, to, runs, options, file)
+        return
     earlier = read_measurement(against) if against else None
     if against and earlier:
         check_same(against, earlier, dump(experiment))
@@ -92,6 +104,43 @@ def bench_command(
         console.print(_changed(found, against, same_machine=earlier["hardware"] == hardware()))
         if slower := [change for change in found if change.clear and change.factor > 1]:
             raise UserError(f"{len(slower)} of {len(found)} numbers got worse since {against}; {slower[0].what} most")
+
+
+def _time_to(experiment: Experiment, to: str, runs: int, options: BenchOptions, file: Path | None) -> None:
+    from es_randomized.compilation import usable_cores
+    from es_randomized.scaling.measure import doubling
+    from es_randomized.scaling.time_to import target_of, time_to
+
+    if options["address"] and not options["workers"]:
+        raise ConfigError(
+            "--to on a running cluster trains with a fixed number of workers; say how many at most: --workers N"
+        )
+    console = console_of()
+    counts = doubling(options["workers"] or usable_cores())
+    times = time_to(experiment, target_of(to), counts, runs, options["address"], console.print)
+    table = Table(title=f"seconds of training to {to}", title_justify="left")
+    for column in (
+        "workers",
+        "median",
+        "times as fast",
+        *(f"seed {experiment.seed + number}" for number in range(runs)),
+    ):
+        table.add_column(column, justify="right")
+    table.caption = "median: without the fastest and the slowest run. –: not within the budget"
+    for row in times:
+        faster = times[0].typical / row.typical
+        cells = [_finite(row.typical, ".1f"), _finite(faster, ".2f"), *(_finite(each, ".1f") for each in row.seconds)]
+        table.add_row(str(row.workers), *cells)
+    console.print(table)
+    if file:
+        found = {row.workers: [each if math.isfinite(each) else None for each in row.seconds] for row in times}
+        content = {"experiment": dump(experiment), "to": to, "seconds by workers": found, "hardware": hardware()}
+        file.write_text(json.dumps(content, indent=2) + "\n")
+        console.print(f"everything: {file}", soft_wrap=True)
+
+
+def _finite(value: float, how: str) -> str:
+    return format(value, how) if math.isfinite(value) else "–"
 
 
 class Predicted(NamedTuple):
