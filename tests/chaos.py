@@ -1,11 +1,12 @@
 """Random schedules of failure on a cluster of several real nodes; every run must end with the reference run's exact bits.
 
     python -m tests.chaos --schedules 200
+    python -m tests.chaos --schedules 100 --fanout groups        supervisors of machines and of their group are killed as well
 
 A schedule is a few events at random times: a worker killed or paused, a node killed, added or drained, or given notice by its
 cloud's metadata server, which its watcher reads; the coordinator killed and the run resumed. Prints a table and writes
-benchmarks/results/chaos.json after every schedule. A soak that was stopped goes on with `--first`: it repeats what went wrong,
-and says which revision ran the schedules before.
+benchmarks/results/chaos.json, or chaos_groups.json and the like, after every schedule. A soak that was stopped goes on with
+`--first`: it repeats what went wrong, and says which revision ran the schedules before.
 """
 
 import argparse
@@ -36,6 +37,7 @@ NODES = 2
 GENERATIONS = 40
 RUN = [TINY, "--batch.instances", 32, "--batch.seeds", 32, "--plan.tile", 4, "--budget.generations", GENERATIONS]
 EVENTS = ("kill worker", "pause worker", "kill node", "add node", "drain node", "kill coordinator", "notice")
+SUPERVISED = (*EVENTS, "kill supervisor")
 PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"  # Ray refuses to drain busy machines for being idle
 CLOUDS = {"aws": "AWS_EC2_METADATA_SERVICE_ENDPOINT", "gcp": "GCE_METADATA_HOST"}  # what names their metadata server
 PATIENCE = 60.0  # seconds for a watcher to see a notice and tell Ray
@@ -123,8 +125,15 @@ class Nodes:
 
     def workers(self) -> list[psutil.Process]:
         """Processes that evaluate, those of the oldest node first."""
-        raylets = [node.all_processes["raylet"][0].process.pid for node in self.alive]
-        return [worker for raylet in raylets for worker in below(raylet, "ray::Worker")]
+        return self._named("ray::Worker", self.alive)
+
+    def supervisors(self) -> list[psutil.Process]:
+        """Of machines, and of groups of them, which are on the head."""
+        return self._named("ray::Supervisor", [self.cluster.head_node, *self.alive])
+
+    def _named(self, name: str, nodes: list[Any]) -> list[psutil.Process]:
+        raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
+        return [process for raylet in raylets for process in below(raylet, name)]
 
 
 @contextmanager
@@ -139,10 +148,10 @@ def cluster(cpus: int = 1) -> Iterator[Nodes]:
         nodes.cluster.shutdown()
 
 
-def schedule(number: int) -> list[tuple[int, str]]:
-    """(generation, event) pairs of one schedule: the first seven have one event each, later ones are mixed."""
+def schedule(number: int, events: tuple[str, ...] = EVENTS) -> list[tuple[int, str]]:
+    """(generation, event) pairs of one schedule: the first ones have one event each, later ones are mixed."""
     chance = random.Random(number)
-    kinds = [EVENTS[number]] if number < len(EVENTS) else chance.choices(EVENTS, k=chance.randrange(1, 4))
+    kinds = [events[number]] if number < len(events) else chance.choices(events, k=chance.randrange(1, 4))
     return sorted((chance.randrange(1, GENERATIONS - 5), kind) for kind in kinds)
 
 
@@ -154,6 +163,10 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
             with suppress(psutil.Error):
                 victim.send_signal(signal.SIGKILL if kind == "kill worker" else signal.SIGSTOP)
             return [victim] if kind == "pause worker" else []
+    elif kind == "kill supervisor":
+        if supervisors := nodes.supervisors():
+            with suppress(psutil.Error):
+                chance.choice(supervisors).kill()
     elif kind == "kill node":
         nodes.kill(chance)
         nodes.add()  # the autoscaler's answer
@@ -168,7 +181,12 @@ def act(kind: str, nodes: Nodes, process: Any, chance: random.Random) -> list[ps
 
 
 def survive(
-    left: list[tuple[int, str]], chance: random.Random, nodes: Nodes, folder: Path, hold: bool = False
+    left: list[tuple[int, str]],
+    chance: random.Random,
+    nodes: Nodes,
+    folder: Path,
+    hold: bool = False,
+    fanout: str = "flat",
 ) -> str | None:
     """Run one schedule to its end; returns what went wrong, or None.
 
@@ -179,7 +197,8 @@ def survive(
     command: list[Any] = ["train", *RUN, "--run", folder]
     deadline, paused = time.monotonic() + LIMIT, []
     while True:
-        with started(*command, "--address", nodes.cluster.address, "--no-evaluate", **ENVIRONMENT) as process:
+        cluster = ["--address", nodes.cluster.address, "--fanout", fanout]
+        with started(*command, *cluster, "--no-evaluate", **ENVIRONMENT) as process:
             while process.poll() is None:
                 if left and generations_in(folder) >= left[0][0]:
                     if hold:
@@ -215,31 +234,40 @@ def same(folder: Path, other: Path) -> bool:
     return journals[0] == journals[1] and final_snapshot(folder) == final_snapshot(other)
 
 
-def soak(numbers: list[int], before: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def soak(numbers: list[int], before: dict[str, Any], fanout: str) -> Iterator[dict[str, Any]]:
     """Run the schedules; what is known after each of them, with what was known `before`."""
     wrong_before = {each["schedule"]: each for each in before.get("wrong", [])}
-    known = {"seconds": 0.0, "schedules": 0, "by kind": {}, "was wrong": [], "earlier revisions": {}} | before
+    events = EVENTS if fanout == "flat" else SUPERVISED
+    known = {
+        "events": [*events],
+        "seconds": 0.0,
+        "schedules": 0,
+        "by kind": {},
+        "was wrong": [],
+        "earlier revisions": {},
+    } | before
     by_kind, repeated, wrong = Counter(known["by kind"]), set(wrong_before) & set(numbers), []
     with tempfile.TemporaryDirectory() as temporary:
         expected = reference(Path(temporary) / "reference")
-        with cluster() as nodes:
+        with cluster(1 if fanout == "flat" else 2) as nodes:
             for number in numbers:
                 nodes.mend()
+                planned = schedule(number, events)
                 folder, began = Path(temporary) / f"schedule-{number}", time.monotonic()
-                what = survive(schedule(number), random.Random(number + 10**6), nodes, folder)
+                what = survive(planned, random.Random(number + 10**6), nodes, folder, fanout=fanout)
                 what = what or ("" if same(folder, expected) else "other bits")
                 known["seconds"] += time.monotonic() - began
                 print(
-                    f"{number:4d}  {time.monotonic() - began:5.1f} s  {what or 'same bits'}  {schedule(number)}",
+                    f"{number:4d}  {time.monotonic() - began:5.1f} s  {what or 'same bits'}  {planned}",
                     flush=True,
                 )
                 if what:
-                    wrong.append({"schedule": number, "events": schedule(number), "what": what})
+                    wrong.append({"schedule": number, "events": planned, "what": what})
                 if number in repeated:
                     known["was wrong"] = [*known["was wrong"], wrong_before.pop(number)]
                 else:
                     known["schedules"] += 1
-                    by_kind.update(kind for _, kind in schedule(number))
+                    by_kind.update(kind for _, kind in planned)
                 yield (
                     known
                     | {"by kind": dict(by_kind), "wrong": [*wrong_before.values(), *wrong]}
@@ -257,20 +285,24 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--fanout", choices=["flat", "tree", "groups"], default="flat")
     arguments = parser.parse_args()
     from benchmarks.record import RESULTS, record, recorded
 
+    name = "chaos" if arguments.fanout == "flat" else f"chaos_{arguments.fanout}"
     numbers, before = list(range(arguments.first, arguments.first + arguments.schedules)), {}
     if arguments.first:
-        before = {"wrong": [], "earlier revisions": {}} | recorded("chaos")
+        before = {"wrong": [], "earlier revisions": {}} | recorded(name)
+        if before.get("events") != [*(EVENTS if arguments.fanout == "flat" else SUPERVISED)]:
+            parser.error("--first cannot go on: the events were others then, and so the numbers meant other schedules")
         if before.get("schedules") != arguments.first:
             parser.error(
                 f"--first goes on after {before.get('schedules', 0)} recorded schedules, not {arguments.first}"
             )
-        earlier = json.loads((RESULTS / "chaos.json").read_text())["provenance"]["revision"]
+        earlier = json.loads((RESULTS / f"{name}.json").read_text())["provenance"]["revision"]
         before["earlier revisions"].setdefault(f"before {arguments.first}", earlier)
         numbers = [each["schedule"] for each in before["wrong"]] + numbers
-    for results in soak(numbers, before):
-        record("chaos", results)
+    for results in soak(numbers, before, arguments.fanout):
+        record(name, results)
     print(json.dumps(results, indent=2))
     raise SystemExit(bool(results["wrong"]))
