@@ -14,9 +14,10 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
-# Runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed, whole runs with their
-# reports, and benchmarks in their smallest form: some twenty minutes.
+# What takes long; then runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed,
+# whole runs with their reports, and benchmarks in their smallest form: some twenty-five minutes.
 test-cluster: .venv/installed
+	$(BIN)/python -m pytest -m long --numprocesses logical --maxprocesses 8 --dist worksteal
 	$(BIN)/python -m pytest -m cluster
 
 # The tutorials, the notebook, `bench` and small benchmarks, as their readers would run them: some five minutes.

@@ -21,6 +21,7 @@ def made(config: str, **more: int) -> Evolution:
     return Evolution.of(load(CONFIGS / config, SMALL | instances | {"plan.chunk": 4} | more))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", TASKS)
 def test_a_run_compiles_every_program_once(config: str) -> None:
     evolution = made(config)

@@ -151,6 +151,7 @@ def experiment(task=RECALL, driver=GRADIENT, objective=KEEP_2, instances=8):
     return parse(EXPERIMENT.format(task=task, driver=driver, objective=objective, instances=instances))
 
 
+@pytest.mark.long
 def test_both_drivers_train_on_the_loss_of_a_slow_twin():
     """The draws of generation 2 made again from the run's seed, and the losses of its cases weighed in NumPy."""
     gradient, generation = driver_of(experiment()), 2

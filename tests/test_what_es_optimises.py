@@ -94,6 +94,7 @@ def trained(objective):
     return mixture(evolution, evolution.centre(evolution.init())), mixture(evolution, evolution.centre(state))
 
 
+@pytest.mark.long
 def test_the_mean_is_minimised_by_one_action_without_randomness():
     before, after = trained(Expected())
     assert (before @ LOSSES).mean() > 0.4
@@ -101,6 +102,7 @@ def test_the_mean_is_minimised_by_one_action_without_randomness():
     assert (after @ LOSSES).mean() == pytest.approx(LOSSES.mean(axis=1).min())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", [WorstCase(), QNorm(q=50.0)], ids=lambda objective: type(objective).__name__)
 def test_the_worst_case_is_minimised_by_the_mixture_that_solves_the_game(objective):
     solution = games.solve(LOSSES)

@@ -67,6 +67,7 @@ def test_bounds_follow_from_what_is_moved_and_multiplied(checked):
     assert weak.seconds(weak.programs[0]) == (pytest.approx(chunk.flops / 1e3), "products")
 
 
+@pytest.mark.long
 def test_what_does_not_fit_gets_the_nearest_plan_that_does():
     wide = load(TINY, {"driver": {"population": 64}, "plan": {"chunk": 64, "block": 32}, "batch": {"instances": 64}})
     (found,) = training(wide, Toy(DEVICE))
@@ -77,6 +78,7 @@ def test_what_does_not_fit_gets_the_nearest_plan_that_does():
     assert driver_of(replace(wide, plan=plan)).fitness.block == 32
 
 
+@pytest.mark.long
 def test_the_block_with_the_shortest_bound_comes_first(monkeypatch):
     """By the bytes of programs that are compiled again here, one by one."""
     monkeypatch.setattr(module, "BLOCKS", (1, 2))

@@ -67,6 +67,7 @@ def test_show_says_what_a_change_would_cost() -> None:
     assert "GFLOP of bfloat16 numbers" in result.stdout
 
 
+@pytest.mark.long
 def test_show_says_of_later_phases_what_differs(tmp_path: Path) -> None:
     file = tmp_path / "phased.yaml"
     file.write_text(TINY.read_text() + "phases: [{batch: {seeds: 1}}, {}, {driver: {population: 24}}]\n")
@@ -96,6 +97,7 @@ def test_seconds_stop_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     assert f"es-randomized resume {folder}" in result.stdout
 
 
+@pytest.mark.long
 def test_a_run_branches_and_its_past_can_be_replayed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert run_here("train", TINY, "--local", "--no-evaluate", "--run", folder).returncode == 0

@@ -27,6 +27,7 @@ def answer(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not pin processes")
 def test_cores_are_claimed_once_and_freed_by_death(tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))

@@ -45,6 +45,7 @@ def test_it_is_the_weighted_mean_of_the_centres_of_a_training_that_does_not_noti
         np.testing.assert_allclose(found[AVERAGE], weights @ np.array(centres), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_its_bits_survive_interruptions_and_a_replay(tmp_path):
     driver = with_average(tiny())
     *_, last = train(driver, local_evaluator(driver), driver.init())
@@ -71,6 +72,7 @@ def made_states(driver):
     )
 
 
+@pytest.mark.long
 def test_the_better_candidate_on_held_out_draws_is_the_answer_everywhere(tmp_path):
     experiment = replace(tiny().experiment, answer=Answer(average=KEEP, by="average"))
     driver = driver_of(experiment, tiny())

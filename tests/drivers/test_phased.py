@@ -174,6 +174,7 @@ def test_phases_that_do_not_fit_are_refused(phases, message):
         driver_of(parse(f"{BASE}phases: {phases}"))
 
 
+@pytest.mark.long
 def test_a_task_with_other_weights_is_refused():
     hunt = "task: {kind: treasure_hunt, rows: 2, columns: 2, steps: 3}\nbatch: {instances: all}"
     with pytest.raises(ConfigError, match=r"phases.1: its task and model have [\d,]+ weights"):

@@ -96,6 +96,7 @@ def test_every_end_is_a_candidate_and_the_best_on_held_out_draws_the_answer(driv
     assert answer.choice["held_out"] == dict(zip(candidates, values.values(), strict=True))
 
 
+@pytest.mark.long
 def test_ends_survive_interruptions_and_a_replay(driver, steps, tmp_path):
     folder = RunFolder(tmp_path / "run")
     result = trained_in_parts(folder, driver, 1, 3)

@@ -111,6 +111,7 @@ def exact(driver, weights, generation):
     return jax.grad(expected)(weights)
 
 
+@pytest.mark.long
 def test_summed_over_all_actions_it_is_the_exact_gradient(monkeypatch):
     driver, generation = bandit(instances=1, seeds=2, tile=2), jnp.uint32(1)
     weights = driver.init().weights
@@ -129,6 +130,7 @@ def test_summed_over_all_actions_it_is_the_exact_gradient(monkeypatch):
     assert float(found[0]) == pytest.approx(float((probability * COST[contexts].T).sum(axis=0).mean()), rel=1e-5)
 
 
+@pytest.mark.long
 def test_on_average_over_generations_it_is_the_exact_gradient():
     driver, generations = bandit(instances=4, seeds=3, tile=4), 2000
     weights = driver.init().weights

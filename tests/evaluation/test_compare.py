@@ -115,6 +115,7 @@ def test_a_run_does_not_differ_from_itself():
     assert not same.per_instance.any()
 
 
+@pytest.mark.long
 def test_votes_of_two_runs_are_those_of_their_evaluations():
     experiment = load(Path(__file__).parents[1] / "tiny_gradient.yaml")
     experiment = replace(experiment, evaluation=Evaluation(seeds=12, votes=[2, 5], instances=40))
@@ -142,6 +143,7 @@ def test_votes_of_groups_are_compared_where_all_runs_have_them():
     assert list(votes_of_groups(first, [*second, tree(0.2, old)], CONFIDENCE)) == ["majority of 5"]
 
 
+@pytest.mark.long
 def test_different_checkpoints_differ():
     found = compare_runs(trained("treasure-3x3-1"), trained("treasure-3x3-0"))
     assert found.better("average") == found.better("worst") == "B"

@@ -90,6 +90,7 @@ def whole(tmp_path_factory):
     return read_metrics(folder.metrics).to_pylist(), folder.losses()
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_ends_where_it_would_have_ended(whole, tmp_path):
     rows, losses = whole
     # As good as the second of three checks in a row that end at generation 8, or better.

@@ -51,6 +51,7 @@ def test_success_is_a_game_too_and_runs_that_mix_policies_have_no_chances():
     )
 
 
+@pytest.mark.long
 def test_the_mixture_of_a_hypernetwork_has_the_chances_of_its_seeds_and_the_worst_input_of_its_runs():
     made = parse(
         "task: {kind: treasure_hunt, rows: 2, columns: 2, steps: 4, noise_width: 2}\nevaluation: {seeds: 40, votes: []}\n"

@@ -85,6 +85,7 @@ def test_colouring_adds_log_probabilities_vertex_by_vertex(runner):
         assert 0 < right.mean() < 1
 
 
+@pytest.mark.long
 def test_a_group_of_one_run_decides_as_the_run_does():
     for task, bundles in ((RECALL, RECALL.sample(jax.random.key(1), 50)), (COLOURING, COLOURING.enumerate())):
         runs, outcomes = random_runs(task), Outcomes(task, MODEL)

@@ -179,6 +179,7 @@ def test_without_a_known_seed_there_is_nothing_to_renew():
 # The loss of the last turns
 
 
+@pytest.mark.long
 def test_what_is_trained_is_the_mean_loss_of_policies_that_stop_earlier():
     made = parse(LOOPED.replace("loops: 2", "loops: 3, last: 2"))
     fitness, count = driver_of(made).fitness, parameters(made.model, made.task)

@@ -87,6 +87,7 @@ def test_two_rounds_properly_colour_every_view_of_ten_identifiers():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_two_rounds_properly_colour_short_cycles_of_twelve_identifiers(n):
     for ids in combinations(range(1, 13), n):

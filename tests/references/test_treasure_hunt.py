@@ -29,6 +29,7 @@ def _value(hunt):
     return upper
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("size", "steps", "value", "average", "worst"),
     [

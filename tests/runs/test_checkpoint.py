@@ -102,6 +102,7 @@ def test_a_checkpoint_is_read_only_to_every_command(kept, tmp_path):
     assert content(kept) == before
 
 
+@pytest.mark.long
 def test_what_evaluate_finds_of_a_checkpoint_is_found_again(kept, tmp_path):
     result = run_here("evaluate", kept)
     assert result.returncode == 0, result.stderr

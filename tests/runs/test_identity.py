@@ -181,6 +181,7 @@ def test_the_budget_may_grow(run: RunFolder) -> None:
         restore(run, tiny())
 
 
+@pytest.mark.long
 def test_a_changed_file_of_the_users_own_is_refused_until_accepted(tmp_path: Path, monkeypatch) -> None:
     source = Path(__file__).parents[2] / "es_randomized" / "objectives" / "expected.py"
     mine = tmp_path / "my_own_objective.py"

@@ -145,9 +145,9 @@ def test_supervisors_cost_a_chunk_a_level_at_most_where_messages_are_free(fanout
 def test_work_of_lost_machines_is_done_by_others_below_supervisors_too(fanout):
     hazards = Hazards(failures_per_hour=600.0, preemptions_per_hour=600.0, notice=1.0, detection=0.1, replacement=0.4)
     cluster = Cluster(40, per_machine=4, fanout=fanout)
-    outcome = simulate(replace(FREE, chunk=(ALONE,)), cluster, 40 * 20, 10, True, hazards, seed=2)
+    outcome = simulate(replace(FREE, chunk=(ALONE,)), cluster, 40 * 20, 3, True, hazards, seed=2)
     assert outcome.lost > 0
-    mean = sum(outcome.seconds) / 10
+    mean = sum(outcome.seconds) / 3
     assert 20 * ALONE <= mean <= 1.3 * 20 * ALONE / (1 - hazards.absent)
 
 

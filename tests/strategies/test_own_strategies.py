@@ -75,6 +75,7 @@ def by_numpy(made, losses, rate, learning_rate):
 SGD = "rate: 0.5, optimizer: {kind: sgd, momentum: 0.0, learning_rate: 0.2}"
 
 
+@pytest.mark.long
 def test_a_module_with_a_rule(folder):
     write_files("your_own_strategy", folder)
     made = evolution("natural", SGD)

@@ -77,6 +77,7 @@ def test_who_leaves_early_does_not_change_the_others(alone, tmp_path):
     assert list(left.snapshots.iterdir()), "what was trained is kept"
 
 
+@pytest.mark.long
 def test_what_a_killed_process_left_goes_on_to_the_same_bytes_and_who_fails_is_alone(alone, tmp_path):
     turns = take_turns(assignments(tmp_path / "before", TRIALS))
     assert [next(turns).generation for _ in range(3)] == [1, 1, 2], "the first one is a generation ahead"

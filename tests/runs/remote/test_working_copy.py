@@ -73,6 +73,7 @@ def assert_same(folder: RunFolder, other: Path) -> None:
     assert final_snapshot(folder.path) == final_snapshot(other)
 
 
+@pytest.mark.long
 def test_killed_and_gone_on_elsewhere(
     environment: dict[str, str], undisturbed: Path, evolution: Evolution, machine: Machine, tmp_path: Path
 ) -> None:
