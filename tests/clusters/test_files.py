@@ -165,6 +165,7 @@ cat > "$1/ray" <<'RAY'
 #!/bin/sh
 case "$1" in
 start) echo "ray $@" >> "$LOG"; exec sleep 30 ;;
+health-check) test -s "$LOG" ;; # not before it has started
 esac
 RAY
 cat > "$1/python" <<'PYTHON'
