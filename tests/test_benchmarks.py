@@ -143,7 +143,7 @@ def test_families(ran, monkeypatch, tmp_path):
 
     def short(name, seed):
         made = whole(name, seed)
-        return replace(made, budget=Budget(generations=2), evaluation=replace(made.evaluation, seeds=10, instances=16))
+        return replace(made, budget=Budget(generations=2), evaluation=replace(made.evaluation, seeds=60, instances=16))
 
     monkeypatch.setattr(families, "recall", short)
     found = ran(families, "--only", "memory", "--seeds", 2)["memory"]["linear"]
