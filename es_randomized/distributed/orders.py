@@ -6,6 +6,7 @@ while others have nothing to do. All units belong to the same step, so whoever a
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 from es_randomized.distributed.work import Work
@@ -47,12 +48,12 @@ class Orders(Generic[AnyOrder]):
         """Orders that can be answered now, and with which units."""
         while self._waiting:
             order, count, there = self._waiting[0]
-            if len(self._work.finished) < self._answered + count:
+            begin, end = self._answered, self._answered + count
+            if len(self._work.results) < end:
                 return
             self._waiting.popleft()
-            units = self._work.finished[self._answered : self._answered + count]
-            self._answered += count
-            yield order, there + units
+            self._answered = end
+            yield order, [*there, *islice(self._work.results, begin, end)]
 
     def left(self) -> Iterator[AnyOrder]:
         """Orders that were not answered."""

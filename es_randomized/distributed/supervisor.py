@@ -21,7 +21,9 @@ from es_randomized.distributed.staff import Place, Staff, this_machine
 from es_randomized.distributed.work import Work
 from es_randomized.distributed.worker import WorkerInfo
 
-CALLS = 32  # that can wait for their answers at once: the coordinator's two, and some of steps that are over
+CALLS = (
+    32  # that can wait for their answers at once: `CALLS_PER_SUPERVISOR` of this step, and some of steps that are over
+)
 
 
 class Asked(Order):

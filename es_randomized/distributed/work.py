@@ -60,8 +60,7 @@ class Work:
 
     Attributes:
         expected: units that will be wanted later, about, where that is not known yet.
-        results: float32 bytes by unit, as far as they have come.
-        finished: these units, in the order in which they came.
+        results: float32 bytes by unit, as far as they have come, in the order in which they came.
         reissued: how often a unit was issued though it was under way.
         deaths: by unit, how many workers died while it was the first one they had.
     """
@@ -69,7 +68,6 @@ class Work:
     def __init__(self, units: int, step: int = 0, typical: float = 0.0) -> None:
         self.units, self.step, self.expected, self._expected = units, step, 0, typical
         self.results: dict[int, Result] = {}
-        self.finished: list[int] = []
         self.reissued = 0
         self.deaths: Counter[int] = Counter()
         self._waiting = deque(range(units))
@@ -124,7 +122,6 @@ class Work:
         if unit not in self.results:
             insort(self._took, now - self._begun.pop(unit, [now])[0])
             self.results[unit] = result
-            self.finished.append(unit)
 
     def lost(self, units: Iterable[int]) -> None:
         """Whoever had these units, in the order they were issued, is gone: they wait again, before all others."""
@@ -289,12 +286,12 @@ class Takers(Generic[AnyCallTaker]):
 
 def _exchange(call: Call, units: Sequence[int], others: Iterable[Call]) -> None:
     """Make `units` those of a call; the others of the same step get, instead of what was theirs, what the call misses."""
-    early = set(units).difference(call.units)
+    brought = set(units)
+    early = brought.difference(call.units)
     if not early:
         return
-    missing = [unit for unit in call.units if unit not in set(units)]
+    missing = iter([unit for unit in call.units if unit not in brought])
     for other in others:
-        for index, unit in enumerate(other.units):
-            if other.step == call.step and unit in early and missing:
-                other.units[index] = missing.pop()
+        if other.step == call.step:
+            other.units[:] = [next(missing, unit) if unit in early else unit for unit in other.units]
     call.units[:] = units
