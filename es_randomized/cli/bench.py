@@ -80,6 +80,8 @@ def bench_command(
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"
         )
+    if to and against:
+        raise ConfigError("--to and --against measure different things; ask for one of them")
     if to:
         _time_to(experiment, to, runs, options, file)
         return
@@ -109,22 +111,19 @@ def bench_command(
 def _time_to(experiment: Experiment, to: str, runs: int, options: BenchOptions, file: Path | None) -> None:
     from es_randomized.compilation import usable_cores
     from es_randomized.scaling.measure import doubling
-    from es_randomized.scaling.time_to import target_of, time_to
+    from es_randomized.scaling.time_to import time_to, until
 
+    experiment = until(experiment, to)
     if options["address"] and not options["workers"]:
         raise ConfigError(
             "--to on a running cluster trains with a fixed number of workers; say how many at most: --workers N"
         )
     console = console_of()
-    counts = doubling(options["workers"] or usable_cores())
-    times = time_to(experiment, target_of(to), counts, runs, options["address"], console.print)
+    counts = doubling(options["workers"] or usable_cores() // options["devices"])
+    times = time_to(experiment, counts, options["devices"], runs, options["address"], console.print)
     table = Table(title=f"seconds of training to {to}", title_justify="left")
-    for column in (
-        "workers",
-        "median",
-        "times as fast",
-        *(f"seed {experiment.seed + number}" for number in range(runs)),
-    ):
+    seeds = [f"seed {experiment.seed + number}" for number in range(runs)]
+    for column in ("workers", "median", "times as fast", *seeds):
         table.add_column(column, justify="right")
     table.caption = "median: without the fastest and the slowest run. –: not within the budget"
     for row in times:

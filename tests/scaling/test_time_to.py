@@ -5,8 +5,9 @@ import math
 
 import pytest
 
+from es_randomized.config.yaml import load
 from es_randomized.errors import ConfigError
-from es_randomized.scaling.time_to import TimesTo, target_of
+from es_randomized.scaling.time_to import TimesTo, until
 from tests.tools.command import TINY, run_here
 
 
@@ -25,13 +26,20 @@ def test_with_most_runs_out_of_budget_there_is_no_typical_time():
 @pytest.mark.parametrize("text", ["p95", "p95=", "best=3", "p95=many", "=3", "p95=nan"])
 def test_what_is_no_target_is_refused(text):
     with pytest.raises(ConfigError, match="expected average, p95 or worst and a number"):
-        target_of(text)
+        until(load(TINY), text)
 
 
 def test_a_target_that_the_measure_cannot_reach_is_refused_before_anything_is_trained():
     result = run_here("bench", TINY, "--to", "p95=7", "--workers", 1)
     assert result.returncode != 0
     assert "budget.until.p95 is 7" in result.stderr
+
+
+def test_what_would_be_ignored_is_refused(tmp_path):
+    (tmp_path / "old.json").write_text("{}")
+    result = run_here("bench", TINY, "--to", "p95=0.5", "--against", tmp_path / "old.json")
+    assert result.returncode != 0
+    assert "--to and --against measure different things" in result.stderr
 
 
 @pytest.mark.cluster
