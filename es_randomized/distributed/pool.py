@@ -126,7 +126,7 @@ class Pool:
         except ray.exceptions.RayError as error:
             self._failed_starts[place.node] += 1
             if self._failed_starts[place.node] >= FAILED_STARTS and self.staff.there(place):
-                raise ClusterError(f"workers keep failing to start; the last one: {_reason(error)}") from error
+                raise ClusterError(f"workers keep failing to start; the last one: {reason_of(error)}") from error
             self.fill()
             return
         check_compatible(info, (worker.info for worker in self.ready), self._versions, self._mixed)
@@ -189,7 +189,8 @@ def end_worker(pid: int) -> None:
             process.kill()
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The last line of what Ray says of a death, which names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

@@ -10,11 +10,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import dump
-from es_randomized.distributed.pool import not_started
+from es_randomized.distributed.actor import WorkerActor
+from es_randomized.distributed.pool import not_started, reason_of
 from es_randomized.distributed.probe import Probe
 from es_randomized.distributed.resolution import demands, resolved_there
 from es_randomized.distributed.staff import machines
-from es_randomized.distributed.tpu_host import take_chips
 from es_randomized.distributed.verdict import Machine, judge
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.errors import ClusterError, ConfigError
@@ -24,12 +24,8 @@ MESSAGES = 10  # of which the median counts
 ARRAY_BYTES = 16 * 2**20
 
 
-class ProbeActor(Probe):
-    """A probe that has the chips Ray gave it."""
-
-    def __init__(self, tree: dict[str, Any], claims: str | None, devices: int) -> None:
-        take_chips()
-        super().__init__(tree, claims, devices)
+class ProbeActor(Probe, WorkerActor):
+    """The probe as a Ray actor."""
 
 
 def preflight(experiment: Experiment, seconds: float) -> tuple[list[Machine], list[str]]:
@@ -93,9 +89,8 @@ def _hear(machine: Machine, probe: Any, look: Any, seconds: float) -> None:
     except ray.exceptions.RayTaskError as error:
         machine.faults.append(not_started(error.cause))
     except ray.exceptions.RayError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         machine.faults.append(
-            f"its worker died: {lines[-1]}; see memory and disk there, or end this machine and start another"
+            f"its worker died: {reason_of(error)}; see memory and disk there, or end this machine and start another"
         )
 
 
