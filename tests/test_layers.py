@@ -17,6 +17,7 @@ LAYERS = (
         "own_folder",
         "settings",
         "rng",
+        "hashing",
         "policy",
         "input_kinds",
         "connectivity",

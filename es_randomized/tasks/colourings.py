@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int
+
+from es_randomized.hashing import scrambled
 
 
 def number_of(
@@ -19,12 +21,5 @@ def number_of(
     """
     if colours ** chosen.shape[0] < 2**31:
         return jnp.sum(chosen * colours**vertices, axis=0)
-    digits = _mixed(vertices.astype(jnp.uint32) * jnp.uint32(colours) + chosen.astype(jnp.uint32))
+    digits = scrambled(vertices.astype(jnp.uint32) * jnp.uint32(colours) + chosen.astype(jnp.uint32))
     return jax.lax.bitcast_convert_type(jnp.sum(digits, axis=0, dtype=jnp.uint32), jnp.int32)
-
-
-def _mixed(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """The finaliser of MurmurHash3: every bit of x moves about half of the result's bits."""
-    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-    return x ^ (x >> 16)

@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float
+
+from es_randomized.hashing import scrambled
 
 ODD = 0x9E3779B9  # 2^32 over the golden ratio: multiples of it are spread evenly
 
@@ -17,13 +19,6 @@ def renewed(seeds: Float[Array, "noise column"], times: int) -> Float[Array, "no
     """
     state = jnp.full(seeds.shape[1:], times * ODD % 2**32, jnp.uint32)
     for row in jax.lax.bitcast_convert_type(seeds.astype(jnp.float32), jnp.uint32):
-        state = mixed(state ^ row)
+        state = scrambled(state ^ row)
     places = jnp.arange(1, len(seeds) + 1, dtype=jnp.uint32)[:, None] * jnp.uint32(ODD)
-    return (mixed(state[None] + places) >> 8).astype(seeds.dtype) * 2.0**-24
-
-
-def mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
-    """The finaliser of MurmurHash3: every bit of x moves about half of the result's bits."""
-    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-    return x ^ (x >> 16)
+    return (scrambled(state[None] + places) >> 8).astype(seeds.dtype) * 2.0**-24
