@@ -15,8 +15,12 @@ TAIL = 1e-12
 
 def conflicted(graph: Bool[np.ndarray, "n n"], colours: Int[np.ndarray, "*run n"]) -> Bool[np.ndarray, "*run n"]:
     """Which vertices agree with a neighbour."""
-    agree = colours[..., :, None] == colours[..., None, :]
-    return np.any(agree & graph, axis=-1)
+    clash = np.zeros(colours.shape, bool)
+    for one, other in np.argwhere(np.triu(graph)):
+        agree = colours[..., one] == colours[..., other]
+        clash[..., one] |= agree
+        clash[..., other] |= agree
+    return clash
 
 
 def one_shot(graph: Bool[np.ndarray, "n n"], colours: int) -> float | None:

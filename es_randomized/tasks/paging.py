@@ -176,9 +176,12 @@ class Paging(Task):
         given = scores, keys_of(key, jnp.arange(self.requests))
         faults, (evicted, acts) = paging.served(cases.requests, self.slots, self.count, evict, given)
         made = jnp.sum(faults, axis=0, dtype=jnp.int32)
-        path = jnp.zeros(made.shape, jnp.uint32)
-        for fault, page in zip(faults, evicted, strict=True):
-            path = jnp.where(fault, mixed(path, page + 1), path)
+
+        def gone(path: Array, now: Any) -> tuple[Array, None]:
+            fault, page = now
+            return jnp.where(fault, mixed(path, page + 1), path), None
+
+        path, _ = jax.lax.scan(gone, jnp.zeros(made.shape, jnp.uint32), (faults, evicted))
         loss = made.astype(jnp.float32) / cases.fewest.astype(jnp.float32)
         return Outcome(loss[None], (made == cases.fewest)[None], answer_of(path)[None]), faults, acts
 
