@@ -73,7 +73,7 @@ class World(Protocol):
     def send(self, sender: "SimulatedHub", taker: "Taker", call: Call, expected: int, number: int, method: str) -> None:
         """Take a call to a worker or supervisor, which can expect so many more units."""
 
-    def replace(self, machine: Machine) -> None:
+    def replace(self, above: "SimulatedHub", machine: Machine) -> None:
         """Get another machine for one that is gone or is about to go."""
 
     def lost(self, units: int) -> None:
@@ -204,7 +204,7 @@ class SimulatedHub(Process):
         for machine in self.noticed:
             for taker in machine.takers:
                 taker.leaving = True
-            self._world.replace(machine)
+            self._world.replace(self, machine)
         self.noticed = []
         for taker in [taker for taker in self.takers if taker.leaving and not taker.calls]:
             self.takers.remove(taker)
@@ -212,7 +212,7 @@ class SimulatedHub(Process):
     def _remove_lost(self, work: Work, machine: Machine) -> None:
         """As the pool's: what lost workers had waits again, and others are started in their place."""
         if not any(taker.leaving for taker in machine.takers):
-            self._world.replace(machine)
+            self._world.replace(self, machine)
         for taker in machine.takers:
             units = [unit for call in taker.calls.values() if call.step == work.step for unit in call.units]
             self._world.lost(len(units))

@@ -10,7 +10,7 @@ from es_randomized.distributed.work import Call, CallTaker
 from es_randomized.scaling.simulation.clock import Clock, Cores
 
 if TYPE_CHECKING:
-    from es_randomized.scaling.simulation.hubs import SimulatedHub, Taker
+    from es_randomized.scaling.simulation.hubs import Taker
 
 
 @dataclass(eq=False)
@@ -18,12 +18,10 @@ class Machine:
     """Workers that share a copy of every message and a fate.
 
     Attributes:
-        above: who hands out to it.
-        takers: whom that one gives calls: the workers, or the machine's supervisor.
+        takers: who gets calls from outside: the workers, or the machine's supervisor.
         received: when the messages of a step are there, by step.
     """
 
-    above: "SimulatedHub | None" = None
     workers: list["SimulatedWorker"] = field(default_factory=list)
     takers: Sequence["Taker"] = ()
     alive: bool = True

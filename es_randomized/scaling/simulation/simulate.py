@@ -228,7 +228,7 @@ class _Run:
         return [*groups]
 
     def _machine(self, above: SimulatedHub, workers: int) -> Machine:
-        machine, hazards = Machine(above), self.hazards
+        machine, hazards = Machine(), self.hazards
         machine.workers = [SimulatedWorker(machine, self.cores, self.clock) for _ in range(workers)]
         machine.takers = machine.workers
         if self.shape.fanout != "flat":
@@ -257,10 +257,9 @@ class _Run:
         machine.alive = False
         above.tell(Lost(machine))
 
-    def replace(self, machine: Machine) -> None:
+    def replace(self, above: SimulatedHub, machine: Machine) -> None:
         """Another machine comes later, for whoever handed out to this one."""
-        assert machine.above
-        self.clock.after(self.hazards.replacement, partial(self._join, machine.above, len(machine.workers)))
+        self.clock.after(self.hazards.replacement, partial(self._join, above, len(machine.workers)))
 
     def lost(self, units: int) -> None:
         """Count units that a lost machine had."""
