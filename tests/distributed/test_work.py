@@ -208,7 +208,9 @@ def test_a_machine_of_several_workers_gets_as_much_as_they_would_get_together():
     work, one, machine = Work(1_000), Crew(8, 8), Crew(2, 8)
     for pace in (LONG / 50.5, QUICK / 10.5, 1.0):
         alone = units_per_call(work, one, pace)
-        assert 4 * (alone - 1) <= units_per_call(work, machine, pace, workers=4) <= 4 * (alone + 1)
+        together = units_per_call(work, machine, pace, workers=4)
+        assert 4 * (alone - 1) <= together <= 4 * (alone + 1)
+        assert together % 4 == 0  # whole rounds
     assert units_per_call(work, machine, None, devices=2, workers=4) == 8
     uneven = [units_per_call(work, Crew(2, 16), QUICK / 1e6, workers=count) for count in (4, 12)]
     assert uneven == [248, 744]  # of 250 and 750: whole rounds, so that nobody has one more than others at the end
