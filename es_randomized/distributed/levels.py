@@ -63,7 +63,8 @@ class Levels:
 
     def _machines(self, groups: int, all_there_are: bool, place: Place) -> Staff:
         """Whom the supervisor of a group hands out to."""
-        return self._supervisors(None if all_there_are else place.workers, int(place.node or 0), groups)
+        assert place.node is not None
+        return self._supervisors(None if all_there_are else place.workers, int(place.node), groups)
 
     def _supervisors(self, workers: int | None, group: int = 0, groups: int = 1) -> Staff:
         rooms = partial(machines, self.kind, self.devices, group, groups)

@@ -1,5 +1,4 @@
-"""Who hands out to whom: the coordinator to all workers itself (flat), to a supervisor on every machine (tree), or, where there
-are many machines, to a supervisor of every group of them (groups)."""
+"""Who hands out to whom: the coordinator to all workers (flat), to supervisors of machines (tree) or of their groups (groups)."""
 
 from collections.abc import Sequence
 from math import sqrt

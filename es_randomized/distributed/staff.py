@@ -1,6 +1,4 @@
-"""Who should be started, and where: as many workers as there should be anywhere, a supervisor on every machine, or one for every
-group of machines.
-"""
+"""Who should be started, and where: workers anywhere, or supervisors of machines or of groups of them."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
