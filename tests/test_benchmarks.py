@@ -315,8 +315,11 @@ def test_peers(ran, peer, monkeypatch, tmp_path):
     found = ran(peers, "--only", peer, "--population", 4, "--seconds", 0)
     assert found["unavailable"] == {}
     assert found["agreement"][peer] < peers.TOLERANCE
-    assert found["level"]["measured"][peer]["generation"] == 10
-    assert found["level"]["measured"][peer]["all_cycles"]["p95"] >= 0
+    raced = found["level"]["rounds"][0][peer]
+    assert raced["generation"] == 10
+    assert raced["curve"][-1]["all_cycles"]["p95"] >= 0
+    assert found["level"]["seconds"][peer] >= found["level"]["trained_seconds"][peer] > 0
+    assert (tmp_path / "peers-race.png").exists()
 
 
 @pytest.mark.cluster

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.peers.level import EVERY, crossing
+from benchmarks.peers.level import EVERY, crossing, medians
 from benchmarks.peers.processes import Watched, tree_bytes
 from benchmarks.peers.shared import plain_jax
 from benchmarks.peers.shared.protocol import FEWEST, FIRST, Config, Report, run
@@ -91,12 +91,23 @@ def test_ratios_are_to_the_fastest_peer_and_to_the_smallest():
     assert found["memory_over_smallest_peer"] == {"es_randomized": 0.5}
 
 
-def test_the_crossing_is_the_first_weights_looked_at_that_are_good_enough():
+def judged(weights: np.ndarray, everything: bool) -> Judgement:
+    """A line through the generations, a little lower on all cycles."""
+    return Judgement(1.0, float(weights[0]) / 50 - (0.2 if everything else 0.0))
+
+
+def test_the_crossing_is_the_first_weights_looked_at_that_are_good_enough_on_all_cycles():
     centres = np.arange(1, 101, dtype=float)[:, None]
-    generation, curve = crossing(centres, lambda weights: Judgement(1.0, float(weights[0]) / 50))
-    assert generation == 40  # 36.75 by the line, and looked at every EVERY generations
-    assert [point["generation"] for point in curve] == [EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY]
-    assert crossing(centres, lambda weights: Judgement(1.0, 0.0))[0] is None
+    generation, curve = crossing(centres, judged)
+    assert generation == 50  # 36.75 by the line, 46.75 by that of all cycles, and looked at every EVERY generations
+    assert [point["generation"] for point in curve] == [EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY, 5 * EVERY]
+    assert ["all_cycles" in point for point in curve] == [False, False, False, True, True]
+    assert crossing(centres, lambda *_: Judgement(1.0, 0.0))[0] is None
+
+
+def test_a_racer_that_did_not_arrive_once_has_no_median():
+    rounds = [{"a": {"seconds": 1.0}, "b": {"seconds": 2.0}}, {"b": {"seconds": None}, "a": {"seconds": 4.0}}]
+    assert medians(rounds, "seconds") == {"a": 2.5, "b": None}
 
 
 def test_memory_of_a_tree_counts_children():

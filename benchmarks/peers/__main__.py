@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.environments import UnavailableError, python_of
-from benchmarks.peers.figure import draw
+from benchmarks.peers.figure import draw, draw_race
 from benchmarks.peers.level import race
 from benchmarks.peers.processes import Watched, run_peer
 from benchmarks.peers.summary import against_peers, summary, table
@@ -78,7 +78,7 @@ class Runner:
 @click.command()
 @click.option("--population", "populations", multiple=True, type=int, default=(256, 1024), help="Members; repeatable.")
 @click.option("--seconds", default=6.0, help="Training time of a run, after compilation.")
-@click.option("--repeats", default=1, help="Runs of each peer, interleaved.")
+@click.option("--repeats", default=1, help="Runs of each peer, interleaved, and rounds of the race.")
 @click.option("--only", multiple=True, type=click.Choice(list(PEERS)), help="These only; other results stay.")
 @click.option("--seed", default=0, help="Of all random numbers.")
 @click.option("--speed/--no-speed", default=True, help="Measure speeds; without, the recorded ones stay.")
@@ -103,9 +103,18 @@ def main(
             _speeds(runner, names, populations, seconds, repeats, results)
             record("peers", results)  # the race is long
         if level:
-            results["level"] = race(runner, min(populations), results["speed"][str(min(populations))])
-            print(json.dumps(results["level"], indent=1))
+            runners = [Runner(_folder(folder, turn), seed + turn) for turn in range(repeats)]
+            results["level"] = race(runners, min(populations), results["speed"][str(min(populations))])
+            draw_race(results["level"], FIGURES / "peers-race.png")
+            print(json.dumps({name: value for name, value in results["level"].items() if name != "rounds"}, indent=1))
     print("written:", record("peers", results))
+
+
+def _folder(folder: str, turn: int) -> Path:
+    """A folder of a round's own."""
+    made = Path(folder) / f"round-{turn}"
+    made.mkdir()
+    return made
 
 
 def _speeds(

@@ -39,6 +39,28 @@ def draw(curves: dict[str, dict[str, Any]], population: int, path: Path) -> None
     figure.savefig(path, dpi=130)
 
 
+def draw_race(found: dict[str, Any], path: Path) -> None:
+    """Write the figure of a race: every run's success of the cycle at the worst 5 % by time, and where it arrived."""
+    figure = Figure(figsize=(7.5, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, name in enumerate(found["seconds"]):
+        for turn, racers in enumerate(found["rounds"]):
+            curve = racers[name]["curve"]
+            style: dict[str, Any] = {"color": COLOURS[2 * index], "linestyle": "-" if turn == 0 else "--"}
+            label = name if turn == 0 else None
+            axes.plot([each["seconds"] for each in curve], [each["p95"] for each in curve], label=label, **style)
+            if racers[name]["generation"] is not None:
+                axes.plot(curve[-1]["seconds"], curve[-1]["p95"], "o", color=COLOURS[2 * index])
+    axes.axhline(found["success"], color="0.6", linewidth=0.8)
+    axes.set(
+        xlabel="seconds of training, compilation included", ylabel="success of the cycle at the worst 5 %", xscale="log"
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.set_title(f"To {found['success']:.1%}, population {found['population']:,}; a line a seed", fontsize=11)
+    figure.savefig(path, dpi=130)
+
+
 def smooth(losses: np.ndarray) -> np.ndarray:
     """The mean of each generation and those just before it."""
     sums = np.cumsum(np.insert(losses, 0, 0.0))

@@ -4,63 +4,107 @@ All peers follow the same strategy with the same settings, so they need the same
 reckoned time is that number of es_randomized's times the peer's own seconds per generation, and is marked as reckoned.
 """
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from benchmarks.peers.catalogue import OURS
+from benchmarks.peers.processes import Watched
+from benchmarks.peers.summary import compile_seconds
 from benchmarks.peers.workload import LEVEL, Judgement, configured, judge
 
 EVERY = 10  # generations between judged weights
-GENERATIONS = 500  # of the first race, at most
-SLACK = 1.3  # times the generations that the first one needed: how long the others may run
+GENERATIONS = 500  # of a run, at most
+SLACK = 1.5  # times the generations that the first racer needed: how long the others may run
+
+Judge = Callable[[np.ndarray, bool], Judgement]  # of weights, on a sample of the cycles or on all of them
 
 
-def race(runner: Any, population: int, speeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Run es_randomized and the fastest peer until `LEVEL`; every peer's seconds to it."""
+def race(runners: list[Any], population: int, speeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Run es_randomized and the fastest peer until `LEVEL`, a round for every runner, each the other way round.
+
+    Args:
+        runners: one a round, each with a seed of its own.
+        speeds: what was measured of every peer; the fastest of them races, the others are reckoned.
+    """
     peers = {name: found["members_per_second"] for name, found in speeds.items() if name not in OURS}
-    racers = [name for name in OURS if name in speeds] + ([max(peers, key=lambda name: peers[name])] if peers else [])
-    found: dict[str, Any] = {"success": LEVEL, "population": population, "measured": {}, "reckoned": {}}
-    generations = GENERATIONS
-    for name in racers:
-        found["measured"][name] = _one(runner, name, population, generations)
-        generations = min(generations, int(SLACK * (found["measured"][name]["generation"] or generations)))
-        print(f"to {LEVEL:.1%}: {name}: {found['measured'][name]['generation']} generations", flush=True)
-    ours = found["measured"].get(OURS[0], {}).get("generation")
-    if ours:
-        found["generations_reckoned_with"] = ours
-        found["reckoned"] = {
-            name: ours * each["generation_seconds"] + each["compile_seconds"]
-            for name, each in speeds.items()
-            if name not in racers
+    fastest = max(peers, key=lambda name: peers[name]) if peers else None
+    racers = [name for name in OURS if name in speeds] + ([fastest] if fastest else [])
+    rounds: list[dict[str, Any]] = []
+    for turn, runner in enumerate(runners):
+        rounds.append(_round(runner, racers if turn % 2 == 0 else racers[::-1], population, _enough(rounds)))
+    found = {"success": LEVEL, "population": population, "fastest_peer": fastest, "rounds": rounds}
+    found |= {"seconds": medians(rounds, "seconds"), "trained_seconds": medians(rounds, "trained_seconds")}
+    ours = [each[OURS[0]]["generation"] for each in rounds if OURS[0] in each]
+    if ours and None not in ours:
+        generations = statistics.median(ours)
+        found["generations_reckoned_with"] = generations
+        found["reckoned_trained_seconds"] = {
+            name: generations * each["generation_seconds"] for name, each in speeds.items() if name not in racers
         }
     return found
 
 
-def crossing(
-    centres: np.ndarray, judged: Callable[[np.ndarray], Judgement]
-) -> tuple[int | None, list[dict[str, float]]]:
-    """Generations until the level, looking every `EVERY` of them and ending there, and what was seen on the way."""
-    curve = []
+def medians(rounds: list[dict[str, dict[str, Any]]], value: str) -> dict[str, float | None]:
+    """Of every racer over the rounds; nothing for one that did not arrive in one of them."""
+    found = {name: [each[name][value] for each in rounds] for name in rounds[0]}
+    return {name: None if None in each else statistics.median(each) for name, each in found.items()}
+
+
+def crossing(centres: np.ndarray, judged: Judge) -> tuple[int | None, list[dict[str, Any]]]:
+    """Generations until the level, looking every `EVERY` of them, and what was seen on the way.
+
+    What reaches it on the sample is judged on all cycles too, and has arrived if it is good enough there.
+    """
+    curve: list[dict[str, Any]] = []
     for done in range(EVERY, len(centres) + 1, EVERY):
-        seen = judged(centres[done - 1])
+        seen = judged(centres[done - 1], False)
         curve.append({"generation": done, **seen._asdict()})
-        if seen.p95 >= LEVEL:
+        if seen.p95 < LEVEL:
+            continue
+        confirmed = judged(centres[done - 1], True)
+        curve[-1]["all_cycles"] = confirmed._asdict()
+        if confirmed.p95 >= LEVEL:
             return done, curve
     return None, curve
 
 
+def _enough(rounds: list[dict[str, dict[str, Any]]]) -> int:
+    """How many generations a run gets, by what others needed."""
+    needed = [run["generation"] for racers in rounds for run in racers.values() if run["generation"]]
+    return min(GENERATIONS, int(SLACK * max(needed, default=GENERATIONS)))
+
+
+def _round(runner: Any, racers: list[str], population: int, generations: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in racers:
+        found[name] = _one(runner, name, population, min(generations, _enough([found])))
+        print(
+            f"to {LEVEL:.1%}, seed {runner.seed}: {name}: {found[name]['generation']} generations, "
+            f"{found[name]['seconds'] or float('nan'):.1f} s",
+            flush=True,
+        )
+    return found
+
+
 def _one(runner: Any, name: str, population: int, generations: int) -> dict[str, Any]:
-    """One race: measured time up to the crossing, which is confirmed on all cycles."""
+    """One run: seconds up to the crossing, as they were and without what compilation took of them."""
     watched, centres = runner(name, population, float("inf"), generations)
     config = configured("", population, generations, 0.0, runner.seed, runner.folder)
-    generation, curve = crossing(centres, lambda weights: judge(config, weights))
-    seconds = watched.report.generation_seconds
-    confirmed = judge(config, centres[generation - 1], everything=True)._asdict() if generation else None
+    generation, curve = crossing(centres, lambda weights, everything: judge(config, weights, everything))
+    seconds = _until(watched, generation)
+    times = np.cumsum(watched.report.generation_seconds)
+    for point in curve:
+        point["seconds"] = round(float(times[point["generation"] - 1]), 3)
     return {
         "generation": generation,
-        "seconds": float(sum(seconds[:generation])) if generation else None,
-        "all_cycles": confirmed,
+        "seconds": seconds,
+        "trained_seconds": None if seconds is None else seconds - compile_seconds(watched),
         "curve": curve,
     }
+
+
+def _until(watched: Watched, generation: int | None) -> float | None:
+    return None if generation is None else float(sum(watched.report.generation_seconds[:generation]))
