@@ -1,5 +1,7 @@
 """`check`."""
 
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from rich.table import Table
 from es_randomized.cli.console import console_of
 from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import load
-from es_randomized.errors import MemoryBudgetError
+from es_randomized.errors import MemoryBudgetError, UserError
 
 if TYPE_CHECKING:
     from es_randomized.accelerators.check import Check
@@ -26,6 +28,10 @@ DOES_NOT_FIT = 3  # exit status
 MIB, GIB = 2**20, 2**30
 
 
+class CompilerEndedError(UserError):
+    """A compiler ended its process instead of saying what it did not like."""
+
+
 @click.command("check", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="What it is to run on: v5e, v5p, v6e, l4, a100, a100-80, h100 or h200.")
@@ -36,15 +42,19 @@ MIB, GIB = 2**20, 2**30
 @click.option(
     "--blocks", is_flag=True, help="Compile it with several blocks first, and take the one with the shortest bound."
 )
+@click.option("--here", is_flag=True, hidden=True, help="Compile in this process, which a compiler may end.")
 @click.pass_context
 def check_command(
-    context: click.Context, config: Path, target: str, devices: int, dollars: float | None, blocks: bool
+    context: click.Context, config: Path, target: str, devices: int, dollars: float | None, blocks: bool, here: bool
 ) -> None:
     """Say whether CONFIG fits an accelerator, and how fast and how dear it can be there at best. Neither is needed here.
 
     Everything the run would compile there is compiled here by that accelerator's own compiler; dotted overrides work as with
     train. Exit status 3 where it does not fit.
     """
+    if not here:
+        given = ["--devices", str(devices), *(["--dollars", str(dollars)] if dollars is not None else [])]
+        sys.exit(_in_a_child([str(config), "--target", target, *given, *["--blocks"] * blocks, *context.args], target))
     experiment = load(config, parse_overrides(context.args))
     from es_randomized import compilation
     from es_randomized.accelerators.check import check, fitting
@@ -69,6 +79,21 @@ def check_command(
     console.print(f"does not fit: {reason or _missing(checks)}", soft_wrap=True)
     console.print(_advice(fitting(experiment, compiler)), soft_wrap=True)
     sys.exit(DOES_NOT_FIT)
+
+
+def _in_a_child(arguments: list[str], target: str) -> int:
+    """The exit status of the same command in a process of its own.
+
+    Raises:
+        CompilerEndedError: a signal ended that process.
+    """
+    status = subprocess.run([sys.executable, "-P", "-m", "es_randomized", "check", "--here", *arguments]).returncode
+    if status >= 0:
+        return status
+    raise CompilerEndedError(
+        f"the compiler for {target} crashed ({signal.Signals(-status).name}), so nothing can be said of this experiment there; "
+        "other targets, --plan.block 1 or another release of the compiler may do"
+    )
 
 
 def _fastest(console: Console, experiment: "Experiment", compiler: "CompilerOf") -> "Experiment":

@@ -1,5 +1,6 @@
 """What `check` says, for a device whose compiler is the one here: against the ledger and hand arithmetic."""
 
+import os
 from dataclasses import dataclass, replace
 from unittest import mock
 
@@ -15,7 +16,7 @@ from es_randomized.accelerators.hlo import Module
 from es_randomized.compilation import Here
 from es_randomized.errors import ConfigError, MemoryBudgetError
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
-from tests.tools.command import TINY, TINY_GRADIENT, run_here
+from tests.tools.command import TINY, TINY_GRADIENT, run, run_here
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def test_the_command_tries_blocks_and_takes_the_best(monkeypatch):
     monkeypatch.setattr(module, "BLOCKS", (1, 2))
     monkeypatch.setattr("es_randomized.accelerators.device_type.device_type", lambda name: DEVICE)
     monkeypatch.setattr("es_randomized.accelerators.elsewhere.compiler_for", Toy)
-    result = run_here("check", TINY, "--target", "toy", "--blocks", "--evaluation.seeds", 4, "--evaluation.votes", "[]")
+    result = run_here(
+        "check", "--here", TINY, "--target", "toy", "--blocks", "--evaluation.seeds", 4, "--evaluation.votes", "[]"
+    )
     assert result.returncode == 0, result.stderr
     first, second = [line for line in result.stdout.splitlines() if line.startswith("block ")]
     best = first.split()[1].rstrip(",")
@@ -138,9 +141,19 @@ def test_without_a_compiler_one_line_says_what_to_install(monkeypatch):
 
 
 def test_an_unknown_target_is_refused_by_the_command():
-    result = run_here("check", TINY, "--target", "abacus")
+    result = run("check", TINY, "--target", "abacus")
     assert result.returncode == 1
     assert "nothing is known of a device 'abacus'; known: v5e, v5p" in result.stderr
+
+
+def test_a_compiler_that_crashes_ends_in_one_message(tmp_path):
+    (tmp_path / "crash.yaml").write_text("task: {kind: crash}\n")
+    (tmp_path / "crash.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    result = run("check", tmp_path / "crash.yaml", "--target", "v6e", PYTHONPATH=paths)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the compiler for v6e crashed (SIGSEGV), so nothing can be said")
+    assert "Traceback" not in result.stderr
 
 
 def test_data_sheets_have_no_slips_of_a_power_of_ten():
