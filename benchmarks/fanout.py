@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.record import record
 
 WORKERS = (8, 32, 64, 128)
@@ -30,6 +32,7 @@ SECONDS = (0.1, 0.3, 1.0)  # of a unit
 UNITS = 8  # of a worker in a generation
 SHAPES = ("flat", "tree")
 MEMBERS = 2  # of a unit
+REST = 10.0  # seconds
 
 
 def nodes_of(workers: int) -> int:
@@ -122,7 +125,7 @@ def measure(workers: int, shape: Any, seconds: list[float], spread: float, gener
             number += 1
             time.sleep(0.1)
         started = time.monotonic() - began
-        rows = []
+        rows, idle = [], _busy_at_rest()
         for each in seconds:
             pace.write_text(f"{each} {spread}")
             measured = []
@@ -130,14 +133,33 @@ def measure(workers: int, shape: Any, seconds: list[float], spread: float, gener
                 ask = evolution.strategy.ask(evolution.init(), number := number + 1)
                 evaluator.message_of(ask)
                 calls.append(0)
-                wall, process, thread = time.monotonic(), time.process_time(), time.thread_time()
+                before = time.monotonic(), time.process_time(), time.thread_time(), _busy()
                 losses = evaluator.evaluate(ask)
-                took = time.monotonic() - wall, time.process_time() - process, time.thread_time() - thread
+                after = time.monotonic(), time.process_time(), time.thread_time(), _busy()
+                took = tuple(late - early for late, early in zip(after, before, strict=True))
                 assert (losses == _expected(len(evolution.chunks))).all()
                 if generation:
                     measured.append((*took, calls[-1]))
             rows.append({"seconds of a unit": each} | _row(each * UNITS, measured))
-    return {"seconds to the first worker": first, "seconds to all workers": started, "rows": rows}
+    return {
+        "seconds to the first worker": first,
+        "seconds to all workers": started,
+        "cores busy at rest": idle,
+        "rows": rows,
+    }
+
+
+def _busy() -> float:
+    """Seconds that this machine's cores were busy since it started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
+def _busy_at_rest() -> float:
+    """Cores that are busy with all these processes while nobody asks anything."""
+    before = _busy()
+    time.sleep(REST)
+    return (_busy() - before) / REST
 
 
 def _expected(units: int) -> Any:
@@ -146,14 +168,15 @@ def _expected(units: int) -> Any:
     return np.concatenate([np.arange(units, dtype=np.float32), -np.arange(units, dtype=np.float32)])
 
 
-def _row(ideal: float, measured: list[tuple[float, float, float, int]]) -> dict[str, float]:
-    walls, process, thread, calls = (list(column) for column in zip(*measured, strict=True))
+def _row(ideal: float, measured: list[tuple[float, ...]]) -> dict[str, float]:
+    walls, process, thread, busy, calls = (list(column) for column in zip(*measured, strict=True))
     return {
         "efficiency": ideal / statistics.median(walls),
         "efficiency, lowest": ideal / max(walls),
         "seconds of a generation": statistics.median(walls),
         "seconds of the coordinator's processor, all threads": statistics.median(process),
         "seconds of its own thread": statistics.median(thread),
+        "cores busy": sum(busy) / sum(walls),
         "calls of the coordinator": statistics.median(calls),
         "milliseconds of its own thread per call": 1e3 * sum(thread) / sum(calls),
     }
@@ -164,7 +187,7 @@ def line(row: dict[str, float]) -> str:
     return (
         f"units of {row['seconds of a unit']:.1f} s: efficiency {row['efficiency']:.3f}, "
         f"coordinator {row['calls of the coordinator']:.0f} calls, {1e3 * thread:.0f} ms of its own thread "
-        f"and {1e3 * process:.0f} ms of all its threads a generation"
+        f"and {1e3 * process:.0f} ms of all its threads a generation, {row['cores busy']:.2f} cores busy"
     )
 
 
@@ -204,7 +227,11 @@ def main() -> None:
         for shape in given.shapes:
             for row in found[shape]["rows"]:
                 print(f"{workers:4d} workers {shape}: {line(row)}", flush=True)
-            print(f"{workers:4d} workers {shape}: {found[shape]['seconds to all workers']:.0f} s to start", flush=True)
+            print(
+                f"{workers:4d} workers {shape}: {found[shape]['seconds to all workers']:.0f} s to start, "
+                f"{found[shape]['cores busy at rest']:.2f} cores busy at rest",
+                flush=True,
+            )
     record("fanout", results)
 
 

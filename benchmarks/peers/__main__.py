@@ -6,6 +6,7 @@ python -m benchmarks.peers --only evosax --repeats 1       one peer; the other r
 
 import json
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,7 @@ def _add(results: dict[str, Any], population: int, runs: dict[str, list[Watched]
             "seconds": [round(value, 4) for value in report.generation_seconds],
             "losses": [round(value, 5) for value in report.losses],
         }
+    results.setdefault("dates", {})[key] = datetime.now(UTC).date().isoformat()
     results.setdefault("against_peers", {})[key] = against_peers(speeds)
     draw({name: curves[name] for name in PEERS if name in curves}, population, FIGURES / f"peers-{population}.png")
     print(f"\npopulation {population:,}\n{table(speeds)}\n{results['against_peers'][key]}\n", flush=True)
