@@ -35,6 +35,7 @@ from benchmarks import (
     scaling,
     simulate,
     together,
+    trials_per_hour,
     wire,
 )
 from benchmarks import record as records
@@ -262,6 +263,13 @@ def test_overhead(ran):
 def test_together(ran):
     found = ran(together, "colouring", "--rounds", 1, "--generations", 2, "--trials", 2)
     assert found["colouring"]["trials"] == 2
+
+
+@pytest.mark.pages
+def test_trials_per_hour(ran):
+    found = ran(trials_per_hour, "--trials", 2, "--generations", 1, "--jobs", 2, "--repetitions", 1)
+    assert found["trials an hour"]["2"] == pytest.approx(2 * 3600 / found["seconds"]["2"][0])
+    assert found["efficiency"]["2"] == 1
 
 
 @pytest.mark.cluster
