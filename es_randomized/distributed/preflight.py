@@ -41,10 +41,11 @@ def preflight(experiment: Experiment, seconds: float) -> tuple[list[Machine], li
     Raises:
         ConfigError: the experiment has nothing for workers.
         ClusterError: no machine takes workers.
+        WorkerError: no device was free in time to make the plan.
     """
     deadline = time.monotonic() + seconds
     kind, _ = demands(1)
-    driver = driver_of(resolved_there(experiment, 1))
+    driver = driver_of(resolved_there(experiment, 1, seconds))
     if driver.first_with_members() is None:
         raise ConfigError(f"driver.kind {experiment.driver.kind} has no members that workers could evaluate")
     rooms, addresses = machines(kind, 1), _addresses()

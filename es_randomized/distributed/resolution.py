@@ -22,18 +22,29 @@ def demands(devices: int) -> tuple[str, dict[str, Any]]:
     return kind, options[kind]
 
 
-def resolved_there(experiment: Experiment, devices: int) -> Experiment:
+def resolved_there(experiment: Experiment, devices: int, seconds: float | None = None) -> Experiment:
     """The experiment with the `auto` entries of its plan resolved by a worker, if workers have another kind of device.
 
+    Args:
+        devices: of a worker.
+        seconds: to wait for free ones; None: as long as it takes.
+
     Raises:
-        WorkerError: it cannot be resolved there.
+        WorkerError: it cannot be resolved there, or nothing was free in time.
     """
     kind, options = demands(devices)
     plan = experiment.plan
     if kind.lower() == platform_here() or "auto" not in (plan.block, plan.tile, plan.chunk):
         return experiment
+    asked = ray.remote(max_retries=0, **options)(_resolved).remote(dump(experiment))
     try:
-        resolved: Any = ray.get(ray.remote(max_retries=0, **options)(_resolved).remote(dump(experiment)))
+        resolved: Any = ray.get(asked, timeout=seconds)
+    except ray.exceptions.GetTimeoutError:
+        ray.cancel(asked, force=True)
+        raise WorkerError(
+            f"no {kind} made a plan within {seconds:.0f} s: does another run have them all (es-randomized cluster status)? "
+            "Wait for its end, give more --seconds, or set plan.chunk, plan.tile and plan.block"
+        ) from None
     except ray.exceptions.RayTaskError as error:
         raise WorkerError(f"the plan cannot be made on a {kind} worker: {error.cause}") from error
     return build(resolved)
