@@ -10,7 +10,9 @@ import pytest
 
 from es_randomized import Evolution, Gradient, driver_of, evaluate, local_evaluator, train
 from es_randomized.config.kinds import names
-from es_randomized.config.yaml import build, dump, parse
+from es_randomized.config.yaml import build, changed, dump, parse
+from es_randomized.distributed.evaluator import RayEvaluator
+from es_randomized.distributed.session import connect
 from es_randomized.drivers.around import Around
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.phased import Phased
@@ -62,6 +64,27 @@ def test_two_generations_move_the_weights_and_can_be_replayed(task, kind):
     assert (np.asarray(driver.centre(step.state)) != np.asarray(driver.centre(first))).any()
     jax.tree.map(np.testing.assert_array_equal, replayed, step.state)
     assert min(vars(driver.cost()).values()) > 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_half_precision_plays_nearly_the_same(task):
+    single = driver_of(experiment(task, DRIVERS[Evolution]))
+    half = driver_of(changed(single.experiment, {"model.precision": "bfloat16"}))
+    losses = [next(iter(train(driver, local_evaluator(driver), driver.init()))).losses for driver in (single, half)]
+    least, most = single.experiment.task.loss_bounds
+    assert np.isfinite(losses[1]).all()
+    assert np.abs(losses[1] - losses[0]).mean() < 0.2 * (most - least)
+
+
+@pytest.mark.cluster
+def test_every_task_gives_the_same_losses_on_ray():
+    with connect(2, None):
+        for task in TASKS:
+            driver = driver_of(experiment(task, DRIVERS[Evolution]))
+            here = [step.losses for step in train(driver, local_evaluator(driver), driver.init())]
+            with RayEvaluator(driver, 2) as evaluator:
+                there = [step.losses for step in train(driver, evaluator, driver.init())]
+            np.testing.assert_array_equal(there, here, task)
 
 
 @pytest.mark.parametrize("name", TASKS)
