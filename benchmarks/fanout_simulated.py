@@ -6,7 +6,7 @@ The simulator is given one measured cost, what a call takes of the coordinator's
 workers, flat), and the time a message takes. First it repeats the measured cases. There workers sleep, but the messages of all
 share two cores, which is not simulated: it must not be slower than what was measured, and comes close where messages are few.
 Then 1,024 and 10,000 workers, 256 members each a generation, on machines of 16 or 64 cores: flat, as a run would choose, and that
-with the failures and preemptions of benchmarks.simulate.
+with the failures and preemptions of benchmarks.simulate; and a long run with a hundred times as many.
 """
 
 import argparse
@@ -25,6 +25,10 @@ CHUNKS = 32  # of every worker in a generation, of 8 members each
 LATENCY = 0.001  # seconds of a message there and back, with what a worker does to it
 GENERATIONS = 2
 HAZARDS = Hazards(failures_per_hour=0.001, preemptions_per_hour=0.05)  # of a machine
+MANY = Hazards(
+    failures_per_hour=0.1, preemptions_per_hour=5.0
+)  # a hundred times as many, so that a run of minutes meets dozens
+LONG, FEW_CHUNKS = 200, 8  # generations of a run among many failures, and chunks of a worker in each
 
 
 def costs_of(call: float, seconds: float, members: int) -> Costs:
@@ -34,9 +38,11 @@ def costs_of(call: float, seconds: float, members: int) -> Costs:
     )
 
 
-def efficiency(costs: Costs, cluster: Cluster, chunks: int, hazards: Hazards = NO_HAZARDS) -> dict[str, Any]:
+def efficiency(
+    costs: Costs, cluster: Cluster, chunks: int, hazards: Hazards = NO_HAZARDS, generations: int = GENERATIONS
+) -> dict[str, Any]:
     """Computing over time, per worker; and who hands out."""
-    result = simulate(costs, cluster, chunks * cluster.workers, GENERATIONS, True, hazards)
+    result = simulate(costs, cluster, chunks * cluster.workers, generations, True, hazards)
     mean = sum(result.seconds) / len(result.seconds)
     return {"efficiency": chunks * costs.kernel * costs.members / mean, "coordinator busy": result.busy}
 
@@ -73,9 +79,24 @@ def predicted(call: float, workers: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
+def failing(call: float, workers: int, generations: int) -> dict[str, Any]:
+    """A long run on machines of 16 that fail a hundred times as often, beside one where none does."""
+    cluster = Cluster(workers, per_machine=MACHINES[0], latency=0.0005, bandwidth=1.25e9)
+    costs = costs_of(call, 1.0 / FEW_CHUNKS, 8)
+    calm = efficiency(costs, cluster, FEW_CHUNKS, generations=2 * GENERATIONS)["efficiency"]
+    found = efficiency(costs, cluster, FEW_CHUNKS, MANY, generations)["efficiency"]
+    seconds = generations / found  # a share takes one
+    away = MANY.absent * (1 - min(1.0, MANY.replacement / 2 / seconds))  # at the beginning all machines are there
+    row = {"workers": workers, "generations": generations, "without": calm, "efficiency": found}
+    row |= {"machines away, of all": away, "of what the others could do": found / calm / (1 - away)}
+    print(f"SIMULATED, many failures: {row}", flush=True)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
+    parser.add_argument("--generations", type=int, default=LONG, help="of the run among many failures")
     given = parser.parse_args()
     measured = recorded("fanout")["workers"]
     rows = measured[min(measured, key=lambda count: abs(int(count) - 32))]["flat"]["rows"]
@@ -84,9 +105,8 @@ def main() -> None:
     for row in check:
         case = f"{row['workers']:4d} {row['fanout']} {row['seconds of a unit']} s"
         print(f"{case}: measured {row['measured']:.3f}, simulated {row['simulated']:.3f}")
-    record(
-        "fanout_simulated", {"seconds of a call": call, "repeated": check, "predicted": predicted(call, given.workers)}
-    )
+    results = {"seconds of a call": call, "repeated": check, "predicted": predicted(call, given.workers)}
+    record("fanout_simulated", results | {"many failures": failing(call, given.workers[0], given.generations)})
 
 
 if __name__ == "__main__":

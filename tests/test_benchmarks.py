@@ -292,11 +292,12 @@ def test_fanout_simulated(ran, tmp_path):
     tree = json.loads((RESULTS / "fanout.json").read_text())
     tree["results"]["workers"] = {"8": tree["results"]["workers"]["8"]}
     (tmp_path / "fanout.json").write_text(json.dumps(tree))
-    found = ran(fanout_simulated, "--workers", 96)
+    found = ran(fanout_simulated, "--workers", 96, "--generations", 3)
     flat, tree, _ = found["predicted"][:3]
     assert (flat["fanout"], tree["fanout"]) == ("flat", "tree")
     assert 0 < flat["efficiency"] < tree["efficiency"] < 1
     assert all(row["simulated"] > row["measured"] for row in found["repeated"])
+    assert 0 < found["many failures"]["efficiency"] <= found["many failures"]["without"] < 1
 
 
 @pytest.mark.cluster
