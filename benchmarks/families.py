@@ -7,6 +7,7 @@ Everything is trained in this process, half an hour of one core altogether. Rows
 there already are not trained again; `--again` does.
 """
 
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,11 +21,15 @@ from benchmarks.record import record, recorded
 from es_randomized import compilation
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import build
+from es_randomized.doctor.measure import measure
 from es_randomized.drivers.driver import Driver
 from es_randomized.drivers.kinds import driver_of
 from es_randomized.drivers.local_evaluator import local_evaluator
 from es_randomized.evaluation.evaluate import Score, evaluate, runner_of
 from es_randomized.evaluation.held_out import HeldOut
+from es_randomized.runs.checkpoint import metrics_of
+from es_randomized.runs.folder import RunFolder
+from es_randomized.service import train_run
 from es_randomized.train import train
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
@@ -82,6 +87,56 @@ def turns_of(name: str, seed: int) -> Tree:
             score = scored(replace(experiment, task=task, model=model), weights)
             found.setdefault(str(n), {})[str(loops)] = score.single.average.value
     return found
+
+
+# Fewer parameters, better evolution: one block four times against four blocks
+
+ONE_BLOCK: Tree = {"kind": "transformer", "width": 16, "blocks": 1, "hidden": 32}
+SHARING: dict[str, Tree] = {
+    "one block, 4 turns": {"kind": "looped", "loops": 4, "block": ONE_BLOCK},
+    "4 blocks": ONE_BLOCK | {"blocks": 4},
+}
+
+
+def evolved(name: str, seed: int) -> Experiment:
+    """The same colouring by evolution, at equal evaluations."""
+    return build(
+        {
+            "task": {"kind": "cycle_colouring", "n": CYCLES[0], "identifiers": False, "noise_width": 4},
+            "model": SHARING[name],
+            "objective": {"kind": "expected"},
+            "batch": {"instances": 2, "seeds": 32},
+            "driver": {
+                "kind": "Open_ES",
+                "population": 256,
+                "std": {"start": 0.05, "end": 0.02, "shape": "exponential"},
+                "optimizer": {
+                    "kind": "adam",
+                    "learning_rate": {"start": 0.01, "end": 0.002, "shape": "exponential"},
+                },
+            },
+            "budget": {"generations": 400},
+            "evaluation": {"seeds": 200, "votes": [], "instances": 32},
+            "seed": seed,
+        }
+    )
+
+
+def sharing_of(name: str, seed: int) -> Tree:
+    """Held-out success as evolution goes on, and how well two halves of a population agree about the update."""
+    with tempfile.TemporaryDirectory() as folder:
+        train_run(evolved(name, seed), Path(folder) / "run", local=True, evaluate=False)
+        run = RunFolder(Path(folder) / "run")
+        checks = [row for row in metrics_of(run).to_pylist() if row["held_out_average"] is not None]
+        found = measure(run)
+    assert found.agreement is not None
+    return {
+        "curve": [[row["generation"] + 1, row["held_out_average"]] for row in checks],
+        "parameters": found.parameters,
+        "cosine": found.agreement.cosine,
+        "error": found.agreement.error,
+        "expected cosine": found.agreement.expected,
+    }
 
 
 # Recall beyond capacity, by the memory
@@ -196,7 +251,12 @@ def scored(experiment: Experiment, weights: Any) -> Score:
     return evaluate(experiment, jnp.asarray(weights), runner=runner)
 
 
-STUDIES = {"turns": (LOOPS, turns_of), "memory": (MEMORIES, memory_of), "hunt": (HUNTERS, hunt_of)}
+STUDIES = {
+    "turns": (LOOPS, turns_of),
+    "sharing": (SHARING, sharing_of),
+    "memory": (MEMORIES, memory_of),
+    "hunt": (HUNTERS, hunt_of),
+}
 
 
 @click.command()

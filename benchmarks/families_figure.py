@@ -16,7 +16,7 @@ Rows = dict[str, Any]
 
 def draw(rows: Rows, folder: Path) -> None:
     """A picture for every study that has results."""
-    for study, drawing in {"turns": turns, "memory": memory, "hunt": hunt}.items():
+    for study, drawing in {"turns": turns, "sharing": sharing, "memory": memory, "hunt": hunt}.items():
         if study in rows:
             drawing(rows[study]).savefig(folder / f"families-{study}.png")
 
@@ -36,6 +36,30 @@ def turns(rows: Rows) -> Any:
         axes.set_ylim(-2, 102)
     panels[0].set_ylabel("properly coloured (%)")
     panels[-1].legend(frameon=False, fontsize=8, title="trained with", title_fontsize=8)
+    return figure
+
+
+def sharing(rows: Rows) -> Any:
+    """Held-out success by generation, and the agreement of two halves of a population beside what is expected."""
+    figure = _figure(10, 4.2)
+    by_generation, agreeing = figure.subplots(1, 2, width_ratios=(2, 1))
+    for number, (name, seeds) in enumerate(rows.items()):
+        curves = np.array([seed["curve"] for seed in seeds.values()])
+        parameters = next(iter(seeds.values()))["parameters"]
+        _line(by_generation, curves[0, :, 0], 100 * curves[..., 1], number, f"{name}, {parameters:,} parameters")
+        agreeing.plot(
+            [number] * len(seeds), [seed["cosine"] for seed in seeds.values()], MARKERS[0], color=PALETTE[number]
+        )
+        agreeing.plot([number], [next(iter(seeds.values()))["expected cosine"]], "_", color=INK, ms=22, mew=2)
+    by_generation.set_xlabel("generation")
+    by_generation.set_ylabel("properly coloured (%)")
+    by_generation.legend(frameon=False, fontsize=9)
+    agreeing.plot([], [], "_", color=INK, ms=14, mew=2, label="expected of slopes: R / (R + d + 1)")
+    agreeing.set_xticks(range(len(rows)), rows)
+    agreeing.set_xlim(-0.6, len(rows) - 0.4)
+    agreeing.set_ylabel("cosine of two halves of a population")
+    agreeing.set_ylim(bottom=0)
+    agreeing.legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -92,6 +92,7 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
         (families.LOOPS, families.colouring),
         (families.MEMORIES, families.recall),
         (families.HUNTERS, families.hunt),
+        (families.SHARING, families.evolved),
     ):
         assert all(isinstance(made(name, 0), Experiment) for name in names)
     for config, changes in trees:
