@@ -6,7 +6,7 @@ The simulator is given one measured cost, what a call takes of the coordinator's
 workers, flat), and the time a message takes. First it repeats the measured cases. There workers sleep, but the messages of all
 share two cores, which is not simulated: it must not be slower than what was measured, and comes close where messages are few.
 Then 1,024 and 10,000 workers, 256 members each a generation, on machines of 16 or 64 cores: flat, as a run would choose, and that
-with the failures and preemptions of benchmarks.simulate; and a long run with a hundred times as many.
+with the failures and preemptions of benchmarks.simulate.
 """
 
 import argparse
@@ -47,6 +47,12 @@ def efficiency(
     return {"efficiency": chunks * costs.kernel * costs.members / mean, "coordinator busy": result.busy}
 
 
+def measured_call(measured: dict[str, Any]) -> float:
+    """Seconds that a call took of the coordinator's own thread, with as many workers as are nearest to 32."""
+    rows = measured[min(measured, key=lambda count: abs(int(count) - 32))]["flat"]["rows"]
+    return float(rows[len(rows) // 2]["milliseconds of its own thread per call"]) / 1e3
+
+
 def repeated(measured: dict[str, Any], call: float) -> list[dict[str, Any]]:
     """The measured cases, simulated."""
     rows = []
@@ -79,34 +85,19 @@ def predicted(call: float, workers: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def failing(call: float, workers: int, generations: int) -> dict[str, Any]:
-    """A long run on machines of 16 that fail a hundred times as often, beside one where none does."""
-    cluster = Cluster(workers, per_machine=MACHINES[0], latency=0.0005, bandwidth=1.25e9)
-    costs = costs_of(call, 1.0 / FEW_CHUNKS, 8)
-    calm = efficiency(costs, cluster, FEW_CHUNKS, generations=2 * GENERATIONS)["efficiency"]
-    found = efficiency(costs, cluster, FEW_CHUNKS, MANY, generations)["efficiency"]
-    seconds = generations / found  # a share takes one
-    away = MANY.absent * (1 - min(1.0, MANY.replacement / 2 / seconds))  # at the beginning all machines are there
-    row = {"workers": workers, "generations": generations, "without": calm, "efficiency": found}
-    row |= {"machines away, of all": away, "of what the others could do": found / calm / (1 - away)}
-    print(f"SIMULATED, many failures: {row}", flush=True)
-    return row
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
-    parser.add_argument("--generations", type=int, default=LONG, help="of the run among many failures")
     given = parser.parse_args()
     measured = recorded("fanout")["workers"]
-    rows = measured[min(measured, key=lambda count: abs(int(count) - 32))]["flat"]["rows"]
-    call = rows[len(rows) // 2]["milliseconds of its own thread per call"] / 1e3
+    call = measured_call(measured)
     check = repeated(measured, call)
     for row in check:
         case = f"{row['workers']:4d} {row['fanout']} {row['seconds of a unit']} s"
         print(f"{case}: measured {row['measured']:.3f}, simulated {row['simulated']:.3f}")
-    results = {"seconds of a call": call, "repeated": check, "predicted": predicted(call, given.workers)}
-    record("fanout_simulated", results | {"many failures": failing(call, given.workers[0], given.generations)})
+    record(
+        "fanout_simulated", {"seconds of a call": call, "repeated": check, "predicted": predicted(call, given.workers)}
+    )
 
 
 if __name__ == "__main__":
