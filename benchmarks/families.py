@@ -125,7 +125,9 @@ def evolved(name: str, seed: int) -> Experiment:
 def sharing_of(name: str, seed: int) -> Tree:
     """Held-out success as evolution goes on, and how well two halves of a population agree about the update."""
     with tempfile.TemporaryDirectory() as folder:
-        train_run(evolved(name, seed), Path(folder) / "run", local=True, evaluate=False)
+        result = train_run(evolved(name, seed), Path(folder) / "run", local=True, evaluate=False)
+        if result.reason == "interrupted":
+            raise KeyboardInterrupt
         run = RunFolder(Path(folder) / "run")
         checks = [row for row in metrics_of(run).to_pylist() if row["held_out_average"] is not None]
         found = measure(run)

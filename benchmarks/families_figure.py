@@ -44,9 +44,11 @@ def sharing(rows: Rows) -> Any:
     figure = _figure(10, 4.2)
     by_generation, agreeing = figure.subplots(1, 2, width_ratios=(2, 1))
     for number, (name, seeds) in enumerate(rows.items()):
-        curves = np.array([seed["curve"] for seed in seeds.values()])
+        curves = [np.array(seed["curve"]).T for seed in seeds.values()]
+        generations = curves[0][0]  # checks come by time, so every seed has its own
+        values = np.array([np.interp(generations, *curve) for curve in curves])
         parameters = next(iter(seeds.values()))["parameters"]
-        _line(by_generation, curves[0, :, 0], 100 * curves[..., 1], number, f"{name}, {parameters:,} parameters")
+        _line(by_generation, generations, 100 * values, number, f"{name}, {parameters:,} parameters")
         agreeing.plot(
             [number] * len(seeds), [seed["cosine"] for seed in seeds.values()], MARKERS[0], color=PALETTE[number]
         )
@@ -54,12 +56,12 @@ def sharing(rows: Rows) -> Any:
     by_generation.set_xlabel("generation")
     by_generation.set_ylabel("properly coloured (%)")
     by_generation.legend(frameon=False, fontsize=9)
-    agreeing.plot([], [], "_", color=INK, ms=14, mew=2, label="expected of slopes: R / (R + d + 1)")
+    agreeing.plot([], [], "_", color=INK, ms=14, mew=2, label="expected of slopes")
     agreeing.set_xticks(range(len(rows)), rows)
     agreeing.set_xlim(-0.6, len(rows) - 0.4)
     agreeing.set_ylabel("cosine of two halves of a population")
     agreeing.set_ylim(bottom=0)
-    agreeing.legend(frameon=False, fontsize=8)
+    agreeing.legend(frameon=False, fontsize=9, loc="center right")
     return figure
 
 
