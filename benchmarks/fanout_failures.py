@@ -2,7 +2,7 @@
 
     python -m benchmarks.fanout_failures        (after benchmarks.fanout; some minutes)
 
-So often that a run of minutes meets dozens of failures and preemptions. Efficiency is compared with the same run on machines
+So often that a run of minutes meets some twenty failures and preemptions. Efficiency is compared with the same run on machines
 that never fail, and with the share of the machines that are there.
 """
 
