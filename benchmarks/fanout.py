@@ -35,9 +35,9 @@ MEMBERS = 2  # of a unit
 REST = 10.0  # seconds
 
 
-def nodes_of(workers: int, machines: int | None = None) -> int:
-    """Machines, if nothing says how many: 2 to 8, of up to 16 workers each."""
-    return machines or max(2, min(8, workers // 8))
+def nodes_of(workers: int) -> int:
+    """Machines: 2 to 8, of up to 16 workers each."""
+    return max(2, min(8, workers // 8))
 
 
 def sleeping(pace: Path, versions: dict[str, str | None]) -> type:
@@ -74,16 +74,16 @@ def sleeping(pace: Path, versions: dict[str, str | None]) -> type:
 
 
 @contextmanager
-def cluster(workers: int, machines: int) -> Iterator[str]:
-    """A head and so many nodes for workers on this machine; their address."""
+def cluster(workers: int) -> Iterator[str]:
+    """A head and nodes for so many workers on this machine; their address."""
     from es_randomized.distributed.ray_internals import LOOPBACK_ONLY, NICENESS, several_nodes
 
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", **LOOPBACK_ONLY, NICENESS: "0"}
     store = {"object_store_memory": 80 * 2**20}
     nodes, left = several_nodes({"num_cpus": 0} | store), workers
     try:
-        for index in range(machines):
-            each = -(-left // (machines - index))
+        for index in range(count := nodes_of(workers)):
+            each = -(-left // (count - index))
             nodes.add_node(num_cpus=each, **store)
             left -= each
         yield nodes.address
@@ -197,7 +197,7 @@ def inside(given: argparse.Namespace) -> dict[str, Any]:
     from es_randomized.distributed.session import connect
 
     workers = given.workers[0]
-    with cluster(workers, nodes_of(workers, given.machines)) as address, connect(None, address):
+    with cluster(workers) as address, connect(None, address):
         compilation.configure(platform="cpu", devices=1)
         return {
             shape: measure(workers, shape, given.seconds, given.spread, given.generations) for shape in given.shapes
@@ -211,7 +211,6 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
     parser.add_argument("--spread", type=float, default=0.0, help="0.2: units take 0.8 to 1.2 times their seconds")
     parser.add_argument("--generations", type=int, default=3, help="measured, after one that is not")
-    parser.add_argument("--machines", type=int, help="2 to 8 by the number of workers, if not given")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
@@ -222,10 +221,9 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.fanout", "--inside", "--workers", str(workers)]
         command += ["--seconds", *map(str, given.seconds), "--shapes", *given.shapes]
         command += ["--spread", str(given.spread), "--generations", str(given.generations)]
-        command += ["--machines", str(machines := nodes_of(workers, given.machines))]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(output.splitlines()[-1])
-        results["workers"][str(workers)] = {"machines": machines} | found
+        results["workers"][str(workers)] = {"machines": nodes_of(workers)} | found
         for shape in given.shapes:
             for row in found[shape]["rows"]:
                 print(f"{workers:4d} workers {shape}: {line(row)}", flush=True)
