@@ -3,7 +3,7 @@
     python -m benchmarks.families [--only turns] [--seeds 3]
     python -m benchmarks.families --draw      # the pictures alone, from the results that are there
 
-Everything is trained in this process, half an hour of one core altogether. Rows are written as they come, and those that are
+Everything is trained in this process, an hour of one core altogether. Rows are written as they come, and those that are
 there already are not trained again; `--again` does.
 """
 
