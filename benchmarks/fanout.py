@@ -133,10 +133,9 @@ def measure(workers: int, shape: Any, seconds: list[float], spread: float, gener
                 ask = evolution.strategy.ask(evolution.init(), number := number + 1)
                 evaluator.message_of(ask)
                 calls.append(0)
-                before = time.monotonic(), time.process_time(), time.thread_time(), _busy()
+                before = _clocks()
                 losses = evaluator.evaluate(ask)
-                after = time.monotonic(), time.process_time(), time.thread_time(), _busy()
-                took = tuple(late - early for late, early in zip(after, before, strict=True))
+                took = tuple(late - early for late, early in zip(_clocks(), before, strict=True))
                 assert (losses == _expected(len(evolution.chunks))).all()
                 if generation:
                     measured.append((*took, calls[-1]))
@@ -147,6 +146,11 @@ def measure(workers: int, shape: Any, seconds: list[float], spread: float, gener
         "cores busy at rest": idle,
         "rows": rows,
     }
+
+
+def _clocks() -> tuple[float, ...]:
+    """Seconds: of the wall, of all threads here, of this one, and of the machine's busy cores."""
+    return time.monotonic(), time.process_time(), time.thread_time(), _busy()
 
 
 def _busy() -> float:
