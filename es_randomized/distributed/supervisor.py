@@ -21,9 +21,7 @@ from es_randomized.distributed.staff import Place, Staff, this_machine
 from es_randomized.distributed.work import Work
 from es_randomized.distributed.worker import WorkerInfo
 
-CALLS = (
-    32  # that can wait for their answers at once: `CALLS_PER_SUPERVISOR` of this step, and some of steps that are over
-)
+CALLS = 32  # that can wait for answers at once: `CALLS_PER_SUPERVISOR` of this step, and some of steps that are over
 
 
 class Asked(Order):
