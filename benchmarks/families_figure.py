@@ -52,16 +52,17 @@ def sharing(rows: Rows) -> Any:
         agreeing.plot(
             [number] * len(seeds), [seed["cosine"] for seed in seeds.values()], MARKERS[0], color=PALETTE[number]
         )
-        agreeing.plot([number], [next(iter(seeds.values()))["expected cosine"]], "_", color=INK, ms=22, mew=2)
+        expected = next(iter(seeds.values()))["expected cosine"]
+        agreeing.plot([number], [expected], "_", color=INK, ms=22, mew=2)
+        if number == 0:
+            agreeing.text(0.2, expected, "expected of slopes", va="center", color=INK, fontsize=9)
     by_generation.set_xlabel("generation")
     by_generation.set_ylabel("properly coloured (%)")
     by_generation.legend(frameon=False, fontsize=9)
-    agreeing.plot([], [], "_", color=INK, ms=14, mew=2, label="expected of slopes")
     agreeing.set_xticks(range(len(rows)), rows)
     agreeing.set_xlim(-0.6, len(rows) - 0.4)
     agreeing.set_ylabel("cosine of two halves of a population")
     agreeing.set_ylim(bottom=0)
-    agreeing.legend(frameon=False, fontsize=9, loc="center right")
     return figure
 
 
