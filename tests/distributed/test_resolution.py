@@ -25,6 +25,7 @@ class Other:
 
 
 @pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore:os.fork")  # Ray's forks become other programs at once, whatever JAX computed before
 def test_a_busy_cluster_is_not_waited_for_without_end() -> None:
     with mock.patch.dict(os.environ, ENVIRONMENT):
         nodes = several_nodes({"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 * 2**20})
