@@ -17,18 +17,6 @@ from benchmarks.precision import in_turn
 WORKLOADS = accelerators.WORKLOADS
 CONFIGS = accelerators.CONFIGS
 TOLERANCE = 1e-3  # of a loss, relative to the largest; a decision that flips changes one by more
-# What JAX calls types of device that are known, the more special first.
-KINDS = {
-    "H200": "h200",
-    "H100": "h100",
-    "A100-SXM4-80GB": "a100-80",
-    "A100 80GB": "a100-80",
-    "A100": "a100",
-    "L4": "l4",
-    "TPU v6": "v6e",
-    "TPU v5 lite": "v5e",
-    "TPU v5": "v5p",
-}
 
 
 @dataclass(frozen=True)
@@ -133,12 +121,12 @@ def fast(size: Size, left: float) -> dict[str, Any]:
     import jax
 
     from es_randomized import Evolution, load
-    from es_randomized.accelerators.check import Compiled
-    from es_randomized.accelerators.device_type import DEVICE_TYPES
+    from es_randomized.accelerators.bounds import bounds
+    from es_randomized.accelerators.device_type import device_here
     from es_randomized.accelerators.hlo import Module
     from es_randomized.compilation import memory_bytes
 
-    device = DEVICE_TYPES.get(known(jax.devices()[0].device_kind))
+    device = device_here()
     cases = [f"{name}, block {block}" for name in size.workloads for block in size.blocks]
 
     def compiled(case: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -151,10 +139,11 @@ def fast(size: Size, left: float) -> dict[str, Any]:
         made = program.lower(*arguments).compile()
         row: dict[str, Any] = {"seconds to compile": time.perf_counter() - began, "MiB": memory_bytes(made) / 2**20}
         if device:
-            whole = Compiled("chunk", 1, 0, Module(made.as_text()).work, float(evolution.cost().flops))
-            bounds = whole.bounds(device, device.peak(evolution.experiment.model.precision))
-            row["members/s at most"] = size.fast / max(bounds.values())
-            row["loops that may end early"] = whole.work.open_loops
+            work, peak = Module(made.as_text()).work, device.peak(evolution.experiment.model.precision)
+            row["members/s at most"] = size.fast / max(
+                bounds(work, float(evolution.cost().flops), device, peak).values()
+            )
+            row["loops that may end early"] = work.open_loops
         return made, arguments, row
 
     rows: dict[str, Any] = {}
@@ -213,11 +202,6 @@ SECTIONS: dict[str, Section] = {
     "memory": much_memory,
     "learning": learning,
 }
-
-
-def known(kind: str) -> str:
-    """The name of a type of device whose data sheet is known, from what JAX calls it; nothing for others."""
-    return next((name for words, name in KINDS.items() if words in kind), "")
 
 
 def _workload(size: Size, name: str) -> tuple[str, dict[str, Any]]:

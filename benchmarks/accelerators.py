@@ -27,7 +27,7 @@ MEMBERS = 256
 def measure(config: Path, overrides: dict[str, Any], target: str, block: int) -> dict[str, float]:
     """Of one chunk on one device."""
     from es_randomized import Evolution, load
-    from es_randomized.accelerators.check import Compiled
+    from es_randomized.accelerators.bounds import bounds
     from es_randomized.accelerators.device_type import device_type
     from es_randomized.accelerators.elsewhere import DoesNotFitError, compiler_for
     from es_randomized.accelerators.hlo import Module
@@ -44,17 +44,17 @@ def measure(config: Path, overrides: dict[str, Any], target: str, block: int) ->
         return {"MiB": error.wanted / 2**20, "does not fit": True}
     seconds = time.perf_counter() - began
     memory, temporaries = memory_bytes(compiled), compiled.memory_analysis().temp_size_in_bytes
-    whole = Compiled(program.name, 1, memory, Module(compiled.as_text()).work, float(evolution.cost().flops))
-    bounds = whole.bounds(device, device.peak(evolution.experiment.model.precision))
+    work, flops = Module(compiled.as_text()).work, float(evolution.cost().flops)
+    least = bounds(work, flops, device, device.peak(evolution.experiment.model.precision))
     return {
-        "MiB": whole.memory / 2**20,
+        "MiB": memory / 2**20,
         "temporaries MiB": temporaries / 2**20,
-        "MB a member": whole.work.bytes / MEMBERS / 1e6,
-        "MFLOP a member": whole.flops / MEMBERS / 1e6,
-        "members/s at most": MEMBERS / max(bounds.values()),
-        "loops that may end early": whole.work.open_loops,
+        "MB a member": work.bytes / MEMBERS / 1e6,
+        "MFLOP a member": flops / MEMBERS / 1e6,
+        "members/s at most": MEMBERS / max(least.values()),
+        "loops that may end early": work.open_loops,
         "seconds to compile": seconds,
-    } | {f"ms by {name}": 1e3 * value for name, value in bounds.items()}
+    } | {f"ms by {name}": 1e3 * value for name, value in least.items()}
 
 
 @click.command(help=__doc__)

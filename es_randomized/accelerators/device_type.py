@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from es_randomized.compilation import Platform
+import jax
+
+from es_randomized.compilation import Compiler, Platform
 from es_randomized.errors import ConfigError, suggest
 from es_randomized.precision import Precision
 
@@ -48,6 +50,16 @@ class DeviceType:
     def peak(self, precision: Precision) -> float:
         """FLOP a second of matrix products at most."""
         return self.flops_bfloat16 if precision == "bfloat16" else self.flops
+
+
+class CompilerOf(Compiler):
+    """A compiler for a device of a type.
+
+    Attributes:
+        device: the type.
+    """
+
+    device: DeviceType
 
 
 def _tpu(name: str, topology: str, memory_gib: int, gb_a_second: float, tera: float, gigahertz: float) -> DeviceType:
@@ -113,6 +125,28 @@ DEVICE_TYPES = {
         _gpu("h200", 150.0, 4800.0, (494.0, 989.0), "https://www.nvidia.com/en-us/data-center/h200", **_HOPPER),
     )
 }
+# What JAX calls them, the more special first.
+KINDS = {
+    "H200": "h200",
+    "H100": "h100",
+    "A100-SXM4-80GB": "a100-80",
+    "A100 80GB": "a100-80",
+    "A100": "a100",
+    "L4": "l4",
+    "TPU v6": "v6e",
+    "TPU v5 lite": "v5e",
+    "TPU v5": "v5p",
+}
+
+
+def device_here() -> DeviceType | None:
+    """The type of the devices of this process; None where nothing is known of it."""
+    return known(jax.devices()[0].device_kind)
+
+
+def known(kind: str) -> DeviceType | None:
+    """The type of a device from what JAX calls it; None where nothing is known of it."""
+    return next((DEVICE_TYPES[name] for words, name in KINDS.items() if words in kind), None)
 
 
 def device_type(name: str) -> DeviceType:

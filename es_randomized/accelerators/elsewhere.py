@@ -12,8 +12,8 @@ import jax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
-from es_randomized.accelerators.device_type import GIB, DeviceType
-from es_randomized.compilation import Compiler, Platform, jit_for, memory_bytes
+from es_randomized.accelerators.device_type import GIB, CompilerOf, DeviceType
+from es_randomized.compilation import Platform, jit_for, memory_bytes
 from es_randomized.errors import MemoryBudgetError, UserError
 
 # There is no device to try kernels on, so none are tried.
@@ -44,16 +44,6 @@ class DoesNotFitError(MemoryBudgetError):
     def __init__(self, device: DeviceType, wanted: int) -> None:
         super().__init__(f"a program needs {wanted / GIB:.1f} GiB, but {device.name} has {device.memory / GIB:.1f} GiB")
         self.wanted = wanted
-
-
-class CompilerOf(Compiler):
-    """A compiler for a device of a type.
-
-    Attributes:
-        device: the type.
-    """
-
-    device: DeviceType
 
 
 @dataclass(frozen=True)

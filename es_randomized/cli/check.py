@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,8 @@ from es_randomized.config.yaml import load
 from es_randomized.errors import MemoryBudgetError, UserError
 
 if TYPE_CHECKING:
-    from es_randomized.accelerators.check import Check
     from es_randomized.accelerators.device_type import DeviceType
-    from es_randomized.accelerators.elsewhere import CompilerOf
-    from es_randomized.config.experiment import Experiment
+    from es_randomized.check import Check
     from es_randomized.config.sections import Plan
 
 DOES_NOT_FIT = 3  # exit status
@@ -39,13 +36,10 @@ class CompilerEndedError(UserError):
 @click.option(
     "--dollars", type=click.FloatRange(0), help="Price of one of them an hour: what evaluations cost at least."
 )
-@click.option(
-    "--blocks", is_flag=True, help="Compile it with several blocks first, and take the one with the shortest bound."
-)
 @click.option("--here", is_flag=True, hidden=True, help="Compile in this process, which a compiler may end.")
 @click.pass_context
 def check_command(
-    context: click.Context, config: Path, target: str, devices: int, dollars: float | None, blocks: bool, here: bool
+    context: click.Context, config: Path, target: str, devices: int, dollars: float | None, here: bool
 ) -> None:
     """Say whether CONFIG fits an accelerator, and how fast and how dear it can be there at best. Neither is needed here.
 
@@ -54,20 +48,18 @@ def check_command(
     """
     if not here:
         given = ["--devices", str(devices), *(["--dollars", str(dollars)] if dollars is not None else [])]
-        sys.exit(_in_a_child([str(config), "--target", target, *given, *["--blocks"] * blocks, *context.args], target))
+        sys.exit(_in_a_child([str(config), "--target", target, *given, *context.args], target))
     experiment = load(config, parse_overrides(context.args))
     from es_randomized import compilation
-    from es_randomized.accelerators.check import check, fitting
     from es_randomized.accelerators.device_type import device_type
     from es_randomized.accelerators.elsewhere import compiler_for
+    from es_randomized.check import check, fitting
 
     device, console = device_type(target), console_of()
     compilation.configure(platform="cpu")
     compiler = compiler_for(device)
     console.print(f"{config.name} on {devices} × {device.name} ({_title(device)})", soft_wrap=True)
     reason = ""
-    if blocks:
-        experiment = _fastest(console, experiment, compiler)
     try:
         checks = check(experiment, compiler)
     except MemoryBudgetError as error:
@@ -96,28 +88,15 @@ def _in_a_child(arguments: list[str], target: str) -> int:
     )
 
 
-def _fastest(console: Console, experiment: "Experiment", compiler: "CompilerOf") -> "Experiment":
-    """The experiment with the block whose bound is the shortest; prints those of all that were tried."""
-    from es_randomized.accelerators.check import by_block
-
-    found = by_block(experiment, compiler)
-    for block, checks in found.items():
-        first = checks[0]
-        bound = f"{first.rate(1):,.0f} a second at most, {first.moved / 1e6:,.2f} MB of a member moved"
-        console.print(f"block {block}, chunk {first.experiment.plan.chunk}: {bound}", soft_wrap=True, highlight=False)
-    if not found:
-        return experiment
-    block = next(iter(found))
-    console.print(f"the shortest bound; keep it in the plan: --plan.block {block}")
-    return replace(experiment, plan=replace(experiment.plan, block=block))
-
-
 def _title(device: "DeviceType") -> str:
     return f"{device.memory / GIB:,.0f} GiB, {device.bandwidth / 1e9:,.0f} GB/s, {device.flops / 1e12:,.0f} TFLOP/s"
 
 
 def _show(console: Console, check: "Check", devices: int, dollars: float | None) -> None:
     plan, device = check.experiment.plan, check.device
+    for block, least, moved in check.blocks:
+        bound = f"{1 / least:,.0f} members/s at most, {moved / 1e6:,.2f} MB of a member moved"
+        console.print(f"block {block}: {bound}", soft_wrap=True, highlight=False)
     table = Table(
         title=f"chunk {plan.chunk}, tile {plan.tile}, block {plan.block}", title_justify="left", box=SIMPLE_HEAD
     )
@@ -127,8 +106,8 @@ def _show(console: Console, check: "Check", devices: int, dollars: float | None)
     for each in check.programs:
         seconds, why = check.seconds(each)
         calls = f"{each.calls}" if each.calls else ""
-        moved = f"{each.work.bytes / 1e6:,.2f}"
-        table.add_row(each.name, calls, f"{each.memory / MIB:,.1f}", moved, f"{1e3 * seconds:,.3f}", why)
+        megabytes = f"{each.work.bytes / 1e6:,.2f}"
+        table.add_row(each.name, calls, f"{each.memory / MIB:,.1f}", megabytes, f"{1e3 * seconds:,.3f}", why)
     console.print(table)
     loops = sum(each.work.open_loops for each in check.programs)
     if check.fits:
@@ -139,8 +118,8 @@ def _show(console: Console, check: "Check", devices: int, dollars: float | None)
     what = "members/s" if check.members > 1 else "steps/s"
     console.print(f"upper bound: {check.rate(devices):,.0f} {what}", highlight=False)
     if dollars is not None:
-        least = check.dollars(devices, dollars)
-        console.print(f"lower bound: {least:,.2f} dollars for 1e9 evaluations, at {dollars:g} an hour each")
+        price = check.dollars(devices, dollars)
+        console.print(f"lower bound: {price:,.2f} dollars for 1e9 evaluations, at {dollars:g} an hour each")
 
 
 def _missing(checks: "list[Check]") -> str:

@@ -1,7 +1,7 @@
 """The evolution driver: an experiment made executable, the same in every process that takes part in a run."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.kinds import class_of
 from es_randomized.drivers import plan
+from es_randomized.drivers.blocks import best_block
 from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import Cost, batch_cost
@@ -38,9 +39,14 @@ class Evolution(Driver):
         shared = share_with if isinstance(share_with, Evolution) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
-        settings, tiled = experiment.driver, _with_block(with_tile(experiment, compiler), compiler)
+        settings = experiment.driver
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
+        if experiment.plan.block == "auto":
+            experiment = with_plan(
+                experiment, block=best_block(partial(cls.with_block, experiment, compiler), compiler)
+            )
+        tiled = with_tile(experiment, compiler)
         strategy = _strategy(settings, tiled, compiler)
         if shared:
             strategy = strategy.sharing(shared.strategy)
@@ -54,6 +60,11 @@ class Evolution(Driver):
                 f"together; use {tiled.plan.chunk + 1}"
             )
         return unsized
+
+    @classmethod
+    def with_block(cls, experiment: Experiment, compiler: Compiler, block: int) -> "Evolution":
+        """Evaluates so many members side by side, whatever its plan says."""
+        return cls.of(with_plan(experiment, block=block), compiler=compiler)
 
     @property
     def settings(self) -> EvolutionSettings:
@@ -236,11 +247,6 @@ def _strategy(settings: EvolutionSettings, experiment: Experiment, compiler: Com
     strategy = cls(settings, space)
     _check_memory(strategy, experiment.plan.memory_mib, compiler)
     return strategy
-
-
-def _with_block(experiment: Experiment, compiler: Compiler) -> Experiment:
-    block = experiment.plan.block
-    return with_plan(experiment, block=plan.default_block(compiler.platform) if block == "auto" else block)
 
 
 def _check_memory(strategy: Strategy, memory_mib: int, compiler: Compiler) -> None:

@@ -18,7 +18,6 @@ CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep 
 CHUNK_FLOPS = 1e9  # some 50 ms on a core: enough for messages to cost nothing; smaller chunks feed more workers
 ACCELERATOR_CHUNK_FLOPS = 1e12
 CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
-ACCELERATOR_BLOCK = 64
 
 MIB = 2**20
 
@@ -34,11 +33,6 @@ def default_tile(cases: int, bytes_per_case: int, platform: Platform) -> int:
 def smaller_tile(cases: int, tile: int) -> int:
     """The largest divisor of `cases` that is at most half of `tile`, which is above 1."""
     return max(size for size in range(1, tile // 2 + 1) if cases % size == 0)
-
-
-def default_block(platform: Platform) -> int:
-    """Members evaluated side by side in one inner step."""
-    return 1 if platform == "cpu" else ACCELERATOR_BLOCK
 
 
 def default_rows(rows: int, flops_per_row: float, platform: Platform) -> int:

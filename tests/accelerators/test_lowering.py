@@ -10,9 +10,9 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from es_randomized import driver_of, load
-from es_randomized.accelerators.check import check
 from es_randomized.accelerators.device_type import device_type
 from es_randomized.accelerators.elsewhere import GPU_OPTIONS, NoCompilerError, compiler_for, devices_of
+from es_randomized.check import check
 from es_randomized.compilation import Compiler, jit_for, memory_bytes
 from es_randomized.config.kinds import names
 from es_randomized.errors import ConfigError

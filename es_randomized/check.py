@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -9,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from es_randomized.accelerators.device_type import DeviceType
-from es_randomized.accelerators.elsewhere import CompilerOf, DoesNotFitError
+from es_randomized.accelerators.bounds import bounds
+from es_randomized.accelerators.device_type import CompilerOf, DeviceType
+from es_randomized.accelerators.elsewhere import DoesNotFitError
 from es_randomized.accelerators.hlo import Module, Work
 from es_randomized.compilation import memory_bytes
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Plan
+from es_randomized.drivers.blocks import Candidate, candidates
 from es_randomized.drivers.driver import Driver, Program
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.kinds import driver_of
@@ -24,7 +27,6 @@ from es_randomized.evaluation.evaluate import evaluation_bundles, own_randomness
 from es_randomized.evaluation.randomness import repeated_runs
 
 SMALLER_BLOCKS = (16, 4, 1)  # tried in this order where a plan does not fit
-BLOCKS = (16, 64, 256)  # tried where the fastest is asked for
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,6 @@ class Compiled:
     work: Work
     flops: float
 
-    def bounds(self, device: DeviceType, peak: float) -> dict[str, float]:
-        """Seconds that one call takes at least: to move its bytes, to multiply, and, on TPUs, as the compiler expects."""
-        seconds = {"memory": self.work.bytes / device.bandwidth, "products": self.flops / peak}
-        if device.clock and self.work.cycles:
-            seconds["compiler"] = self.work.cycles / device.clock
-        return seconds
-
 
 @dataclass(frozen=True)
 class Check:
@@ -62,6 +57,7 @@ class Check:
         programs: of a generation, and those of evaluation.
         members: of a generation; 1 with gradient descent.
         flops: of the matrix products of a member.
+        blocks: that were tried where the plan left them open, the one that was taken first.
     """
 
     device: DeviceType
@@ -69,6 +65,7 @@ class Check:
     programs: tuple[Compiled, ...]
     members: int
     flops: float
+    blocks: tuple[Candidate, ...] = ()
 
     @property
     def memory(self) -> int:
@@ -88,9 +85,10 @@ class Check:
 
     def seconds(self, program: Compiled) -> tuple[float, str]:
         """That one call takes at least, and why."""
-        bounds = program.bounds(self.device, self.device.peak(self.experiment.model.precision))
-        why = max(bounds, key=lambda name: bounds[name])
-        return bounds[why], why
+        peak = self.device.peak(self.experiment.model.precision)
+        least = bounds(program.work, program.flops, self.device, peak)
+        why = max(least, key=lambda name: least[name])
+        return least[why], why
 
     def rate(self, devices: int) -> float:
         """Members, or steps of gradient descent, a second at most: nobody waits for anything else."""
@@ -130,46 +128,33 @@ def fitting(experiment: Experiment, compiler: CompilerOf) -> Plan | None:
     return None
 
 
-def by_block(experiment: Experiment, compiler: CompilerOf) -> dict[int, list[Check]]:
-    """The programs of training with several blocks, as far as they fit: the one with the shortest bound first.
-
-    Raises:
-        ConfigError: the block is not left to this choice.
-    """
-    if experiment.plan.block != "auto":
-        raise ConfigError(
-            f"plan.block is {experiment.plan.block}, so there is nothing to choose; leave it out, or use auto"
-        )
-    found: dict[int, list[Check]] = {}
-    for block in BLOCKS:
-        try:
-            checks = training(replace(experiment, plan=replace(experiment.plan, block=block)), compiler)
-        except MemoryBudgetError:
-            continue
-        if all(each.fits for each in checks):
-            found[block] = checks
-    return dict(sorted(found.items(), key=lambda item: sum(1 / each.rate(1) for each in item[1])))
-
-
 def training(experiment: Experiment, compiler: CompilerOf) -> list[Check]:
     """The same without evaluation, which follows no plan."""
     driver = driver_of(experiment, compiler=compiler)
     firsts = [phase.first for phase in experiment.by_phase] or [0]
-    return [_of_driver(driver.at(first), compiler) for first in firsts]
+    return [_of_driver(driver.at(first), compiler, experiment.plan) for first in firsts]
 
 
-def _of_driver(driver: Driver, compiler: CompilerOf) -> Check:
+def _of_driver(driver: Driver, compiler: CompilerOf, asked: Plan) -> Check:
     programs, cost = driver.programs(), driver.cost()
     if not programs:
         raise ConfigError(
             f"{type(driver).__name__} does not say which programs it runs, so nothing can be said of them; define its method "
             "programs()"
         )
-    members = driver.strategy.population if isinstance(driver, Evolution) else 1
+    evolution = driver if isinstance(driver, Evolution) else None
+    members = evolution.strategy.population if evolution else 1
+    blocks = tuple(_blocks(evolution, compiler, asked)) if evolution else ()
     first, *others = programs
     compiled = [_compiled(first, cost.flops / first.calls, compiler)]
     compiled += [_compiled(program, 0.0, compiler) for program in others]
-    return Check(compiler.device, driver.experiment, tuple(compiled), members, cost.flops / members)
+    return Check(compiler.device, driver.experiment, tuple(compiled), members, cost.flops / members, blocks)
+
+
+def _blocks(evolution: Evolution, compiler: CompilerOf, asked: Plan) -> list[Candidate]:
+    if asked.block != "auto":
+        return []
+    return candidates(partial(Evolution.with_block, replace(evolution.experiment, plan=asked), compiler), compiler)
 
 
 def _compiled(program: Program, flops: float, compiler: CompilerOf) -> Compiled:

@@ -1,0 +1,69 @@
+"""How many members an accelerator evaluates side by side, for devices whose compiler is the one here."""
+
+from functools import partial
+
+import pytest
+
+from es_randomized import driver_of, load
+from es_randomized.accelerators.device_type import DEVICE_TYPES, KINDS, device_here, known
+from es_randomized.accelerators.hlo import Module
+from es_randomized.compilation import HERE, Here
+from es_randomized.drivers import blocks
+from es_randomized.drivers.evolution import Evolution
+from es_randomized.errors import MemoryBudgetError
+from tests.tools.command import TINY
+from tests.tools.toy import ACCELERATOR, DEVICE, Toy
+
+
+def with_block(block):
+    return load(TINY, {"plan": {"chunk": 4, "block": block}})
+
+
+@pytest.mark.long
+def test_the_block_with_the_shortest_bound_is_taken_and_stays_in_the_plan(monkeypatch):
+    """By the bytes of programs that are compiled again here, one by one."""
+    monkeypatch.setattr(blocks, "BLOCKS", (1, 2))
+    compiler, seconds = Toy(ACCELERATOR), {}
+    for block in (1, 2):
+        chunk = driver_of(with_block(block), compiler=compiler).programs()[0]
+        moved = Module(chunk.function.lower(*chunk.arguments).compile().as_text()).work.bytes
+        seconds[block] = moved / ACCELERATOR.bandwidth / 4
+    assert seconds[1] != seconds[2]
+    driver = driver_of(with_block("auto"), compiler=compiler)
+    assert driver.experiment.plan.block == driver.fitness.block == min(seconds, key=lambda block: seconds[block])
+    tried = blocks.candidates(partial(Evolution.with_block, with_block("auto"), compiler), compiler)
+    assert {each.block: each.seconds for each in tried} == pytest.approx(seconds)
+    assert driver_of(driver.experiment, compiler=compiler).experiment == driver.experiment
+
+
+def test_blocks_that_do_not_fit_are_left_out(monkeypatch):
+    """Where none fits, the usual one says why."""
+    monkeypatch.setattr(blocks, "BLOCKS", (1, 2))
+
+    def fits_alone(block):
+        if block > 1:
+            raise MemoryBudgetError("too large")
+        return Evolution.with_block(with_block("auto"), compiler, block)
+
+    compiler = Toy(ACCELERATOR)
+    assert blocks.best_block(fits_alone, compiler) == 1
+    monkeypatch.setattr(blocks, "BLOCKS", (2,))
+    assert blocks.best_block(fits_alone, compiler) == blocks.BLOCK
+
+
+def test_nothing_is_compiled_to_choose_on_a_cpu():
+    assert blocks.best_block(lambda block: pytest.fail("tried"), HERE) == 1
+    assert blocks.best_block(lambda block: pytest.fail("tried"), Toy(DEVICE)) == 1
+
+
+def test_a_device_that_nothing_is_known_of_gets_the_usual_block(monkeypatch):
+    monkeypatch.setattr(Here, "platform", "gpu")
+    assert device_here() is None  # a CPU has no data sheet
+    assert blocks.best_block(lambda block: pytest.fail("tried"), HERE) == blocks.BLOCK
+
+
+def test_types_of_device_are_known_by_what_jax_calls_them():
+    kinds = ("NVIDIA H100 80GB HBM3", "NVIDIA L4", "TPU v5 lite", "TPU v5", "TPU v6 lite")
+    assert [known(kind).name for kind in kinds] == ["h100", "l4", "v5e", "v5p", "v6e"]
+    assert known("cpu") is None
+    assert set(KINDS.values()) == set(DEVICE_TYPES)
