@@ -198,7 +198,7 @@ HUNTERS: dict[str, Tree] = {
     "seed in the input": BASE,
     "mixture of 3 policies": {"kind": "hypernetwork", "policies": 3, "base": BASE},
 }
-EVERY = 20  # generations between looks
+EVERY = 40  # generations between looks
 
 
 def hunt(name: str, seed: int) -> Experiment:
@@ -215,7 +215,7 @@ def hunt(name: str, seed: int) -> Experiment:
                 "std": {"start": 0.1, "end": 0.03, "shape": "exponential"},
                 "optimizer": {"kind": "adam", "learning_rate": {"start": 0.03, "end": 0.002, "shape": "cosine"}},
             },
-            "budget": {"generations": 200},
+            "budget": {"generations": 600},
             "evaluation": {"seeds": 1000, "votes": []},
             "seed": seed,
         }
