@@ -15,7 +15,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 # What takes long; then runs on several Ray workers, on clusters of nodes on this machine, and among processes that are killed,
-# whole runs with their reports, and benchmarks in their smallest form: some twenty-five minutes.
+# and benchmarks in their smallest form: some twenty-five minutes.
 test-cluster: .venv/installed
 	$(BIN)/python -m pytest -m long --numprocesses logical --maxprocesses 8 --dist worksteal
 	$(BIN)/python -m pytest -m cluster
@@ -33,10 +33,10 @@ lab: .venv/installed
 	    { echo "make lab needs Debian or Ubuntu with $(LAB)"; exit 1; }
 	$(BIN)/python -m pytest -m lab
 
-# All shipped experiments lowered for GPUs and TPUs, and one of every task compiled for them where their compilers are
-# installed (pip install 'es-randomized[tpu-check,gpu-check]'): some ten minutes.
-test-accelerators: .venv/installed
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m accelerators
+# All shipped experiments lowered for GPUs and TPUs, and one of every task compiled for them by their compilers, which are
+# installed beside everything else in an environment of their own: some ten minutes.
+test-accelerators: .compilers/installed
+	JAX_PLATFORMS=cpu .compilers/bin/python -m pytest -m accelerators
 
 # Everything to be known of the accelerator here, in eight minutes: benchmarks/results/accelerator_run.json and .md.
 accelerator: .venv/installed
@@ -55,22 +55,28 @@ reference: .venv/installed
 	    -m pdoc --docformat google --math --output-directory docs/reference $(MODULES)
 
 .venv/installed: requirements.lock pyproject.toml
+.compilers/installed: requirements-compilers.lock pyproject.toml
+.venv/installed .compilers/installed:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + "; use make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@# Where PYTHONDONTWRITEBYTECODE is set nothing else would: every start of Python would take seven seconds longer.
-	$(BIN)/python -m compileall -q -j 0 .venv/lib
+	$(@D)/bin/python -m compileall -q -j 0 $(@D)/lib
 	@touch $@
 
 # The table of files in docs/files.md.
 files: .venv/installed
 	$(BIN)/python -m tests.tools.file_table
 
-# Exact versions for Python 3.11 to 3.13, without index addresses and without the trackers of others; needs uv.
+# Exact versions for Python 3.11 to 3.13, without index addresses and without the trackers of others; needs uv. The second
+# has the same ones and the compilers.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --extra ray --extra sweep --extra dev --generate-hashes \
+    --no-emit-index-url --no-annotate --no-header pyproject.toml
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra ray --extra sweep --extra dev --generate-hashes \
-	    --no-emit-index-url --no-annotate --no-header pyproject.toml --output-file requirements.lock
+	$(COMPILE) --output-file requirements.lock
+	cp requirements.lock requirements-compilers.lock
+	$(COMPILE) --extra tpu-check --extra gpu-check --output-file requirements-compilers.lock
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .compilers
