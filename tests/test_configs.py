@@ -40,7 +40,7 @@ MEMBERS = 8  # of each generation: enough to see that its task, model, batch, ob
 
 
 def each(config):
-    return pytest.param(config, marks=pytest.mark.cluster if config in LONG else [])
+    return pytest.param(config, marks=pytest.mark.long if config in LONG else [])
 
 
 @pytest.mark.parametrize("config", [each(name) for name in CONFIGS if name not in {*TRAINED_ELSEWHERE, *ONLY_LARGER}])

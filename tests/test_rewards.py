@@ -94,7 +94,7 @@ KINDS = {  # settings of the task, the lowest and the highest loss there is
     "huge": ("scale: 1.0e+30, shift: 2.0e+30", -1e30, 1e30),
 }
 COMPARED = "mixed"  # with another training seed
-pytestmark = pytest.mark.cluster  # four runs with everything that is made of them
+pytestmark = pytest.mark.long  # four runs with everything that is made of them
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 

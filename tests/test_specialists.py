@@ -183,7 +183,7 @@ def test_a_shared_program_takes_the_run_s_vectors_from_its_seed():
         np.testing.assert_allclose(weights(fitness.inputs(1)._replace(seed=np.uint32(seed))), expected, rtol=1e-5)
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 @pytest.mark.parametrize("driver", [GRADIENT, HALVES], ids=["score function", "halves"])
 def test_hunts_train_by_either_driver(driver):
     driver = driver_of(experiment(HUNT, driver, instances="all"))

@@ -23,7 +23,7 @@ from es_randomized.service import evaluate
 from es_randomized.session import TrainingSession
 from tests.tools.command import TINY, TINY_GRADIENT, run_here
 
-pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+pytestmark = pytest.mark.long  # whole trainings, for a quarter of a minute and more
 
 
 def trained(path, config, **changes):

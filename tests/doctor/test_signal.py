@@ -9,7 +9,7 @@ from es_randomized.doctor.signal import Halves, agreement, cosine, expected_cosi
 from es_randomized.strategies.catalogue import named
 from es_randomized.strategies.strategy import SearchSpace
 
-pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+pytestmark = pytest.mark.long  # whole trainings, for a quarter of a minute and more
 
 
 def strategy_of(kind, population=16, shapes=((5, 4), (7,)), **options):
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_counts_as_the_worst():
     assert whole == pytest.approx(mended, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["Open_ES", pytest.param("SNES", marks=pytest.mark.cluster)])
+@pytest.mark.parametrize("kind", ["Open_ES", pytest.param("SNES", marks=pytest.mark.long)])
 def test_of_linear_losses_halves_agree_as_expected(kind):
     strategy = strategy_of(kind, population=40, shapes=((60,),))
     slope, halves = np.random.default_rng(1).normal(size=60), Halves(strategy)

@@ -28,7 +28,7 @@ from es_randomized.tasks.treasure_hunt import TreasureHunt
 from tests.drivers.test_score_function import Bandit, bandit, chances, inputs
 from tests.tools.function_policy import FunctionPolicy
 
-pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+pytestmark = pytest.mark.long  # whole trainings, for a quarter of a minute and more
 
 CORRIDOR = TreasureHunt(rows=1, columns=4, steps=4, noise_width=1)
 CELLS, STEPS = 4, 4

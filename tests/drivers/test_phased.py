@@ -59,7 +59,7 @@ def test_one_phase_trains_as_a_run_without_phases():
         np.testing.assert_array_equal(ours.state["state"]["mean"], theirs.state["mean"])
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 def test_a_run_with_phases_is_its_drivers_one_after_the_other():
     """By hand: an evolution, then one whose optimizer keeps its moments but not its schedule, then gradient descent."""
     experiment = parse(TEXT)
@@ -112,7 +112,7 @@ def test_a_carried_optimizer_keeps_its_moments_and_begins_its_schedules_anew():
     assert counts == [0, 0], "of the learning rate and of its warm-up"
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["Sep_CMA_ES", "Past_ES"])
 def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     text = BASE.replace("driver: {", f"driver: {{kind: {kind}, ").replace("std: {start: 0.1, end: 0.05}", "std: 0.1")
@@ -126,7 +126,7 @@ def test_every_kind_of_strategy_goes_on_from_a_phase_before(kind):
     assert np.isfinite(driver.centre(steps[-1].state)).all()
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 def test_a_run_with_phases_resumes_to_the_same_bits(tmp_path):
     """Also where only the journal is left. It stops between two phases."""
     stop = 7

@@ -72,7 +72,7 @@ SLOW = ("delta_rnn", "recurrent_delta", "hypernetwork", "gated_linear", "linear_
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.cluster) if kind in SLOW else kind for kind in MODELS]
+    "kind", [pytest.param(kind, marks=pytest.mark.long) if kind in SLOW else kind for kind in MODELS]
 )
 def test_swapped_units_change_no_output_and_are_put_back(kind):
     made = experiment(kind, "ring" if MODELS[kind][1] else "store")

@@ -22,7 +22,7 @@ from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 from tests.tools import transformer_twin as twin
 
-pytestmark = pytest.mark.cluster  # many programs, compiled for a minute
+pytestmark = pytest.mark.long  # many programs, compiled for a minute
 MODEL = Transformer(width=6, blocks=1, hidden=8)
 COLOURING = CycleColouring(n=5), MODEL
 RECALL = AssociativeRecall(n=3, bits=2, noise_width=2), replace(MODEL, key=3)

@@ -16,7 +16,7 @@ from es_randomized.policy import Interface
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from tests.tools import transformer_twin as twin
 
-pytestmark = pytest.mark.cluster  # many programs, compiled for half a minute
+pytestmark = pytest.mark.long  # many programs, compiled for half a minute
 
 CASES, NODES = 12, 4
 BASE = Transformer(width=6, blocks=1, hidden=8, key=3, attention="linear")

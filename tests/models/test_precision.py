@@ -22,7 +22,7 @@ from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.cycle_colouring import CycleColouring
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
-pytestmark = pytest.mark.cluster  # many programs, compiled for a minute
+pytestmark = pytest.mark.long  # many programs, compiled for a minute
 
 MODEL = Transformer(width=12, blocks=1, hidden=20)
 COLOURING = CycleColouring(n=5), MODEL

@@ -7,7 +7,7 @@ import pytest
 
 from tests.tools.command import run_here
 
-pytestmark = pytest.mark.cluster  # whole trainings, for a quarter of a minute and more
+pytestmark = pytest.mark.long  # whole trainings, for a quarter of a minute and more
 
 TOY = Path(__file__).parents[1] / "toy_figure.yaml"
 

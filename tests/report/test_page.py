@@ -27,7 +27,7 @@ from es_randomized.runs.metrics import SCHEMA
 from tests.tools.html import read_html
 from tests.tools.made_run import SEEDS, Made, metrics
 
-pytestmark = pytest.mark.cluster  # whole pages with all their figures take long to draw
+pytestmark = pytest.mark.long  # whole pages with all their figures take long to draw
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ CASES = {
 }
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_members_side_by_side_lose_what_they_lose_alone(name):
     alone, together = (evolution(*CASES[name], block=block) for block in (1, 8))
