@@ -21,9 +21,14 @@ RULES = (
 
 
 def findings(measured: Measured) -> list[Finding]:
-    """What is worth saying, ranked by weight; of equal ones those that are named first above come first."""
+    """What is worth saying, ranked by weight; of equal ones those that are named first above come first.
+
+    Of one setting it says one thing, the weightiest, so that no advice takes back another.
+    """
     found = [_in_phase(finding, measured) for rule in RULES if (finding := rule(measured))]
-    return sorted((each for each in found if each.weight >= WORTH_SAYING), key=lambda each: -each.weight)
+    ranked = sorted((each for each in found if each.weight >= WORTH_SAYING), key=lambda each: -each.weight)
+    settings = [each.setting for each in ranked]
+    return [each for place, each in enumerate(ranked) if settings.index(each.setting) == place]
 
 
 def _in_phase(finding: Finding, measured: Measured) -> Finding:

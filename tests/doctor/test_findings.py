@@ -96,6 +96,19 @@ def test_members_that_lose_what_the_centre_gains_lie_too_far_away():
                  zip(healthy().closeups, (1.5, 0.7, 0.7, 0.69), strict=True))  # fmt: skip
     found = findings(replace(spread(healthy(**LONG), pairs=-0.3), closeups=flat))
     assert found[0].name == "std too large"
+    assert "12% of all that it has gained" in found[0].measured
+    worse = tuple(look(each.generation, 0.7, members=0.8) for each in flat)
+    (found, *_) = findings(replace(spread(healthy(**LONG), pairs=-0.3), closeups=worse))
+    assert found.name == "std too large"
+    assert "which has gained little or nothing" in found.measured
+
+
+def test_of_one_setting_one_thing_is_said():
+    """Members of a loss of steps may both share their losses and lie on no slope."""
+    both = spread(healthy(**LONG), pairs=0.1, tied=0.85)
+    assert [each.name for each in findings(both) if each.setting == "driver.std"] == ["std too large"]
+    most = spread(healthy(**LONG), pairs=-0.4, tied=0.95)
+    assert [each.name for each in findings(most) if each.setting == "driver.std"] == ["std too small"]
 
 
 def test_jumps_are_no_slopes_at_any_distance():

@@ -9,6 +9,7 @@ from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.optimizers import Optimizer
 
 RATE = "driver.optimizer.learning_rate"
+TOO_MUCH = 10.0  # of what was gained, to be told as a share
 
 
 def std_too_large(measured: Measured) -> Finding | None:
@@ -19,6 +20,7 @@ def std_too_large(measured: Measured) -> Finding | None:
     scales = mean_or(1.0, [look.scales for look in measured.closeups if look.scales is not None])
     gap = float(np.mean([look.gap for look in measured.closeups]))
     ever, of_late = _lost_by_members(measured)
+    share = f"{ever:.0%} of all that it has gained" if ever < TOO_MUCH else "which has gained little or nothing"
     no_slopes = between(pairs, -0.5, 0.0)
     if not measured.experiment.task.differentiable:  # losses of jumps are no slopes at any distance
         no_slopes = min(max(between(pairs, -0.2, 0.2), between(scales, 0.8, 0.3)), between(ever, 0.05, 0.3))
@@ -26,7 +28,7 @@ def std_too_large(measured: Measured) -> Finding | None:
     return Finding(
         "std too large",
         max(no_slopes, 0.8 * no_progress),
-        f"members lose {gap:.1f} of their spread more than the centre, {min(ever, 9.99):.0%} of all that it has gained; their "
+        f"members lose {gap:.1f} of their spread more than the centre, {share}; their "
         f"differences in loss agree at {scales:.2f} with those a quarter as far away; the two members of a pair agree at "
         f"{pairs:+.2f} (-1 on a slope)",
         "that far from the centre losses are no slopes and what it knows is lost: members say little about where to go",
