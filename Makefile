@@ -36,7 +36,7 @@ lab: .venv/installed
 # All shipped experiments lowered for GPUs and TPUs, and one of every task compiled for them by their compilers, which are
 # installed beside everything else in an environment of their own: some ten minutes.
 test-accelerators: .compilers/installed
-	JAX_PLATFORMS=cpu .compilers/bin/python -m pytest -m accelerators
+	JAX_PLATFORMS=cpu .compilers/bin/python -m pytest -m accelerators --numprocesses logical --maxprocesses 8 --dist worksteal
 
 # Everything to be known of the accelerator here, in eight minutes: benchmarks/results/accelerator_run.json and .md.
 accelerator: .venv/installed

@@ -20,7 +20,6 @@ CONFIGS = sorted(
 )
 TRAINED_ELSEWHERE = SMALL_RUNS  # with fewer cases, by tests/test_performance.py
 ONLY_LARGER = {
-    "treasure_hunt/four.yaml": "treasure_hunt/three.yaml",
     "treasure_hunt/five.yaml": "treasure_hunt/three.yaml",
     "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
     "treasure_hunt/four_gradient.yaml": "treasure_hunt/five_gradient.yaml",  # tests/drivers/test_credit.py trains its parts
@@ -34,6 +33,7 @@ LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.p
     "paging/three.yaml",
     "recall/eight.yaml",
     "recall/twenty.yaml",
+    "treasure_hunt/four.yaml",
 )
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
@@ -77,7 +77,13 @@ def small(experiment):
     """The experiment with few members and one program, on one device."""
     if not isinstance(experiment.driver, EvolutionSettings):
         return experiment
-    return replace(experiment, driver=replace(experiment.driver, population=MEMBERS), plan=Plan(chunk=MEMBERS))
+    phases = [replace(phase, driver=few(phase.driver)) if phase.driver else phase for phase in experiment.phases]
+    return replace(experiment, driver=few(experiment.driver), phases=phases, plan=Plan(chunk=MEMBERS))
+
+
+def few(driver):
+    """The section `driver:` with few members."""
+    return replace(driver, population=MEMBERS)
 
 
 def only_built(experiment):
