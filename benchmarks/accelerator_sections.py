@@ -124,7 +124,7 @@ def fast(size: Size, left: float) -> dict[str, Any]:
     from es_randomized.accelerators.bounds import bounds
     from es_randomized.accelerators.device_type import device_here
     from es_randomized.accelerators.hlo import Module
-    from es_randomized.compilation import memory_bytes
+    from es_randomized.device_memory import memory_bytes
 
     device = device_here()
     cases = [f"{name}, block {block}" for name in size.workloads for block in size.blocks]

@@ -29,9 +29,9 @@ def measure(config: Path, overrides: dict[str, Any], target: str, block: int) ->
     from es_randomized import Evolution, load
     from es_randomized.accelerators.bounds import bounds
     from es_randomized.accelerators.device_type import device_type
-    from es_randomized.accelerators.elsewhere import DoesNotFitError, compiler_for
+    from es_randomized.accelerators.elsewhere import compiler_for
     from es_randomized.accelerators.hlo import Module
-    from es_randomized.compilation import memory_bytes
+    from es_randomized.device_memory import DoesNotFitError, memory_bytes
 
     device = device_type(target)
     compiler = compiler_for(device)

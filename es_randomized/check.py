@@ -12,11 +12,10 @@ import numpy as np
 
 from es_randomized.accelerators.bounds import bounds
 from es_randomized.accelerators.device_type import CompilerOf, DeviceType
-from es_randomized.accelerators.elsewhere import DoesNotFitError
 from es_randomized.accelerators.hlo import Module, Work
-from es_randomized.compilation import memory_bytes
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Plan
+from es_randomized.device_memory import DoesNotFitError, memory_bytes
 from es_randomized.drivers.blocks import Candidate, candidates
 from es_randomized.drivers.driver import Driver, Program
 from es_randomized.drivers.evolution import Evolution

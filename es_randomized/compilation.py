@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 import jax
 import psutil
 
+from es_randomized.device_memory import DoesNotFitError, compile_lowered, memory_bytes
 from es_randomized.errors import ConfigError, StorageError
 from es_randomized.own_folder import home, own_folder
 from es_randomized.precision import Precision, arithmetic
@@ -122,15 +123,22 @@ class Compiler(ABC):
 
     @abstractmethod
     def compile(self, program: Any, *shapes: Any) -> Any:
-        """A program that `jit` returned, compiled for arguments of these shapes, as `jax.stages.Compiled`."""
+        """A program that `jit` returned, compiled for arguments of these shapes, as `jax.stages.Compiled`.
+
+        Raises:
+            DoesNotFitError: the memory of the device does not hold it.
+        """
 
     @abstractmethod
     def free_bytes(self) -> int:
         """Memory that arrays of a generation may take."""
 
     def memory_bytes(self, program: Any, *shapes: Any) -> int:
-        """Bytes of arguments, temporaries and results of that program."""
-        return memory_bytes(self.compile(program, *shapes))
+        """Bytes of arguments, temporaries and results of that program, also where the device has no memory for it."""
+        try:
+            return memory_bytes(self.compile(program, *shapes))
+        except DoesNotFitError as error:
+            return error.wanted
 
 
 class Here(Compiler):
@@ -141,19 +149,13 @@ class Here(Compiler):
         return platform_here()
 
     def compile(self, program: Any, *shapes: Any) -> Any:
-        return program.lower(*shapes).compile()
+        return compile_lowered(program.lower(*shapes))
 
     def free_bytes(self) -> int:
         return int(psutil.virtual_memory().available)
 
 
 HERE = Here()
-
-
-def memory_bytes(compiled: Any) -> int:
-    """Bytes of arguments, temporaries and results of a compiled program."""
-    analysis = compiled.memory_analysis()
-    return int(analysis.argument_size_in_bytes + analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
 
 
 def jit(function: Callable[..., Any], precision: Precision = "float32", platform: Platform | None = None) -> Any:

@@ -14,6 +14,7 @@ ROOT = Path(es_randomized.__file__).parent
 LAYERS = (
     (
         "errors",
+        "device_memory",
         "own_folder",
         "settings",
         "rng",

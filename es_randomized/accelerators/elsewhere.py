@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ import jax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
-from es_randomized.accelerators.device_type import GIB, CompilerOf, DeviceType
-from es_randomized.compilation import Platform, jit_for, memory_bytes
-from es_randomized.errors import MemoryBudgetError, UserError
+from es_randomized.accelerators.device_type import CompilerOf, DeviceType
+from es_randomized.compilation import Platform, jit_for
+from es_randomized.device_memory import compile_lowered
+from es_randomized.errors import UserError
 
 # There is no device to try kernels on, so none are tried.
 GPU_OPTIONS: dict[str, Any] = {"xla_gpu_autotune_level": 0}
-UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # Without these libtpu asks the cloud who it is, waits for the other hosts of a slice, and lets only one process in.
 TPU_ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -32,18 +31,6 @@ TPU_ENVIRONMENT = {
 
 class NoCompilerError(UserError):
     """The compiler of a device is not installed."""
-
-
-class DoesNotFitError(MemoryBudgetError):
-    """A program that a device has no memory for.
-
-    Attributes:
-        wanted: bytes.
-    """
-
-    def __init__(self, device: DeviceType, wanted: int) -> None:
-        super().__init__(f"a program needs {wanted / GIB:.1f} GiB, but {device.name} has {device.memory / GIB:.1f} GiB")
-        self.wanted = wanted
 
 
 @dataclass(frozen=True)
@@ -66,34 +53,16 @@ class Elsewhere(CompilerOf):
         return self.device.usable
 
     def compile(self, program: Any, *shapes: Any) -> Any:
-        """See `Compiler`; what was compiled is kept.
-
-        Raises:
-            DoesNotFitError: the memory of the device does not hold it.
-        """
+        """See `Compiler`; what was compiled is kept."""
         lowered = jit_for(program, self.platform).lower(*jax.tree.map(self._there, shapes))
         text = lowered.as_text()  # two drivers of one experiment have two equal programs
         if text not in self._compiled:
-            self._compiled[text] = self._fitting(lowered)
+            options = GPU_OPTIONS if self.platform == "gpu" else None
+            self._compiled[text] = compile_lowered(lowered, options)
         return self._compiled[text]
 
     def _there(self, leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.sharding)
-
-    def _fitting(self, lowered: Any) -> Any:
-        try:
-            return lowered.compile(GPU_OPTIONS if self.platform == "gpu" else None)
-        except jax.errors.JaxRuntimeError as error:
-            wanted = _wanted(str(error))
-            if wanted is None:
-                raise
-            raise DoesNotFitError(self.device, wanted) from None
-
-    def memory_bytes(self, program: Any, *shapes: Any) -> int:
-        try:
-            return memory_bytes(self.compile(program, *shapes))
-        except DoesNotFitError as error:
-            return error.wanted
 
 
 def compiler_for(device: DeviceType) -> Elsewhere:
@@ -181,9 +150,3 @@ def _not_installed(device: DeviceType, extra: str) -> NoCompilerError:
         f"the compiler for {device.name} is not installed; pip install 'es-randomized[{extra}]' (it needs no {device.platform} "
         "here)"
     )
-
-
-def _wanted(message: str) -> int | None:
-    """How many bytes a compiler missed, if that is what its message says."""
-    found = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", message)
-    return int(float(found[1]) * UNITS[found[2]]) if found else None

@@ -13,8 +13,9 @@ from es_randomized import driver_of, load
 from es_randomized.accelerators.device_type import device_type
 from es_randomized.accelerators.elsewhere import GPU_OPTIONS, NoCompilerError, compiler_for, devices_of
 from es_randomized.check import check
-from es_randomized.compilation import Compiler, jit_for, memory_bytes
+from es_randomized.compilation import Compiler, jit_for
 from es_randomized.config.kinds import names
+from es_randomized.device_memory import memory_bytes
 from es_randomized.errors import ConfigError
 from tests.test_configs import CONFIGS, FOLDER
 
