@@ -9,7 +9,11 @@ from es_randomized.errors import MemoryBudgetError
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 GIB = UNITS["G"]
-HBM = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT]) hbm")
+SIZE = r"([\d.]+)([KMGT])"
+REFUSALS = (  # as libtpu words them
+    re.compile(rf"Used {SIZE} of {SIZE} hbm"),
+    re.compile(rf"required for HLO temporaries \({SIZE}\) exceeds available HBM \({SIZE}\)"),
+)
 
 
 class DoesNotFitError(MemoryBudgetError):
@@ -36,7 +40,7 @@ def compile_lowered(lowered: Any, options: dict[str, Any] | None = None) -> Any:
     try:
         return lowered.compile(options)
     except jax.errors.JaxRuntimeError as error:
-        found = HBM.search(str(error))
+        found = next((found for each in REFUSALS if (found := each.search(str(error)))), None)
         if found is None:
             raise
         wanted, there = (int(float(number) * UNITS[unit]) for number, unit in (found.group(1, 2), found.group(3, 4)))

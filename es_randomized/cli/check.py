@@ -109,9 +109,10 @@ def _show(console: Console, check: "Check", devices: int, dollars: float | None)
         megabytes = f"{each.work.bytes / 1e6:,.2f}"
         table.add_row(each.name, calls, f"{each.memory / MIB:,.1f}", megabytes, f"{1e3 * seconds:,.3f}", why)
     console.print(table)
+    if not check.fits:  # of what does not compile nothing else is known
+        return
     loops = sum(each.work.open_loops for each in check.programs)
-    if check.fits:
-        console.print(f"fits: {check.memory / MIB:,.0f} MiB of {device.usable / MIB:,.0f}")
+    console.print(f"fits: {check.memory / MIB:,.0f} MiB of {device.usable / MIB:,.0f}")
     console.print(f"of a member: {check.moved / 1e6:,.2f} MB moved, {check.flops / 1e6:,.1f} MFLOP of matrix products")
     if loops:
         console.print("loops that may end early count in full length")
