@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from es_randomized import driver_of, load
 from es_randomized.compilation import Compiler
 from es_randomized.drivers import plan
+from es_randomized.drivers.blocks import BLOCK
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.plan import MIB
 from es_randomized.errors import ConfigError, MemoryBudgetError
@@ -125,7 +126,7 @@ class Tpu(Compiler):
 def test_a_plan_is_made_for_the_compiler_that_is_given():
     experiment = load(TINY, {"driver": {"population": 1024}, "plan": {"chunk": "auto", "memory_mib": 20}})
     here, there = driver_of(experiment).experiment.plan, driver_of(experiment, compiler=Tpu()).experiment.plan
-    assert (here.block, there.block) == (1, plan.ACCELERATOR_BLOCK)
+    assert (here.block, there.block) == (1, BLOCK)
     assert there.tile == experiment.batch.cases(experiment.task)
     assert there.chunk == 2 * 16  # 512 rows in 16 chunks are 32, halved once to stay within 20 MiB
     with pytest.raises(MemoryBudgetError, match="0 MiB are free"):
