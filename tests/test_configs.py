@@ -31,6 +31,7 @@ LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.p
     "mastermind/four_spread.yaml",
     "paging/two.yaml",
     "paging/three.yaml",
+    "paging/four.yaml",
     "recall/eight.yaml",
     "recall/twenty.yaml",
     "treasure_hunt/four.yaml",
