@@ -10,6 +10,7 @@ from es_randomized.accelerators.bounds import bounds
 from es_randomized.accelerators.device_type import CompilerOf, DeviceType, device_here
 from es_randomized.accelerators.hlo import Module
 from es_randomized.compilation import Compiler
+from es_randomized.device_memory import memory_bytes
 from es_randomized.errors import MemoryBudgetError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def best_block(of_block: Callable[[int], "Evolution"], compiler: Compiler) -> in
 
 
 def candidates(of_block: Callable[[int], "Evolution"], compiler: Compiler) -> list[Candidate]:
-    """Blocks as far as their programs fit, the one with the shortest bound first; none where nothing is known of the device."""
+    """Blocks that fit plan and device, the one with the shortest bound first; none where nothing is known of the device."""
     device = compiler.device if isinstance(compiler, CompilerOf) else device_here()
     tried = [_tried(block, of_block, compiler, device) for block in BLOCKS] if device else []
     return sorted((each for each in tried if each), key=lambda each: each.seconds)
@@ -58,6 +59,8 @@ def _tried(
         chunk = evolution.programs()[0]
         compiled = compiler.compile(chunk.function, *chunk.arguments)
     except MemoryBudgetError:
+        return None
+    if memory_bytes(compiled) > device.usable:
         return None
     work, members = Module(compiled.as_text()).work, int(evolution.experiment.plan.chunk)
     peak = device.peak(evolution.experiment.model.precision)

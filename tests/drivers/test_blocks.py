@@ -1,5 +1,6 @@
 """How many members an accelerator evaluates side by side, for devices whose compiler is the one here."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -49,6 +50,18 @@ def test_blocks_that_do_not_fit_are_left_out(monkeypatch):
     assert blocks.best_block(fits_alone, compiler) == 1
     monkeypatch.setattr(blocks, "BLOCKS", (2,))
     assert blocks.best_block(fits_alone, compiler) == blocks.BLOCK
+
+
+@pytest.mark.long
+def test_blocks_that_the_device_has_no_room_for_are_left_out(monkeypatch):
+    """Also where the plan says the chunk, so that nothing else looks at its memory."""
+    monkeypatch.setattr(blocks, "BLOCKS", (1, 2))
+    needed = {block: driver_of(with_block(block), compiler=Toy(ACCELERATOR))._program_bytes(2) for block in (1, 2)}
+    larger = max(needed, key=lambda block: needed[block])
+    assert needed[larger] > min(needed.values())
+    room = Toy(replace(ACCELERATOR, platform="tpu", memory=needed[larger] - 1))  # of a TPU programs may take everything
+    tried = blocks.candidates(partial(Evolution.with_block, with_block("auto"), room), room)
+    assert [each.block for each in tried] == [3 - larger]
 
 
 def test_nothing_is_compiled_to_choose_on_a_cpu():
