@@ -1,5 +1,6 @@
 """Types of accelerator that a run can be checked for, from their data sheets."""
 
+import re
 from dataclasses import dataclass, field
 
 import jax
@@ -125,7 +126,7 @@ DEVICE_TYPES = {
         _gpu("h200", 150.0, 4800.0, (494.0, 989.0), "https://www.nvidia.com/en-us/data-center/h200", **_HOPPER),
     )
 }
-# What JAX calls them, the more special first.
+# Words of what JAX calls them, the more special first.
 KINDS = {
     "H200": "h200",
     "H100": "h100",
@@ -133,7 +134,7 @@ KINDS = {
     "A100 80GB": "a100-80",
     "A100": "a100",
     "L4": "l4",
-    "TPU v6": "v6e",
+    "TPU v6 lite": "v6e",
     "TPU v5 lite": "v5e",
     "TPU v5": "v5p",
 }
@@ -146,7 +147,8 @@ def device_here() -> DeviceType | None:
 
 def known(kind: str) -> DeviceType | None:
     """The type of a device from what JAX calls it; None where nothing is known of it."""
-    return next((DEVICE_TYPES[name] for words, name in KINDS.items() if words in kind), None)
+    found = (name for words, name in KINDS.items() if re.search(rf"\b{words}\b", kind))
+    return next((DEVICE_TYPES[name] for name in found), None)
 
 
 def device_type(name: str) -> DeviceType:

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from es_randomized import driver_of, load
-from es_randomized.accelerators.device_type import device_type
+from es_randomized.accelerators.device_type import DEVICE_TYPES, device_type, known
 from es_randomized.accelerators.elsewhere import GPU_OPTIONS, NoCompilerError, compiler_for, devices_of
 from es_randomized.check import check
 from es_randomized.compilation import Compiler, jit_for
@@ -127,6 +127,13 @@ def test_members_shared_by_eight_devices_need_no_exchange(config, target, topolo
     assert not re.search(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", compiled.as_text())
     one = alone.compile(*(evolution.programs()[0].function, *evolution.programs()[0].arguments))
     assert memory_bytes(compiled) == pytest.approx(memory_bytes(one), rel=0.05)
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize("target", [name for name, device in DEVICE_TYPES.items() if device.platform == "tpu"])
+def test_tpus_are_known_by_the_names_that_their_compiler_gives_them(target, monkeypatch):
+    device = device_type(target)
+    assert known(installed(lambda: devices_of(device), monkeypatch)[0].device_kind) == device
 
 
 @pytest.mark.accelerators

@@ -76,7 +76,8 @@ def test_a_device_that_nothing_is_known_of_gets_the_usual_block(monkeypatch):
 
 
 def test_types_of_device_are_known_by_what_jax_calls_them():
-    kinds = ("NVIDIA H100 80GB HBM3", "NVIDIA L4", "TPU v5 lite", "TPU v5", "TPU v6 lite")
-    assert [known(kind).name for kind in kinds] == ["h100", "l4", "v5e", "v5p", "v6e"]
-    assert known("cpu") is None
+    kinds = ("NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-80GB", "NVIDIA L4", "TPU v5 lite", "TPU v5", "TPU v6 lite")
+    assert [known(kind).name for kind in kinds] == ["h100", "a100-80", "l4", "v5e", "v5p", "v6e"]
+    for other in ("cpu", "NVIDIA L40S", "NVIDIA RTX A1000", "TPU v4"):
+        assert known(other) is None
     assert set(KINDS.values()) == set(DEVICE_TYPES)
