@@ -139,10 +139,9 @@ def fast(size: Size, left: float) -> dict[str, Any]:
         made = program.lower(*arguments).compile()
         row: dict[str, Any] = {"seconds to compile": time.perf_counter() - began, "MiB": memory_bytes(made) / 2**20}
         if device:
-            work, peak = Module(made.as_text()).work, device.peak(evolution.experiment.model.precision)
-            row["members/s at most"] = size.fast / max(
-                bounds(work, float(evolution.cost().flops), device, peak).values()
-            )
+            work, flops = Module(made.as_text()).work, float(evolution.cost().flops)
+            least = bounds(work, flops, device, evolution.experiment.model.precision)
+            row["members/s at most"] = size.fast / max(least.values())
             row["loops that may end early"] = work.open_loops
         return made, arguments, row
 

@@ -45,7 +45,7 @@ def measure(config: Path, overrides: dict[str, Any], target: str, block: int) ->
     seconds = time.perf_counter() - began
     memory, temporaries = memory_bytes(compiled), compiled.memory_analysis().temp_size_in_bytes
     work, flops = Module(compiled.as_text()).work, float(evolution.cost().flops)
-    least = bounds(work, flops, device, device.peak(evolution.experiment.model.precision))
+    least = bounds(work, flops, device, evolution.experiment.model.precision)
     return {
         "MiB": memory / 2**20,
         "temporaries MiB": temporaries / 2**20,

@@ -84,8 +84,7 @@ class Check:
 
     def seconds(self, program: Compiled) -> tuple[float, str]:
         """That one call takes at least, and why."""
-        peak = self.device.peak(self.experiment.model.precision)
-        least = bounds(program.work, program.flops, self.device, peak)
+        least = bounds(program.work, program.flops, self.device, self.experiment.model.precision)
         why = max(least, key=lambda name: least[name])
         return least[why], why
 
@@ -130,30 +129,26 @@ def fitting(experiment: Experiment, compiler: CompilerOf) -> Plan | None:
 def training(experiment: Experiment, compiler: CompilerOf) -> list[Check]:
     """The same without evaluation, which follows no plan."""
     driver = driver_of(experiment, compiler=compiler)
-    firsts = [phase.first for phase in experiment.by_phase] or [0]
-    return [_of_driver(driver.at(first), compiler, experiment.plan) for first in firsts]
+    return [_of_part(part, driver.at(part.first), compiler) for part in experiment.by_phase or [experiment]]
 
 
-def _of_driver(driver: Driver, compiler: CompilerOf, asked: Plan) -> Check:
+def _of_part(part: Experiment, driver: Driver, compiler: CompilerOf) -> Check:
     programs, cost = driver.programs(), driver.cost()
     if not programs:
         raise ConfigError(
             f"{type(driver).__name__} does not say which programs it runs, so nothing can be said of them; define its method "
             "programs()"
         )
-    evolution = driver if isinstance(driver, Evolution) else None
-    members = evolution.strategy.population if evolution else 1
-    blocks = tuple(_blocks(evolution, compiler, asked)) if evolution else ()
+    members = driver.strategy.population if isinstance(driver, Evolution) else 1
+    blocks = _blocks(part, compiler) if isinstance(driver, Evolution) and part.plan.block == "auto" else ()
     first, *others = programs
     compiled = [_compiled(first, cost.flops / first.calls, compiler)]
     compiled += [_compiled(program, 0.0, compiler) for program in others]
     return Check(compiler.device, driver.experiment, tuple(compiled), members, cost.flops / members, blocks)
 
 
-def _blocks(evolution: Evolution, compiler: CompilerOf, asked: Plan) -> list[Candidate]:
-    if asked.block != "auto":
-        return []
-    return candidates(partial(Evolution.with_block, replace(evolution.experiment, plan=asked), compiler), compiler)
+def _blocks(part: Experiment, compiler: CompilerOf) -> tuple[Candidate, ...]:
+    return tuple(candidates(partial(Evolution.with_block, part, compiler), compiler))
 
 
 def _compiled(program: Program, flops: float, compiler: CompilerOf) -> Compiled:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import jax
 
 from es_randomized.compilation import Compiler, Platform
+from es_randomized.device_memory import GIB
 from es_randomized.errors import ConfigError, suggest
 from es_randomized.precision import Precision
 
 GB = 10**9
-GIB = 2**30
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,6 @@ def _tried(
     if memory_bytes(compiled) > device.usable:
         return None
     work, members = Module(compiled.as_text()).work, int(evolution.experiment.plan.chunk)
-    peak = device.peak(evolution.experiment.model.precision)
-    least = max(bounds(work, evolution.cost().flops / chunk.calls, device, peak).values())
+    flops, precision = evolution.cost().flops / chunk.calls, evolution.experiment.model.precision
+    least = max(bounds(work, flops, device, precision).values())
     return Candidate(block, least / members, work.bytes / members)

@@ -10,9 +10,10 @@ import pytest
 from es_randomized import check as module
 from es_randomized import driver_of, load
 from es_randomized.accelerators import elsewhere
-from es_randomized.accelerators.device_type import DEVICE_TYPES, GIB, device_type
+from es_randomized.accelerators.device_type import DEVICE_TYPES, device_type
 from es_randomized.accelerators.elsewhere import NoCompilerError, compiler_for, target_config
 from es_randomized.check import check, fitting, training
+from es_randomized.device_memory import GIB
 from es_randomized.drivers import blocks
 from es_randomized.errors import ConfigError, MemoryBudgetError
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -78,6 +79,16 @@ def test_the_command_says_which_blocks_were_tried(monkeypatch):
     best = first.split()[1].rstrip(":")
     assert re.search(rf"chunk \d+, tile \d+, block {best}\s", result.stdout)
     assert float(first.split()[2].replace(",", "")) >= float(second.split()[2].replace(",", ""))
+
+
+@pytest.mark.long
+def test_a_phase_says_which_blocks_were_tried_where_its_own_plan_leaves_them_open(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCKS", (1, 2))
+    changes = {"phases": [{"share": 0.5}, {"share": 0.5, "plan": {"chunk": 4, "block": 2}}]}
+    first, second = training(load(TINY, changes), Toy(ACCELERATOR))
+    assert {each.block for each in first.blocks} == {1, 2}
+    assert first.experiment.plan.block == first.blocks[0].block
+    assert (second.blocks, second.experiment.plan.block) == ((), 2)
 
 
 def test_nothing_fits_nothing(monkeypatch):

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from es_randomized.accelerators.device_type import GIB, CompilerOf, DeviceType, device_type
+from es_randomized.accelerators.device_type import CompilerOf, DeviceType, device_type
 from es_randomized.compilation import Here
+from es_randomized.device_memory import GIB
 
 
 @dataclass(frozen=True)
