@@ -175,7 +175,8 @@ class Plan:
     Attributes:
         chunk: members per unit of work.
         tile: cases per inner step of a member's evaluation; divides bundles x seeds.
-        block: members per inner step: 1 on a CPU; on an accelerator the best of several by the bounds of their programs.
+        block: members, or pairs where they come in pairs, per inner step: 1 on a CPU; on an accelerator the best of several
+            by the bounds of their programs.
         mixed_devices: let workers on different kinds of device work together, though their last bits differ.
         memory_mib: largest memory of one chunk's program and of a generation's ask, or of a gradient step, in MiB each.
     """

@@ -1,10 +1,10 @@
-"""How many members an accelerator evaluates side by side: the block whose program can be the fastest, by its bounds.
+"""How many members or pairs an accelerator evaluates side by side: the block whose program can be the fastest, by its bounds.
 
 Programs are compiled and looked at, not timed, so that a plan, and with it the bits of a run, does not hang on luck.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from es_randomized.accelerators.bounds import bounds
 from es_randomized.accelerators.device_type import CompilerOf, DeviceType, device_here
@@ -47,22 +47,25 @@ def best_block(of_block: Callable[[int], "Evolution"], compiler: Compiler) -> in
 def candidates(of_block: Callable[[int], "Evolution"], compiler: Compiler) -> list[Candidate]:
     """Blocks that fit plan and device, the one with the shortest bound first; none where nothing is known of the device."""
     device = compiler.device if isinstance(compiler, CompilerOf) else device_here()
-    tried = [_tried(block, of_block, compiler, device) for block in BLOCKS] if device else []
-    return sorted((each for each in tried if each), key=lambda each: each.seconds)
+    return sorted(_tried(of_block, compiler, device), key=lambda each: each.seconds) if device else []
 
 
-def _tried(
-    block: int, of_block: Callable[[int], "Evolution"], compiler: Compiler, device: DeviceType
-) -> Candidate | None:
-    try:
-        evolution = of_block(block)
-        chunk = evolution.programs()[0]
-        compiled = compiler.compile(chunk.function, *chunk.arguments)
-    except MemoryBudgetError:
-        return None
-    if memory_bytes(compiled) > device.usable:
-        return None
+def _tried(of_block: Callable[[int], "Evolution"], compiler: Compiler, device: DeviceType) -> Iterator[Candidate]:
+    for block in BLOCKS:
+        try:
+            evolution = of_block(block)
+            chunk = evolution.programs()[0]
+            compiled = compiler.compile(chunk.function, *chunk.arguments)
+        except MemoryBudgetError:
+            continue
+        if memory_bytes(compiled) <= device.usable:
+            yield _candidate(block, evolution, compiled, device)
+        if block >= evolution.chunk_rows:  # more than there are cannot stand side by side
+            return
+
+
+def _candidate(block: int, evolution: "Evolution", compiled: Any, device: DeviceType) -> Candidate:
     work, members = Module(compiled.as_text()).work, int(evolution.experiment.plan.chunk)
-    flops, precision = evolution.cost().flops / chunk.calls, evolution.experiment.model.precision
+    flops, precision = evolution.cost().flops / len(evolution.chunks), evolution.experiment.model.precision
     least = max(bounds(work, flops, device, precision).values())
     return Candidate(block, least / members, work.bytes / members)

@@ -53,6 +53,18 @@ def test_blocks_that_do_not_fit_are_left_out(monkeypatch):
 
 
 @pytest.mark.long
+def test_blocks_larger_than_a_chunk_are_not_tried(monkeypatch):
+    """Of a chunk of two pairs of members no more than two pairs can stand side by side."""
+    monkeypatch.setattr(blocks, "BLOCKS", (1, 2, 4))
+    compiler = Toy(ACCELERATOR)
+    tried = blocks.candidates(partial(Evolution.with_block, with_block("auto"), compiler), compiler)
+    assert {each.block for each in tried} == {1, 2}
+    two, four = (driver_of(with_block(block), compiler=compiler).programs()[0] for block in (2, 4))
+    moved = [Module(each.function.lower(*each.arguments).compile().as_text()).work.bytes for each in (two, four)]
+    assert moved[0] == pytest.approx(moved[1], rel=0.05)
+
+
+@pytest.mark.long
 def test_blocks_that_the_device_has_no_room_for_are_left_out(monkeypatch):
     """Also where the plan says the chunk, so that nothing else looks at its memory."""
     monkeypatch.setattr(blocks, "BLOCKS", (1, 2))
