@@ -51,11 +51,13 @@ class GenerationInputs(NamedTuple):
     Attributes:
         generation, seed: uint32.
         number: float32, of the objective, where it takes one.
+        hardest: int32 [bundle], places in the generation's pool of the instances chosen for being hard; none without a pool.
     """
 
     generation: Any
     seed: Any
     number: Any
+    hardest: Any = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Fitness:
         tile: cases per inner step; divides the number of cases.
         block: members per inner step: 1 on a CPU, many on an accelerator.
         first: of those generations.
+        hardest_places: in the pool of a generation, of those chosen for being hard; see `at`.
     """
 
     task: Task
@@ -78,6 +81,7 @@ class Fitness:
     tile: int
     block: int
     first: int = 0
+    hardest_places: Any = ()
 
     def __call__(
         self, rows: Int[Array, " row"], members: Members, inputs: GenerationInputs
@@ -103,14 +107,25 @@ class Fitness:
         return jax.lax.map(losses, rows, batch_size=self.block if self.block > 1 else None)
 
     def inputs(self, generation: int) -> GenerationInputs:
-        """What programs are told of a generation of this run."""
+        """What programs are told of a generation of this run; any instances of its pool pass for the hardest."""
         number = self._values[generation] if self._values else np.float32(0)
-        return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number)
+        return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number, self._any_places)
 
     def at(self, inputs: GenerationInputs) -> "Fitness":
         """The same with the seed and the objective of a generation, as they are known inside a program."""
-        now = replace(self, seed=inputs.seed)
+        now = replace(self, seed=inputs.seed, hardest_places=inputs.hardest)
         return replace(now, objective=self.objective.given(inputs.number).on(partial(now.draws, inputs.generation)))
+
+    def hardest(self, flat: Float[Array, " param"], inputs: GenerationInputs) -> Int[Array, " bundle"]:
+        """Places in a generation's pool of the bundles that these weights lose most on, on seeds that no member meets.
+
+        A bundle is as hard as the worst of its instances. Online hard example mining (arXiv:1604.03540).
+        """
+        now = replace(self, seed=inputs.seed)
+        pool = self._drawn(now._pool, inputs.generation)
+        mean = jnp.mean(now._losses(self._drawn(self.unravel, flat), pool), axis=1)
+        worst = jnp.max(mean.reshape(-1, self.task.bundle), axis=1)
+        return jnp.argsort(-worst)[: self.batch.random_bundles(self.task)].astype(jnp.int32)
 
     def draws(self, generation: UInt32[Array, ""]) -> Draws:
         """What objectives may know of the instances and seeds of a generation; of a task with kinds of inputs."""
@@ -119,7 +134,7 @@ class Fitness:
         key = rng.address(self.seed, rng.Purpose.SPECIALISTS)
         with drawing(self.model.precision):
             seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
-            return Draws(kinds, kinds.of(self._bundles(generation)), kinds.numbers(seeds), key)
+            return Draws(kinds, kinds.of(self.bundles(generation)), kinds.numbers(seeds), key)
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
@@ -153,13 +168,19 @@ class Fitness:
         return self._drawn(self._observations, generation)
 
     def _observations(self, generation: UInt32[Array, ""]) -> Observations:
-        seeds = self.task.seeds(self._seed_key(generation), self.batch.seeds)
-        everything = self.task.observe(*pair(self._bundles(generation), seeds))
+        return self._paired(self.bundles(generation), self._seed_key(generation), generation)
+
+    def _pool(self, generation: UInt32[Array, ""]) -> Observations:
+        fixed = self._seed_key(generation)
+        own = fixed if self.batch.fixed_seed else rng.address(self.seed, rng.Purpose.POOL_SEEDS, generation)
+        return self._paired(self._pooled(generation), own, generation)
+
+    def _paired(self, bundles: Any, seed_key: Any, generation: UInt32[Array, ""]) -> Observations:
+        everything = self.task.observe(*pair(bundles, self.task.seeds(seed_key, self.batch.seeds)))
         played = self.task.thin(everything, rng.address(self.seed, rng.Purpose.THINNING, generation))
-        tiles = self.batch.cases(self.task) // self.tile
 
         def split(x: Array) -> Array:
-            return jnp.moveaxis(x.reshape(*x.shape[:-1], tiles, self.tile), -2, 0)
+            return jnp.moveaxis(x.reshape(*x.shape[:-1], -1, self.tile), -2, 0)
 
         return jax.tree.map(split, played)
 
@@ -179,11 +200,26 @@ class Fitness:
     def _values(self) -> Values | None:
         return self.objective.values(self.generations, self.first)
 
-    def _bundles(self, generation: UInt32[Array, ""]) -> Any:
+    def bundles(self, generation: UInt32[Array, ""]) -> Any:
+        """The instances of a generation; with hard ones, random and hard in turns."""
         if self.batch.instances == "all":
             return jnp.asarray(self.task.enumerate())
         key = rng.address(self.seed, rng.Purpose.INSTANCES, generation)
-        return self.task.sample(key, self.batch.bundles(self.task))
+        bundles = self.task.sample(key, self.batch.random_bundles(self.task))
+        if not self.batch.hardest_of:
+            return bundles
+        hard = jax.tree.map(lambda x: x[..., self.hardest_places], self._pooled(generation))
+        return jax.tree.map(alternating, bundles, hard)
+
+    def _pooled(self, generation: UInt32[Array, ""]) -> Any:
+        assert self.batch.hardest_of
+        key = rng.address(self.seed, rng.Purpose.POOL, generation)
+        return self.task.sample(key, self.batch.hardest_of // self.task.bundle)
+
+    @property
+    def _any_places(self) -> Any:
+        """Of bundles in the pool, before anyone has looked which are the hardest."""
+        return np.arange(self.batch.random_bundles(self.task), dtype=np.int32) if self.batch.hardest_of else ()
 
     def _seed_key(self, generation: UInt32[Array, ""]) -> Any:
         return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
@@ -213,6 +249,13 @@ def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:
         jax.tree.map(lambda x: jnp.repeat(x, seed_count, axis=-1), bundles),
         jax.tree.map(lambda x: jnp.tile(x, bundle_count), seeds),
     )
+
+
+def alternating(
+    first: Shaped[Array, "*axis bundle"], second: Shaped[Array, "*axis bundle"]
+) -> Shaped[Array, "*axis both"]:
+    """The first of one, the first of the other, the second of one, ...: either half of a batch has as much of both."""
+    return jnp.stack([first, second], axis=-1).reshape(*first.shape[:-1], -1)
 
 
 def by_instance(cases: Shaped[Array, "tile variant case"], seeds: int) -> Shaped[Array, "instance seed"]:

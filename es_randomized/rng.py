@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     NOISE_TABLE = 11
     SPECIALISTS = 12
     THINNING = 13
+    POOL = 14
+    POOL_SEEDS = 15
 
 
 def address(seed: AddressPart, purpose: Purpose, generation: AddressPart = 0, index: AddressPart = 0) -> Key[Array, ""]:

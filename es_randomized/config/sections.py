@@ -19,17 +19,29 @@ class Batch:
 
     Attributes:
         instances: fresh random instances per generation, in whole bundles of the task; `all`: every one there is.
+        hardest_of: half of the instances are the hardest of so many, for the centre of the search; none: all are random.
         seeds: fresh random seeds per generation, the same for all instances (m of the paper).
         fixed_seed: train on one seed that never changes: the paper's deterministic models A_r0; needs seeds: 1.
     """
 
     instances: AtLeastOne | Literal["all"] = 64
+    hardest_of: AtLeastOne | None = None
     seeds: AtLeastOne = 8
     fixed_seed: bool = False
 
     def __post_init__(self) -> None:
         if self.fixed_seed and self.seeds != 1:
             raise ValueError(f"fixed_seed trains on one seed, but seeds is {self.seeds}; set seeds: 1")
+
+        if self.hardest_of is None:
+            return
+        if self.instances == "all":
+            raise ValueError("hardest_of chooses among random instances, but instances is all of them; leave it out")
+        if self.hardest_of % self.instances:
+            raise ValueError(
+                f"hardest_of is {self.hardest_of}, but it must be a multiple of instances, {self.instances}; use "
+                f"{self.instances * -(-self.hardest_of // self.instances)}"
+            )
 
     def bundles(self, task: Task) -> int:
         """Bundles of `task` per generation.
@@ -42,13 +54,19 @@ class Batch:
             if everything is None:
                 raise ConfigError("batch.instances: all needs a task that can list its instances; give a number")
             return int(everything.shape[-1])
-        if self.instances % task.bundle:
-            near = max(1, round(self.instances / task.bundle)) * task.bundle
+        bundle = task.bundle * (2 if self.hardest_of else 1)
+        if self.instances % bundle:
+            near = max(1, round(self.instances / bundle)) * bundle
+            halves = ", and hardest_of chooses half of them" if self.hardest_of else ""
             raise ConfigError(
-                f"batch.instances is {self.instances}, but this task's instances come in bundles of {task.bundle}; "
+                f"batch.instances is {self.instances}, but this task's instances come in bundles of {task.bundle}{halves}; "
                 f"use {near}"
             )
         return self.instances // task.bundle
+
+    def random_bundles(self, task: Task) -> int:
+        """Bundles of a generation that are not chosen for being hard."""
+        return self.bundles(task) // (2 if self.hardest_of else 1)
 
     def cases(self, task: Task) -> int:
         """Cases of one member's evaluation: bundles x seeds."""

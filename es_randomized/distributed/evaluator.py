@@ -120,7 +120,7 @@ class RayEvaluator(Evaluator):
     def message_of(self, ask: Ask) -> Argument:
         """What workers need to make the proposal of an ask; put into shared memory once, if it is large."""
         if self._sent is None or self._sent[0] is not ask:
-            message = evolution_at(self.driver, ask.generation).strategy.message(ask)
+            message = evolution_at(self.driver, ask.generation).message(ask)
             self._sent = ask, Argument.of(message, sum(array.nbytes for array in message))
         return self._sent[1]
 

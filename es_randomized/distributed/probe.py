@@ -43,7 +43,7 @@ class Probe(Worker):
         generation = self.driver.first_with_members()
         assert generation is not None, "a driver without members needs no workers"
         evolution = self._evolution(generation)
-        message = evolution.strategy.message(evolution.strategy.ask(evolution.init(), generation))
+        message = evolution.message(evolution.strategy.ask(evolution.init(), generation))
         same = [0] * len(self._devices)
         answers = [self.evaluate(generation, message, same) for _ in range(WARM)]
         warm = min(answer.seconds for answer in answers)

@@ -86,7 +86,7 @@ class Worker:
         """Compile and run what `generation` needs; phases that come later compile when they begin."""
         evolution = self._evolution(generation)
         strategy = evolution.strategy
-        message = strategy.message(strategy.ask(evolution.init(), generation))
+        message = evolution.message(strategy.ask(evolution.init(), generation))
         self.evaluate(generation, message, list(range(min(len(self._devices), len(evolution.chunks)))))
         if strategy.parts:
             several = list(range(min(len(self._devices), strategy.parts.count)))
@@ -96,12 +96,12 @@ class Worker:
         """Losses of some chunks, one after the other on every device: [row, antithetic] each.
 
         Args:
-            message: the generation's distribution, see `Strategy.message`.
+            message: the generation's distribution, see `Evolution.message`.
         """
         began = time.perf_counter()
         self._receive(generation, message)
         evolution = self._evolution(generation)
-        run, rows, inputs = evolution.chunk_losses, evolution.chunks, evolution.inputs(generation)
+        run, rows, inputs = evolution.chunk_losses, evolution.chunks, self._inputs
         return _done(began, [run(self._proposal(index), rows[chunk], inputs) for index, chunk in enumerate(chunks)])
 
     def parts(self, generation: int, message: list[np.ndarray], shaped: np.ndarray, parts: list[int]) -> Done:
@@ -123,7 +123,7 @@ class Worker:
         import jax
 
         if self._generation != generation:
-            proposal = self._evolution(generation).strategy.receive(message, generation)
+            proposal, self._inputs = self._evolution(generation).received(message, generation)
             self._proposals = [jax.device_put(proposal, device) for device in self._devices]
             self._generation = generation
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -15,13 +16,13 @@ from es_randomized.drivers import plan
 from es_randomized.drivers.blocks import best_block
 from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
-from es_randomized.drivers.ledger import Cost, batch_cost
+from es_randomized.drivers.ledger import Cost, batch_cost, pool_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, Members, weight_shapes
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import HUGE, rank_worst
-from es_randomized.strategies.strategy import Ask, PartsOf, SearchSpace, State, Strategy, bytes_of
+from es_randomized.strategies.strategy import Ask, PartsOf, Proposal, SearchSpace, State, Strategy, bytes_of
 
 
 @dataclass(frozen=True)
@@ -146,19 +147,22 @@ class Evolution(Driver):
 
     def cost(self) -> Cost:
         experiment = self.experiment
-        return batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
+        members = batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
+        return members.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
 
     def programs(self) -> list[Program]:
         strategy, proposal = self.strategy, self.strategy.proposal_shape()
         rows = self.chunks[0]
-        chunk = Program("chunk", self.chunk_losses, (proposal, rows, self.inputs(self.fitness.first)), len(self.chunks))
-        if strategy.parts is None:
-            return [chunk]
-        shaped = np.zeros(strategy.population, np.float32)
-        part = Program(
-            "part of the update", strategy.parts.compute, (proposal, shaped, np.int32(0)), strategy.parts.count
-        )
-        return [chunk, part]
+        inputs = self.inputs(self.fitness.first)
+        programs = [Program("chunk", self.chunk_losses, (proposal, rows, inputs), len(self.chunks))]
+        if strategy.parts:
+            shaped = np.zeros(strategy.population, np.float32)
+            arguments = proposal, shaped, np.int32(0)
+            programs.append(Program("part of the update", strategy.parts.compute, arguments, strategy.parts.count))
+        if self.experiment.batch.hardest_of:
+            centre = jax.eval_shape(lambda: self.centre(self.init()))
+            programs.append(Program("hardest inputs", self.hardest, (centre, inputs), 1))
+        return programs
 
     def describe(self) -> dict[str, str]:
         strategy, settings = self.strategy, self.experiment.plan
@@ -178,9 +182,36 @@ class Evolution(Driver):
             else jit(self._chunk_losses, self.experiment.model.precision)
         )
 
+    @cached_property
+    def hardest(self) -> Any:
+        """The compiled choice of hard instances: (weights, inputs) -> their places in the pool."""
+        return (
+            self.share_with.hardest if self.share_with else jit(self.fitness.hardest, self.experiment.model.precision)
+        )
+
     def inputs(self, generation: int) -> GenerationInputs:
-        """What that program is told of a generation."""
+        """What the unit of work is told of a generation, before anyone has looked which instances are hard."""
         return self.fitness.inputs(generation)
+
+    def told(self, ask: Ask) -> GenerationInputs:
+        """The same for an ask: where a batch has hard instances, those that its centre loses most on."""
+        inputs = self.inputs(ask.generation)
+        if not self.experiment.batch.hardest_of:
+            return inputs
+        return inputs._replace(hardest=np.asarray(self.hardest(self.strategy.centre(ask.state), inputs)))
+
+    def message(self, ask: Ask) -> list[np.ndarray]:
+        """All that workers need to evaluate the members of an ask."""
+        hardest = [self.told(ask).hardest] if self.experiment.batch.hardest_of else []
+        return [*self.strategy.message(ask), *hardest]
+
+    def received(self, message: list[np.ndarray], generation: int) -> tuple[Proposal, GenerationInputs]:
+        """The members of an ask and the inputs they meet, from its message."""
+        inputs = self.inputs(generation)
+        if self.experiment.batch.hardest_of:
+            *message, hardest = message
+            inputs = inputs._replace(hardest=hardest)
+        return self.strategy.receive(message, generation), inputs
 
     @property
     def chunk_rows(self) -> int:

@@ -21,7 +21,7 @@ from es_randomized.drivers import plan
 from es_randomized.drivers.credit import Credit, surrogate
 from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
-from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost
+from es_randomized.drivers.ledger import GRADIENT_PASSES, Cost, batch_cost, pool_cost
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, parameters
 from es_randomized.precision import drawing
@@ -147,8 +147,10 @@ class Gradient(Driver):
         return jnp.asarray(state.weights)
 
     def cost(self) -> Cost:
-        cost = batch_cost(self.experiment.task, self.experiment.model, self.experiment.batch)
-        return Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops)
+        experiment = self.experiment
+        cost = batch_cost(experiment.task, experiment.model, experiment.batch)
+        step = Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops)
+        return step.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
 
     def programs(self) -> list[Program]:
         return [Program("gradient step", self.program, self._arguments(), 1)]
@@ -167,6 +169,8 @@ class Gradient(Driver):
         Args:
             entropy: the number of that setting, where actions are sampled; none by default.
         """
+        if self.experiment.batch.hardest_of:
+            inputs = inputs._replace(hardest=self.fitness.hardest(jax.lax.stop_gradient(weights), inputs))
         now = self.fitness.at(inputs)
         plain = self.experiment.task.differentiable
         of_weights = partial(_loss, now) if plain else partial(surrogate, now, self.settings.credit, entropy)

@@ -1,6 +1,6 @@
 """The ledger: what a generation costs, in the same units whichever driver spends it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from es_randomized.config.sections import Batch
 from es_randomized.models.model import Model
@@ -31,6 +31,13 @@ class Cost:
     def times(self, count: int) -> "Cost":
         """The cost of `count` of these."""
         return Cost(self.rollouts * count, self.tokens * count, self.flops * count)
+
+
+def pool_cost(task: Task, model: Model, batch: Batch) -> Cost:
+    """The cost of finding the hardest instances of a batch: of one member on all that they are chosen from."""
+    if not batch.hardest_of:
+        return Cost(0, 0, 0)
+    return batch_cost(task, model, replace(batch, instances=batch.hardest_of, hardest_of=None))
 
 
 def batch_cost(task: Task, model: Model, batch: Batch) -> Cost:

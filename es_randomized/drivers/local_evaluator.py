@@ -26,7 +26,7 @@ class LocalEvaluator(Evaluator):
 
     def evaluate(self, ask: Ask) -> Float[np.ndarray, " loss"]:
         evolution = evolution_at(self.driver, ask.generation)
-        proposals, inputs = self._proposals(ask), evolution.inputs(ask.generation)
+        proposals, inputs = self._proposals(ask), evolution.told(ask)
         results = [
             evolution.chunk_losses(proposals[index % len(proposals)], rows, inputs)
             for index, rows in enumerate(evolution.chunks)

@@ -23,7 +23,7 @@ def crowded_speed(evaluator: InstrumentedEvaluator, workers: int, seconds: float
 def seconds_of_a_chunk(evaluator: InstrumentedEvaluator, workers: int, units: list[int]) -> float:
     """What one of the given chunks takes, on average over workers that have all of them at once."""
     evolution = evaluator.evolution
-    message = evolution.strategy.message(evolution.strategy.ask(evolution.init(), 0))
+    message = evolution.message(evolution.strategy.ask(evolution.init(), 0))
     shared = Argument.of(message, sum(array.nbytes for array in message))
     actors = [worker.actor for worker in evaluator.everyone[:workers]]
     answers = call_all(actors, Step.of(0, "evaluate", 0, (shared,)), units)

@@ -59,7 +59,7 @@ def test_phases_give_the_same_bits_on_ray(tmp_path: Path) -> None:
 phases:
 - {driver: {kind: gradient, optimizer: {learning_rate: 0.001}}}
 - {start: weights, objective: {q: {start: 2, end: 8}}, driver: {population: 16, optimizer: {warmup: 2}}}
-- {objective: {kind: expected}, batch: {seeds: 4}}
+- {objective: {kind: expected}, batch: {seeds: 4, hardest_of: 16}}
 """
     config = tmp_path / "phases.yaml"
     config.write_text(TINY.read_text() + phases)
