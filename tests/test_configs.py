@@ -34,6 +34,7 @@ LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.p
     "paging/four.yaml",
     "recall/eight.yaml",
     "recall/twenty.yaml",
+    "recall/twenty_evolution.yaml",
     "treasure_hunt/four.yaml",
 )
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
