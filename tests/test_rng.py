@@ -64,4 +64,6 @@ def test_the_numbers_of_the_purposes_are_part_of_saved_runs():
         "NOISE_TABLE": 11,
         "SPECIALISTS": 12,
         "THINNING": 13,
+        "POOL": 14,
+        "POOL_SEEDS": 15,
     }
