@@ -21,7 +21,7 @@ SCORING = {"evaluation.seeds": 200, "evaluation.votes": [30]}
 
 LEARNING_RATE = "driver.optimizer.learning_rate"
 VARIANTS: dict[str, dict[str, Any]] = {
-    "as it is": {},
+    "demo": {},
     "q = 1 (mean)": {"objective.q": 1},
     "q = 10": {"objective.q": 10},
     "q from 4 to 10": {"objective.q": {"start": 4, "end": 10, "shape": "exponential"}},
