@@ -55,7 +55,6 @@ class Check:
         experiment: with its plan for the device; of the phase, where it has phases.
         programs: of a generation, and those of evaluation.
         members: of a generation; 1 with gradient descent.
-        flops: of the matrix products of a member.
         blocks: that were tried where the plan left them open, the one that was taken first.
     """
 
@@ -63,7 +62,6 @@ class Check:
     experiment: Experiment
     programs: tuple[Compiled, ...]
     members: int
-    flops: float
     blocks: tuple[Candidate, ...] = ()
 
     @property
@@ -81,6 +79,12 @@ class Check:
         """Bytes that evaluating a member moves."""
         first = self.programs[0]
         return first.work.bytes * first.calls / self.members
+
+    @property
+    def flops(self) -> float:
+        """Of the matrix products of a member."""
+        first = self.programs[0]
+        return first.flops * first.calls / self.members
 
     def seconds(self, program: Compiled) -> tuple[float, str]:
         """That one call takes at least, and why."""
@@ -105,7 +109,7 @@ def check(experiment: Experiment, compiler: CompilerOf) -> list[Check]:
         ConfigError: its driver does not say which programs it runs.
         MemoryBudgetError: its plan cannot be made for that device.
     """
-    evaluation = tuple(_compiled(program, 0.0, compiler) for program in _evaluation(experiment))
+    evaluation = tuple(_compiled(program, compiler) for program in _evaluation(experiment))
     return [replace(each, programs=(*each.programs, *evaluation)) for each in training(experiment, compiler)]
 
 
@@ -133,7 +137,7 @@ def training(experiment: Experiment, compiler: CompilerOf) -> list[Check]:
 
 
 def _of_part(part: Experiment, driver: Driver, compiler: CompilerOf) -> Check:
-    programs, cost = driver.programs(), driver.cost()
+    programs = driver.programs()
     if not programs:
         raise ConfigError(
             f"{type(driver).__name__} does not say which programs it runs, so nothing can be said of them; define its method "
@@ -141,23 +145,21 @@ def _of_part(part: Experiment, driver: Driver, compiler: CompilerOf) -> Check:
         )
     members = driver.strategy.population if isinstance(driver, Evolution) else 1
     blocks = _blocks(part, compiler) if isinstance(driver, Evolution) and part.plan.block == "auto" else ()
-    first, *others = programs
-    compiled = [_compiled(first, cost.flops / first.calls, compiler)]
-    compiled += [_compiled(program, 0.0, compiler) for program in others]
-    return Check(compiler.device, driver.experiment, tuple(compiled), members, cost.flops / members, blocks)
+    compiled = tuple(_compiled(program, compiler) for program in programs)
+    return Check(compiler.device, driver.experiment, compiled, members, blocks)
 
 
 def _blocks(part: Experiment, compiler: CompilerOf) -> tuple[Candidate, ...]:
     return tuple(candidates(partial(Evolution.with_block, part, compiler), compiler))
 
 
-def _compiled(program: Program, flops: float, compiler: CompilerOf) -> Compiled:
+def _compiled(program: Program, compiler: CompilerOf) -> Compiled:
     try:
         compiled = compiler.compile(program.function, *program.arguments)
     except DoesNotFitError as error:
-        return Compiled(program.name, program.calls, error.wanted, Work(), flops)
+        return Compiled(program.name, program.calls, error.wanted, Work(), program.flops)
     work = Module(compiled.as_text()).work
-    return Compiled(program.name, program.calls, memory_bytes(compiled), work, flops)
+    return Compiled(program.name, program.calls, memory_bytes(compiled), work, program.flops)
 
 
 def _evaluation(experiment: Experiment) -> Iterator[Program]:

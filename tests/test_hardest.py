@@ -12,7 +12,7 @@ from es_randomized import Evolution, LocalEvaluator, dump, load, rng, train
 from es_randomized.config.sections import Batch
 from es_randomized.distributed.worker import Worker
 from es_randomized.drivers.gradient import Gradient
-from es_randomized.errors import ConfigError
+from es_randomized.errors import ConfigError, MemoryBudgetError
 from es_randomized.fitness import Fitness, GenerationInputs, unraveller
 from es_randomized.runs.folder import RunFolder
 from es_randomized.session import run_session
@@ -23,13 +23,14 @@ TINY_GRADIENT = TINY.with_name("tiny_gradient.yaml")
 HARD = {"batch.hardest_of": 24}
 
 
-def losses_of_pool(fitness: Fitness, weights: np.ndarray, generation: int) -> np.ndarray:
+def losses_of_pool(fitness: Fitness, weights: np.ndarray, generation: int, key: Any = None) -> np.ndarray:
     """Mean over seeds of every instance of the pool, one rollout after the other: [bundle, instance of it]."""
     task, batch, seed = fitness.task, fitness.batch, fitness.seed
     assert batch.hardest_of
     policy = fitness.model.policy(unraveller(fitness.model, task)(weights), task.interface)
     bundles = task.sample(rng.address(seed, rng.Purpose.POOL, generation), batch.hardest_of // task.bundle)
-    seeds = task.seeds(rng.address(seed, rng.Purpose.POOL_SEEDS, generation), batch.seeds)
+    key = rng.address(seed, rng.Purpose.POOL_SEEDS, generation) if key is None else key
+    seeds = task.seeds(key, batch.seeds)
 
     def mean(bundle: int) -> np.ndarray:
         cases = [task.observe(bundles[..., bundle, None], seeds[..., each, None]) for each in range(batch.seeds)]
@@ -115,6 +116,33 @@ def test_rollouts_count_the_pool() -> None:
     assert hard.rollouts - plain.rollouts == 24 * 2
     plain, hard = (Gradient.of(load(TINY_GRADIENT, overrides)).cost() for overrides in ({}, HARD))
     assert hard.rollouts - plain.rollouts == 24 * 2
+
+
+def test_the_pool_is_no_part_of_what_a_chunk_costs() -> None:
+    """Or bounds of a member's speed, and the chunks that a plan makes, would depend on it."""
+    plain, hard = (Evolution.of(load(TINY, overrides | {"plan": {}})) for overrides in ({}, HARD))
+    assert hard.experiment.plan.chunk == plain.experiment.plan.chunk
+    chunk, *_, hardest = hard.programs()
+    assert chunk.flops == plain.programs()[0].flops > 0
+    assert chunk.calls * chunk.flops + hardest.calls * hardest.flops == hard.cost().flops
+
+
+def test_a_pool_that_does_not_fit_is_refused() -> None:
+    large = {"batch": {"instances": 4, "seeds": 64, "hardest_of": 40_000}, "plan": {"memory_mib": 20}}
+    with pytest.raises(
+        MemoryBudgetError, match=r"the hardest of 40000 instances needs .* use a smaller batch\.hardest_of"
+    ):
+        Evolution.of(load(TINY, large))
+
+
+def test_the_pool_of_a_run_with_one_seed_meets_that_seed() -> None:
+    driver = Evolution.of(load(TINY, HARD | {"batch.seeds": 1, "batch.fixed_seed": True}))
+    told = driver.told(driver.strategy.ask(driver.init(), 5))
+    losses = losses_of_pool(
+        driver.fitness, np.asarray(driver.centre(driver.init())), 5, rng.address(0, rng.Purpose.SEEDS)
+    )
+    worst = np.sort(losses[:, 0])[::-1][:2]  # the same cycle may be in the pool twice
+    np.testing.assert_allclose(losses[told.hardest, 0], worst, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ Programs are compiled and looked at, not timed, so that a plan, and with it the 
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from es_randomized.accelerators.bounds import bounds
 from es_randomized.accelerators.device_type import CompilerOf, DeviceType, device_here
-from es_randomized.accelerators.hlo import Module
+from es_randomized.accelerators.hlo import Module, Work
 from es_randomized.compilation import Compiler
 from es_randomized.device_memory import memory_bytes
+from es_randomized.drivers.driver import Program
 from es_randomized.errors import MemoryBudgetError
 
 if TYPE_CHECKING:
@@ -59,13 +60,12 @@ def _tried(of_block: Callable[[int], "Evolution"], compiler: Compiler, device: D
         except MemoryBudgetError:
             continue
         if memory_bytes(compiled) <= device.usable:
-            yield _candidate(block, evolution, compiled, device)
+            yield _candidate(block, evolution, chunk, Module(compiled.as_text()).work, device)
         if block >= evolution.chunk_rows:  # more than there are cannot stand side by side
             return
 
 
-def _candidate(block: int, evolution: "Evolution", compiled: Any, device: DeviceType) -> Candidate:
-    work, members = Module(compiled.as_text()).work, int(evolution.experiment.plan.chunk)
-    flops, precision = evolution.cost().flops / len(evolution.chunks), evolution.experiment.model.precision
-    least = max(bounds(work, flops, device, precision).values())
+def _candidate(block: int, evolution: "Evolution", chunk: Program, work: Work, device: DeviceType) -> Candidate:
+    members, precision = int(evolution.experiment.plan.chunk), evolution.experiment.model.precision
+    least = max(bounds(work, chunk.flops, device, precision).values())
     return Candidate(block, least / members, work.bytes / members)

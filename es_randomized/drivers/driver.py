@@ -54,13 +54,15 @@ class Program(NamedTuple):
         name: for people.
         function: as `jit` returned it.
         arguments: pytrees of arrays, or of their shapes.
-        calls: in a generation.
+        calls: in a generation; 0 for what is not part of one.
+        flops: of its matrix products in one call, by the ledger; 0 where there are none to speak of.
     """
 
     name: str
     function: Any
     arguments: tuple[Any, ...]
     calls: int
+    flops: float = 0.0
 
 
 class Driver(ABC):

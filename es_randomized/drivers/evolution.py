@@ -146,22 +146,22 @@ class Evolution(Driver):
         return self.strategy.centre(state)
 
     def cost(self) -> Cost:
-        experiment = self.experiment
-        members = batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
-        return members.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
+        return self._members_cost.plus(self._pool_cost)
 
     def programs(self) -> list[Program]:
         strategy, proposal = self.strategy, self.strategy.proposal_shape()
         rows = self.chunks[0]
         inputs = self.inputs(self.fitness.first)
-        programs = [Program("chunk", self.chunk_losses, (proposal, rows, inputs), len(self.chunks))]
+        calls, flops = len(self.chunks), self._members_cost.flops
+        programs = [Program("chunk", self.chunk_losses, (proposal, rows, inputs), calls, flops / calls)]
         if strategy.parts:
             shaped = np.zeros(strategy.population, np.float32)
             arguments = proposal, shaped, np.int32(0)
             programs.append(Program("part of the update", strategy.parts.compute, arguments, strategy.parts.count))
         if self.experiment.batch.hardest_of:
-            centre = jax.eval_shape(lambda: self.centre(self.init()))
-            programs.append(Program("hardest inputs", self.hardest, (centre, inputs), 1))
+            programs.append(
+                Program("hardest inputs", self.hardest, self._pool_arguments, 1, float(self._pool_cost.flops))
+            )
         return programs
 
     def describe(self) -> dict[str, str]:
@@ -248,13 +248,39 @@ class Evolution(Driver):
         )
         return self.fitness(rows, members, inputs)
 
+    @property
+    def _members_cost(self) -> Cost:
+        experiment = self.experiment
+        return batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
+
+    @property
+    def _pool_cost(self) -> Cost:
+        return pool_cost(self.experiment.task, self.experiment.model, self.experiment.batch)
+
     def _program_bytes(self, rows: int) -> int:
         shape, inputs = self.strategy.proposal_shape(), self.inputs(self.fitness.first)
         return plan.program_bytes(self.chunk_losses, shape, rows, inputs, self.compiler)
 
+    @property
+    def _pool_arguments(self) -> tuple[Any, GenerationInputs]:
+        return jax.eval_shape(lambda: self.centre(self.init())), self.inputs(self.fitness.first)
+
+    def _check_pool(self) -> None:
+        """Refuse a pool of instances that the coordinator has no room to look at."""
+        hardest_of, memory = self.experiment.batch.hardest_of, self.experiment.plan.memory_mib
+        if (
+            hardest_of
+            and (needed := self.compiler.memory_bytes(self.hardest, *self._pool_arguments)) > memory * plan.MIB
+        ):
+            raise MemoryBudgetError(
+                f"finding the hardest of {hardest_of} instances needs {needed / plan.MIB:,.1f} MiB, but plan.memory_mib is "
+                f"{memory}; use a smaller batch.hardest_of, or raise plan.memory_mib if there is memory"
+            )
+
     def _with_chunk(self) -> "Evolution":
+        self._check_pool()
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
-        start = plan.default_rows(strategy.rows, self.cost().flops / strategy.rows, self.compiler.platform)
+        start = plan.default_rows(strategy.rows, self._members_cost.flops / strategy.rows, self.compiler.platform)
         rows = plan.rows_that_fit(self._program_bytes, start, memory)
         return replace(self, experiment=with_plan(self.experiment, chunk=rows * strategy.members_per_row))
 

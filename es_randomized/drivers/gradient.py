@@ -153,7 +153,7 @@ class Gradient(Driver):
         return step.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
 
     def programs(self) -> list[Program]:
-        return [Program("gradient step", self.program, self._arguments(), 1)]
+        return [Program("gradient step", self.program, self._arguments(), 1, float(self.cost().flops))]
 
     def describe(self) -> dict[str, str]:
         return {
