@@ -17,6 +17,7 @@ from es_randomized.drivers.blocks import best_block
 from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import Cost, batch_cost, pool_cost
+from es_randomized.drivers.pool import Pool
 from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
 from es_randomized.fitness import Fitness, GenerationInputs, Members, weight_shapes
 from es_randomized.objectives.split_batch import SplitBatch
@@ -146,7 +147,8 @@ class Evolution(Driver):
         return self.strategy.centre(state)
 
     def cost(self) -> Cost:
-        return self._members_cost.plus(self._pool_cost)
+        experiment = self.experiment
+        return self._members_cost.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
 
     def programs(self) -> list[Program]:
         strategy, proposal = self.strategy, self.strategy.proposal_shape()
@@ -158,11 +160,7 @@ class Evolution(Driver):
             shaped = np.zeros(strategy.population, np.float32)
             arguments = proposal, shaped, np.int32(0)
             programs.append(Program("part of the update", strategy.parts.compute, arguments, strategy.parts.count))
-        if self.experiment.batch.hardest_of:
-            programs.append(
-                Program("hardest inputs", self.hardest, self._pool_arguments, 1, float(self._pool_cost.flops))
-            )
-        return programs
+        return [*programs, self.pool.program] if self.pool else programs
 
     def describe(self) -> dict[str, str]:
         strategy, settings = self.strategy, self.experiment.plan
@@ -183,11 +181,13 @@ class Evolution(Driver):
         )
 
     @cached_property
-    def hardest(self) -> Any:
-        """The compiled choice of hard instances: (weights, inputs) -> their places in the pool."""
-        return (
-            self.share_with.hardest if self.share_with else jit(self.fitness.hardest, self.experiment.model.precision)
-        )
+    def pool(self) -> Pool | None:
+        """What the hard instances of a batch are chosen from; None where all are random."""
+        if not self.experiment.batch.hardest_of:
+            return None
+        if self.share_with:
+            return self.share_with.pool
+        return Pool(self.fitness, jax.eval_shape(lambda: self.centre(self.init())), self.compiler)
 
     def inputs(self, generation: int) -> GenerationInputs:
         """What the unit of work is told of a generation, before anyone has looked which instances are hard."""
@@ -196,9 +196,9 @@ class Evolution(Driver):
     def told(self, ask: Ask) -> GenerationInputs:
         """The same for an ask: where a batch has hard instances, those that its centre loses most on."""
         inputs = self.inputs(ask.generation)
-        if not self.experiment.batch.hardest_of:
+        if self.pool is None:
             return inputs
-        return inputs._replace(hardest=np.asarray(self.hardest(self.strategy.centre(ask.state), inputs)))
+        return inputs._replace(hardest=np.asarray(self.pool.hardest(self.strategy.centre(ask.state), inputs)))
 
     def message(self, ask: Ask) -> list[np.ndarray]:
         """All that workers need to evaluate the members of an ask."""
@@ -253,33 +253,14 @@ class Evolution(Driver):
         experiment = self.experiment
         return batch_cost(experiment.task, experiment.model, experiment.batch).times(self.strategy.population)
 
-    @property
-    def _pool_cost(self) -> Cost:
-        return pool_cost(self.experiment.task, self.experiment.model, self.experiment.batch)
-
     def _program_bytes(self, rows: int) -> int:
         shape, inputs = self.strategy.proposal_shape(), self.inputs(self.fitness.first)
         return plan.program_bytes(self.chunk_losses, shape, rows, inputs, self.compiler)
 
-    @property
-    def _pool_arguments(self) -> tuple[Any, GenerationInputs]:
-        return jax.eval_shape(lambda: self.centre(self.init())), self.inputs(self.fitness.first)
-
-    def _check_pool(self) -> None:
-        """Refuse a pool of instances that the coordinator has no room to look at."""
-        hardest_of, memory = self.experiment.batch.hardest_of, self.experiment.plan.memory_mib
-        if (
-            hardest_of
-            and (needed := self.compiler.memory_bytes(self.hardest, *self._pool_arguments)) > memory * plan.MIB
-        ):
-            raise MemoryBudgetError(
-                f"finding the hardest of {hardest_of} instances needs {needed / plan.MIB:,.1f} MiB, but plan.memory_mib is "
-                f"{memory}; use a smaller batch.hardest_of, or raise plan.memory_mib if there is memory"
-            )
-
     def _with_chunk(self) -> "Evolution":
-        self._check_pool()
         memory, strategy = self.experiment.plan.memory_mib, self.strategy
+        if self.pool:
+            self.pool.check(memory)
         start = plan.default_rows(strategy.rows, self._members_cost.flops / strategy.rows, self.compiler.platform)
         rows = plan.rows_that_fit(self._program_bytes, start, memory)
         return replace(self, experiment=with_plan(self.experiment, chunk=rows * strategy.members_per_row))
