@@ -1,6 +1,7 @@
 """What a driver is: it moves the weights of one experiment, a generation at a time. The loop and the run folder know no more."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -185,7 +186,12 @@ class Driver(ABC):
 
     def cost_of(self, generations: int) -> Cost:
         """What so many generations from the first one on cost."""
-        return self.cost().times(generations)
+        return self._cost.times(generations)
+
+    @cached_property
+    def _cost(self) -> Cost:
+        """Asked for after every generation, and models trace their weights to count, which takes longer than a small one."""
+        return self.cost()
 
     def programs(self) -> list[Program]:
         """All that one generation runs on devices and that takes long, the evaluation of its members first.

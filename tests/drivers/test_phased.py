@@ -14,6 +14,7 @@ from es_randomized.config.yaml import build, dump, parse
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.gradient import Gradient
 from es_randomized.errors import ConfigError
+from es_randomized.models.transformer import Transformer
 from es_randomized.runs.branch import state_at, verify
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
@@ -149,6 +150,16 @@ def test_a_run_with_phases_resumes_to_the_same_bits(tmp_path):
     rows = read_metrics(folder.metrics)
     assert rows["non_finite"].to_pylist() == [0] * 10, "the journal's padding is no loss"
     assert rows["rollouts"].to_pylist()[-1] == driver.cost_of(10).rollouts == 8 * (4 * 8 + 3 * 16 + 3)
+
+
+def test_no_generation_traces_the_model_for_its_cost(monkeypatch):
+    """Tracing takes longer than a small generation."""
+    driver = driver_of(parse(TEXT))
+    costs = [driver.cost_of(generations) for generations in range(1, 11)]
+    monkeypatch.setattr(Transformer, "init", None)
+    assert [driver.cost_of(generations) for generations in range(1, 11)] == costs
+    with pytest.raises(TypeError):
+        driver.cost()  # that it would be noticed
 
 
 def test_phases_of_one_shape_share_their_programs():
