@@ -38,12 +38,15 @@ class AssociativeRecall(Task):
         noise: distribution of the seed, the same on all tokens: fair bits (0 or 1), the same bits as signs (-1 or +1),
             uniform on [0, 1) or standard normal.
         noise_width: random numbers per seed.
+        loss: the mean binary cross-entropy of the bits, in nats, or 1 for every answer with a wrong bit (error), which has no
+            gradient.
     """
 
     n: Annotated[int, Field(ge=2)] = 20
     bits: Annotated[int, Field(ge=1, le=16)] = 5
     noise: Literal["bits", "signs", "uniform", "normal"] = "bits"
     noise_width: Size = 10
+    loss: Literal["cross_entropy", "error"] = "cross_entropy"
 
     version: ClassVar[int] = 1
     chance: ClassVar[Literal["one_of", "bits"]] = "bits"
@@ -60,7 +63,12 @@ class AssociativeRecall(Task):
 
     @property
     def loss_bounds(self) -> Bounds:
-        return Bounds(low=0.0)
+        return Bounds(low=0.0) if self.loss == "cross_entropy" else Bounds(0.0, 1.0)
+
+    @property
+    def differentiable(self) -> bool:
+        """Errors count only."""
+        return self.loss == "cross_entropy"
 
     @property
     def kinds(self) -> InputKinds:
@@ -109,12 +117,14 @@ class AssociativeRecall(Task):
         return jnp.concatenate([pairs, queries], axis=1), values
 
     def rollout(self, policy: Policy, observations: Observations) -> Outcome:
-        """Loss: binary cross-entropy in nats, mean over the bits; success: all bits are right."""
+        """Loss: binary cross-entropy in nats, mean over the bits, or the error; success: all bits are right."""
         tokens, bits = observations
         logits = policy(tokens)
-        loss = jnp.mean(jax.nn.softplus(logits) - bits * logits, axis=0)
+        success = self.decide(logits, observations)
         answer = jnp.sum(jnp.where(logits > 0, self._powers, 0), axis=0)
-        return Outcome(loss, self.decide(logits, observations), answer)
+        if self.loss == "error":
+            return Outcome(1 - success.astype(logits.dtype), success, answer)
+        return Outcome(jnp.mean(jax.nn.softplus(logits) - bits * logits, axis=0), success, answer)
 
     def log_chances(self, policy: Policy, observations: Observations) -> Float[Array, "bit key case"]:
         """Log-odds of every bit."""

@@ -51,7 +51,6 @@ class Task(ABC):
     """One family of inputs an adversary picks from. Implementations are frozen settings; `kind` is their module's name."""
 
     version: ClassVar[int]  # raised only when behaviour changes
-    differentiable: ClassVar[bool] = True  # whether the loss has a useful gradient in the weights
     chance: ClassVar[Literal["one_of", "bits"]] = "one_of"  # what its outputs are distributions over
 
     def __init_subclass__(cls) -> None:
@@ -62,6 +61,11 @@ class Task(ABC):
                 f"{cls.__name__} has {', '.join(old)}, which tasks no longer have; give it the properties `measure`, such as "
                 'Measure("loss", "total steps", self.loss_bounds), and `loss_bounds`, such as Bounds(0.0, 10.0)'
             )
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the loss has a useful gradient in the weights; a task of which it never has says `differentiable = False`."""
+        return True
 
     @property
     @abstractmethod

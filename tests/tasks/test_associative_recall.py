@@ -6,6 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from es_randomized import Experiment, Gradient
+from es_randomized.drivers.gradient import GradientSettings
+from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from tests.tools import transformer_twin as twin
@@ -79,6 +82,22 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_bits(rollout):
         bits = rollout.bits(rollout.stores[query, case])
         entropies = [-math.log(chance if bit else 1 - chance) for chance, bit in zip(chances, bits, strict=True)]
         assert float(rollout.outcome.loss[query, case]) == pytest.approx(np.mean(entropies), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("task", "model"), SETTINGS[:2], ids=str)
+def test_the_error_counts_answers_with_a_wrong_bit(task, model):
+    rollout = Rollout(task | {"loss": "error"}, model)
+    for (case, query), logits in rollout.expected.items():
+        bits = rollout.bits(rollout.stores[query, case])
+        wrong = any(bit != (logit > 0) for bit, logit in zip(bits, logits, strict=True))
+        assert float(rollout.outcome.loss[query, case]) == wrong
+    assert (rollout.task.loss_bounds, rollout.task.differentiable) == ((0, 1), False)
+
+
+def test_gradient_descent_refuses_to_minimise_errors():
+    experiment = Experiment(task=AssociativeRecall(n=3, loss="error"), driver=GradientSettings())
+    with pytest.raises(ConfigError, match=r"its loss has no gradient .*; use an evolution strategy"):
+        Gradient.of(experiment)
 
 
 def test_the_answer_is_the_number_of_the_likelier_bits_and_success_is_the_stored_value(rollout):
