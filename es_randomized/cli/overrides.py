@@ -4,7 +4,7 @@ import click
 
 from es_randomized.config.yaml import read_yaml
 
-OUTSIDE = ("seed", "start_from", "start-from")  # settings in no section
+OUTSIDE = ("seed", "start_from", "start-from", "phases", "restarts")  # settings in no section
 
 
 def parse_overrides(arguments: list[str]) -> dict[str, object]:
