@@ -15,6 +15,8 @@ import click
 
 from benchmarks.record import record, recorded
 from es_randomized import compilation, resume, train_run
+from es_randomized.config.experiment import Experiment
+from es_randomized.config.yaml import load
 from es_randomized.evaluation.stored import stored
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.journal import generations_in
@@ -57,12 +59,12 @@ ROWS = {
 }
 
 
-def trained(row: Row, folder: Path, seed: int, generations: int | None) -> RunFolder:
-    """The run of a row with this training seed, trained to its end and scored."""
+def trained(experiment: Experiment, folder: Path, generations: int | None = None) -> RunFolder:
+    """The run of an experiment, trained to its end and scored; what is there already is not trained again."""
     run = RunFolder(folder)
-    overrides = {"seed": seed} | ({"budget.generations": generations, "budget.seconds": None} if generations else {})
+    fewer = {"budget.generations": generations, "budget.seconds": None} if generations else {}
     if not run.experiment_file.exists():
-        train_run(CONFIGS / row.config, folder, overrides=overrides, local=True)
+        train_run(experiment, folder, overrides=fewer, local=True)
     elif stored(run) is None:
         resume(folder, local=True)
     return run
@@ -82,6 +84,11 @@ def result_of(row: Row, run: RunFolder) -> dict[str, Any]:
         "certificate": evaluation.summary.get("certificate"),
         "intervals": {what: level_of(evaluation.summary, what) for what in row.what},
     }
+
+
+def slug_of(name: str) -> str:
+    """A row's name as the beginning of its folders' names."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
 
 
 def level_of(summary: dict[str, Any], what: str) -> dict[str, float]:
@@ -113,8 +120,10 @@ def main(only: tuple[str, ...], seeds: int, runs: Path, generations: int | None)
     rows = recorded("learning")
     for name in only or ROWS:
         row = ROWS[name]
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower())
-        folders = [trained(row, runs / f"{slug}-{seed}", seed, generations) for seed in range(seeds)]
+        folders = [
+            trained(load(CONFIGS / row.config, {"seed": seed}), runs / f"{slug_of(name)}-{seed}", generations)
+            for seed in range(seeds)
+        ]
         results = [result_of(row, folder) for folder in folders]
         rows[name] = {"config": row.config, "floor": row.floor, "aim": row.aim, "runs": results}
         print(line(name, row, results))
