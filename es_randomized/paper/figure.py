@@ -12,7 +12,7 @@ from pydantic import Field, InstanceOf
 from es_randomized.config.yaml import read_file, saying_where, settings_of
 from es_randomized.errors import ConfigError, suggest
 from es_randomized.settings import settings
-from es_randomized.trials.trial import Dotted
+from es_randomized.trials.trial import Dotted, layered
 
 Statistic = Literal["average", "p95", "worst", "loss_average", "loss_p95", "seed_share", "seed_decides"]
 
@@ -111,6 +111,7 @@ class Scale:
         seeds: training seeds.
         settings: dotted settings of all trials; those of an axis and of a model win over them.
         axes: other positions, by the name of the axis.
+        models: further dotted settings of a model, by its name; they win over its others.
         experiment: the file every trial starts from, if it is not the figure's.
         comparable: whether the paper's values are of the same task, and so worth drawing.
     """
@@ -119,6 +120,7 @@ class Scale:
     seeds: Annotated[list[int], Field(min_length=1)]
     settings: Dotted = Field(default_factory=dict)
     axes: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
+    models: dict[str, Dotted] = Field(default_factory=dict)
     experiment: str | None = None
     comparable: bool = True
 
@@ -177,8 +179,12 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> PaperFigure:
     for name, positions in chosen.axes.items():
         _must_know(f"scales.{scale}.axes", name, axes)
         axes[name]["settings"] = positions
+    models = {name: dict(part) for name, part in tree.get("models", {}).items()}
+    for name, further in chosen.models.items():
+        _must_know(f"scales.{scale}.models", name, models)
+        models[name]["settings"] = layered(models[name].get("settings", {}), further)
     experiment = path.parent / (chosen.experiment or str(tree.get("experiment", "")))
-    parts = {"axes": axes, "experiment": experiment, "name": path.stem, "scale": chosen, "scale_name": scale}
+    parts = {"axes": axes, "models": models, "experiment": experiment, "name": path.stem, "scale": chosen, "scale_name": scale}
     return settings_of("", PaperFigure, tree | parts)
 
 

@@ -12,7 +12,8 @@ from es_randomized.paper.points import trials_by_cell, trials_of
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "toy_figure.yaml"
 FIGURES = sorted((ROOT / "configs" / "paper").glob("*.yaml"))
-SHIPPED = [(path, scale) for path in FIGURES for scale in ("small", "full")]
+RECIPES = [path for path in FIGURES if path.stem != "fig3"]
+SHIPPED = [(path, scale) for path in FIGURES for scale in ("small", "full")] + [(path, "recipes") for path in RECIPES]
 
 
 def changed(tmp_path, old, new):
@@ -37,14 +38,21 @@ def changed(tmp_path, old, new):
         ("axis: q}", "axis: p}", "panels: nothing is called p"),
         ("{objective.q: [3]}", "{objective.q: [3], batch.seeds: [1, 2]}", "need one value each for every position"),
         ("axes: {q: {objective.q: [3, 4]}}", "axes: {qq: {objective.q: [3]}}", "nothing is called qq; did you mean q?"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\n    models: {fres: {}}", "two_seeds.models: nothing is called fres; did you mean"),
     ],
 )
 def test_what_does_not_fit_is_named_with_what_was_meant(tmp_path, old, new, message):
     path = changed(tmp_path, old, new)
     with pytest.raises(ConfigError) as error:
-        load_figure(path, "two_seeds" if "qq" in new else "small")
+        load_figure(path, "two_seeds" if "qq" in new or "models" in new else "small")
     assert message in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_a_scale_changes_settings_of_a_model(tmp_path):
+    text = "seeds: [0, 1]\n    models: {fresh: {objective.q: 7, batch.seeds: 4}}"
+    figure = load_figure(changed(tmp_path, "seeds: [0, 1]", text), "two_seeds")
+    assert {(t.experiment.objective.q, t.experiment.batch.seeds) for t in trials_of(figure)} == {(7, 4)}
 
 
 def test_an_unknown_scale_or_file_is_named():
@@ -76,7 +84,8 @@ def test_every_shipped_figure_is_made_of_different_valid_trials(path, scale):
         experiment = trial.experiment
         assert experiment.batch.cases(experiment.task) > 0
         assert experiment.batch.fixed_seed == ("fixed" in trial.name)
-        assert (experiment.driver.kind == "gradient") == experiment.task.differentiable
+        if scale != "recipes":
+            assert (experiment.driver.kind == "gradient") == experiment.task.differentiable
         assert trial.sources[0] is None
     sizes = {parameters(t.experiment.model, t.experiment.task) for t in trials if t.experiment.seed == 0}
     assert max(sizes) < 400_000
