@@ -20,6 +20,7 @@ from benchmarks import (
     checkpoints,
     colouring,
     doctor,
+    drivers,
     families,
     families_figure,
     fanout,
@@ -35,6 +36,7 @@ from benchmarks import (
     precision,
     scaling,
     simulate,
+    specialists,
     together,
     trials_per_hour,
     wire,
@@ -45,6 +47,7 @@ from benchmarks.peers import environments, level, workload
 from es_randomized import Experiment, load
 from es_randomized.config.sections import Budget
 from es_randomized.config.yaml import dump, write_yaml
+from es_randomized.objectives.specialists import Specialists
 from es_randomized.scaling.simulation.costs import Hazards
 from tests.accelerators.test_check import DEVICE, Toy
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -85,6 +88,7 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
     for (config, common), changes in product(past_directions.TASKS.values(), past_directions.VARIANTS.values()):
         trees.append((FOLDER.parent / config, common | changes))
     trees += [(configs / row.config, {}) for row in learning.ROWS.values()]
+    trees += [(configs / config, {}) for config in drivers.FILES.values()]
     trees += [(configs / "demo.yaml", changes) for changes in memory.CASES.values()] + [precision.LEARNING]
     for name, base in doctor.BASES.items():
         (tmp_path / name).write_text(write_yaml(base))
@@ -127,6 +131,41 @@ def test_learning(ran, monkeypatch, tmp_path):
         summary = json.loads((tmp_path / "runs" / f"tiny-here-{seed}" / "evaluation.json").read_text())
         assert run["levels"]["pooled.3.p95"] == round(100 * summary["pooled"]["3"]["p95"]["value"], 2)
     assert ran(learning, *arguments)["tiny, here"]["runs"] == first, "trained already"
+
+
+@pytest.mark.cluster
+def test_specialists(ran, monkeypatch, tmp_path):
+    hunt = specialists.Compared("treasure_hunt/three.yaml", "single.worst", keep=2)
+    monkeypatch.setattr(specialists, "ROWS", {"hunt": hunt})
+    found = ran(specialists, "--seeds", 1, "--runs", tmp_path / "runs", "--generations", 4)["hunt"]
+    assert {
+        label: [run["generations"] for run in runs] for label, runs in found.items() if label.startswith("with")
+    } == {
+        "with": [4],
+        "without": [4],
+    }
+
+
+@pytest.mark.parametrize("name", specialists.ROWS)
+def test_a_run_without_specialists_differs_in_their_objective_alone(name):
+    told = specialists.with_specialists(specialists.ROWS[name], seed=1)
+    rising = specialists.without_specialists(told)
+    assert isinstance(told.phases[0].objective, Specialists)
+    for phase, other in zip(told.phases, rising.phases, strict=True):
+        assert other == (
+            replace(phase, objective=other.objective) if isinstance(phase.objective, Specialists) else phase
+        )
+        assert not isinstance(other.objective, Specialists)
+    assert replace(rising, phases=told.phases) == told
+
+
+@pytest.mark.cluster
+def test_drivers(ran, monkeypatch, tmp_path):
+    monkeypatch.setattr(drivers, "BUDGETS", {"evolution": (10, 20), "gradient descent": (10,)})
+    found = ran(drivers, "--runs", tmp_path / "runs", "--out", tmp_path / "drivers.png")["points"]
+    rollouts = [point["runs"][0]["rollouts"] for point in found]
+    assert rollouts == [10 * 256 * 16 * 8, 20 * 256 * 16 * 8, 10 * 16 * 8]
+    assert (tmp_path / "drivers.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_learning_figure(tmp_path):
