@@ -34,6 +34,7 @@ from benchmarks import (
     overhead,
     past_directions,
     precision,
+    run_overhead,
     scaling,
     simulate,
     specialists,
@@ -290,6 +291,13 @@ def test_memory(ran):
 def test_overhead(ran):
     found = ran(overhead, "--workers", 1, "--populations", 16, "--pairs", 2)
     assert found["milliseconds per generation, by workers and population"]["1"]["16"]["with workers"] > 0
+
+
+@pytest.mark.cluster
+def test_run_overhead(ran, monkeypatch):
+    monkeypatch.setattr(run_overhead, "FILES", ("recall/eight_gradient.yaml",))
+    found = ran(run_overhead, "--generations", 20, "--pairs", 1)["milliseconds per generation"]
+    assert found["recall/eight_gradient.yaml"]["run"] > 0
 
 
 @pytest.mark.pages
