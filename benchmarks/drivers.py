@@ -42,7 +42,7 @@ def draw(found: list[dict[str, Any]], out: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure: Any = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")
+    figure: Any = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (budget, label) in zip(
         figure.subplots(1, 2, sharey=True),
@@ -58,7 +58,7 @@ def draw(found: list[dict[str, Any]], out: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel("success (%)")
-    figure.axes[0].legend(frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(out)
 
 
