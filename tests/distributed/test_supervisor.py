@@ -1,5 +1,6 @@
 """A coordinator, supervisors and workers without Ray: threads in their place, and deaths when a test wants them."""
 
+import re
 import sys
 import threading
 import time
@@ -254,7 +255,7 @@ def test_a_killed_worker_is_replaced_by_its_supervisor_and_a_killed_supervisor_b
     assert tree.run(50) == expected(50, 2)
     assert "a worker died below the supervisor on machine 01234567; its supervisor starts another" in caplog.text
     assert len(machines.staffs) == 3  # one more supervisor
-    assert "a supervisor of 3 workers died; starting another" in caplog.text
+    assert re.search("a supervisor of [23] workers died; starting another", caplog.text)  # 2: it was replacing one
     tree.pool.close()
 
 
