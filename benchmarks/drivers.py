@@ -13,53 +13,50 @@ from typing import Any
 
 import click
 
-from benchmarks.learning import CONFIGS, Row, result_of, trained
+from benchmarks.learning import CONFIGS, result_of, slug_of, trained
 from benchmarks.record import record, recorded
 from es_randomized import compilation
 from es_randomized.config.yaml import load
+from es_randomized.report.figures import blank
 from es_randomized.report.palette import PALETTE
 
 LEVELS = {"single.average": "average input", "single.p95": "worst 5 % of the inputs"}
 FILES = {"evolution": "recall/eight.yaml", "gradient descent": "recall/eight_gradient.yaml"}
+ACROSS = {"rollouts": "evaluations", "seconds": "seconds on one core"}
 BUDGETS = {"evolution": (700, 2_000, 6_500, 20_000), "gradient descent": (2_000, 6_000, 20_000, 60_000, 180_000)}
 PICTURE = Path(__file__).parents[1] / "docs" / "figures" / "drivers.png"
 
 
 def points(driver: str, generations: int, seeds: int, folder: Path) -> dict[str, Any]:
     """All runs of a driver with one budget."""
-    shown = Row(FILES[driver], tuple(LEVELS), (), ())
     results = []
     for seed in range(seeds):
         experiment = load(CONFIGS / FILES[driver], {"seed": seed, "budget.generations": generations})
-        run = trained(experiment, folder / f"{driver.split()[0]}-{generations}-{seed}")
-        results.append(result_of(shown, run))
+        run = trained(experiment, folder / f"{slug_of(driver)}-{generations}-{seed}")
+        results.append(result_of(tuple(LEVELS), run))
         print(f"{driver:18} {generations:8,} {results[-1]['seconds']:8} s {results[-1]['levels']}")
     return {"driver": driver, "generations": generations, "runs": results}
 
 
 def draw(found: list[dict[str, Any]], out: Path) -> None:
-    """Success by evaluations, left, and by seconds, right: the median of the training seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure: Any = Figure(figsize=(11, 4.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (budget, label) in zip(
-        figure.subplots(1, 2, sharey=True),
-        {"rollouts": "evaluations", "seconds": "seconds on one core"}.items(),
-        strict=True,
-    ):
+    """Success by evaluations, left, and by seconds, right."""
+    figure = blank((11.0, 4.6))
+    for axes, (budget, label) in zip(figure.subplots(1, 2, sharey=True), ACROSS.items(), strict=True):
         for colour, driver in zip(PALETTE, FILES, strict=False):
-            for line, level in zip(("-", "--"), LEVELS, strict=True):
-                own = [point["runs"] for point in found if point["driver"] == driver]
-                across = [median(run[budget] for run in runs) for runs in own]
-                up = [median(run["levels"][level] for run in runs) for runs in own]
-                axes.plot(across, up, line, marker="o", color=colour, label=f"{driver}, {LEVELS[level]}")
+            _curves(axes, [point["runs"] for point in found if point["driver"] == driver], budget, driver, colour)
         axes.set_xscale("log")
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel("success (%)")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(out)
+
+
+def _curves(axes: Any, points: list[list[dict[str, Any]]], budget: str, driver: str, colour: str) -> None:
+    """The median of the training seeds at every point of a driver."""
+    across = [median(run[budget] for run in runs) for runs in points]
+    for line, (level, text) in zip(("-", "--"), LEVELS.items(), strict=True):
+        up = [median(run["levels"][level] for run in runs) for runs in points]
+        axes.plot(across, up, line, marker="o", color=colour, label=f"{driver}, {text}")
 
 
 @click.command()

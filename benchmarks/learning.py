@@ -70,19 +70,19 @@ def trained(experiment: Experiment, folder: Path, generations: int | None = None
     return run
 
 
-def result_of(row: Row, run: RunFolder) -> dict[str, Any]:
-    """What a run reached: the levels of its row, how long it took, and its evaluation."""
+def result_of(what: tuple[str, ...], run: RunFolder) -> dict[str, Any]:
+    """What a run reached: these levels of its evaluation, and how long it took."""
     evaluation, metrics = stored(run), read_metrics(run.metrics).to_pylist()
     assert evaluation, f"{run.path} is not scored"
     scale = 100 if evaluation.summary["measure"]["unit"] == "%" else 1
-    levels = {what: scale * level_of(evaluation.summary, what)["value"] for what in row.what}
+    levels = {level: level_of(evaluation.summary, level) for level in what}
     return {
-        "levels": {name: round(value, 2) for name, value in levels.items()},
+        "levels": {level: round(scale * found["value"], 2) for level, found in levels.items()},
         "generations": generations_in(run.journal_file),
         "rollouts": metrics[-1]["rollouts"],
         "seconds": round(metrics[-1]["seconds"], 1),
         "certificate": evaluation.summary.get("certificate"),
-        "intervals": {what: level_of(evaluation.summary, what) for what in row.what},
+        "intervals": levels,
     }
 
 
@@ -124,7 +124,7 @@ def main(only: tuple[str, ...], seeds: int, runs: Path, generations: int | None)
             trained(load(CONFIGS / row.config, {"seed": seed}), runs / f"{slug_of(name)}-{seed}", generations)
             for seed in range(seeds)
         ]
-        results = [result_of(row, folder) for folder in folders]
+        results = [result_of(row.what, folder) for folder in folders]
         rows[name] = {"config": row.config, "floor": row.floor, "aim": row.aim, "runs": results}
         print(line(name, row, results))
         record("learning", rows)

@@ -3,7 +3,8 @@
     python -m benchmarks.run_overhead
 
 In this process, on one device; steps alone and a whole run in turns, so that a busy machine slows both. About a hundred
-held-out checks a run are part of it, so runs of more generations pay less for one.
+held-out checks a run are part of it, so runs of more generations pay less for one. Beside it, what it takes to count the cost of
+a generation, which runs did after every one until 30 November 2026.
 """
 
 import itertools
@@ -19,6 +20,7 @@ from benchmarks.learning import CONFIGS
 from benchmarks.record import record
 from es_randomized import compilation, driver_of, load, local_evaluator, train, train_run
 from es_randomized.config.experiment import Experiment
+from es_randomized.drivers.phased import Phased
 from es_randomized.runs.metrics import read_metrics
 
 FILES = ("recall/eight_gradient.yaml", "recall/eight.yaml", "colouring/hardest.yaml")
@@ -44,6 +46,15 @@ def whole(experiment: Experiment) -> float:
     return 1e3 * (last["seconds"] - first["seconds"]) / (last["generation"] - first["generation"])
 
 
+def counting(experiment: Experiment) -> float:
+    """Milliseconds of counting what a generation costs, of all phases."""
+    driver = driver_of(experiment)
+    began = time.perf_counter()
+    for part in driver.drivers if isinstance(driver, Phased) else [driver]:
+        part.cost()
+    return 1e3 * (time.perf_counter() - began)
+
+
 @click.command()
 @click.option("--generations", default=400, help="Of every run.")
 @click.option("--pairs", default=3, help="Runs of both kinds.")
@@ -60,6 +71,7 @@ def main(generations: int, pairs: int) -> None:
             "run": statistics.median(run for _, run in found),
             "over": statistics.median(over),
             "every over": over,
+            "counting the cost": counting(experiment),
         }
         print(f"{file:30} {results[file]}")
     record("run_overhead", {"generations": generations, "milliseconds per generation": results})

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from benchmarks.learning import CONFIGS, Row, result_of, slug_of, trained
+from benchmarks.learning import CONFIGS, result_of, slug_of, trained
 from benchmarks.learning import ROWS as PROMISED
 from benchmarks.record import record, recorded
 from es_randomized import compilation
@@ -65,19 +65,15 @@ def without_specialists(experiment: Experiment) -> Experiment:
 
 def runs_of(name: str, row: Compared, seeds: int, folder: Path, generations: int | None) -> dict[str, list[Any]]:
     """The results of a row, by what it was trained with."""
-    shown = Row(row.config, (row.level,), (), ())
+    promised = name in PROMISED and not generations
     found: dict[str, list[Any]] = {"with": [], "without": []}
     for seed in range(seeds):
-        experiment = with_specialists(row, seed)
-        pair = {"with": experiment, "without": without_specialists(experiment)}
-        for label, trial in pair.items():
-            if label == "with" and name in PROMISED and not generations:
-                continue
-            run = trained(trial, folder / f"{slug_of(name)}-{label}-{seed}", generations)
-            found[label].append(result_of(shown, run))
-    if not found["with"]:
-        found["with"] = recorded("learning")[name]["runs"][:seeds]
-    return found
+        told = with_specialists(row, seed)
+        for label, experiment in {"with": told, "without": without_specialists(told)}.items():
+            if label == "without" or not promised:
+                run = trained(experiment, folder / f"{slug_of(name)}-{label}-{seed}", generations)
+                found[label].append(result_of((row.level,), run))
+    return found | ({"with": recorded("learning")[name]["runs"][:seeds]} if promised else {})
 
 
 @click.command()

@@ -38,7 +38,11 @@ def changed(tmp_path, old, new):
         ("axis: q}", "axis: p}", "panels: nothing is called p"),
         ("{objective.q: [3]}", "{objective.q: [3], batch.seeds: [1, 2]}", "need one value each for every position"),
         ("axes: {q: {objective.q: [3, 4]}}", "axes: {qq: {objective.q: [3]}}", "nothing is called qq; did you mean q?"),
-        ("seeds: [0, 1]", "seeds: [0, 1]\n    models: {fres: {}}", "two_seeds.models: nothing is called fres; did you mean"),
+        (
+            "seeds: [0, 1]",
+            "seeds: [0, 1]\n    models: {fres: {}}",
+            "two_seeds.models: nothing is called fres; did you mean",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_with_what_was_meant(tmp_path, old, new, message):
