@@ -1,23 +1,26 @@
-"""Dotted overrides on the command line: --driver.population 256 or --driver.population=256."""
+"""Overrides on the command line: --driver.population 256 or --driver.population=256, or a whole section, --phases '[]'."""
+
+from dataclasses import fields
 
 import click
 
+from es_randomized.config.experiment import Experiment
 from es_randomized.config.yaml import read_yaml
 
-OUTSIDE = ("seed", "start_from", "start-from", "phases", "restarts")  # settings in no section
+SECTIONS = {field.name for field in fields(Experiment)}
 
 
 def parse_overrides(arguments: list[str]) -> dict[str, object]:
     """Settings from leftover command-line arguments; values are read as YAML.
 
     Raises:
-        click.UsageError: an argument is no dotted setting or lacks its value.
+        click.UsageError: an argument is neither a dotted setting nor a section, or lacks its value.
     """
     overrides: dict[str, object] = {}
     remaining = iter(arguments)
     for argument in remaining:
         name, given, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or ("." not in name and name not in OUTSIDE):
+        if not argument.startswith("--") or ("." not in name and name.replace("-", "_") not in SECTIONS):
             raise click.UsageError(f"{argument}: no such option; settings look like --driver.population 256")
         if not given:
             following = next(remaining, None)

@@ -184,7 +184,14 @@ def _figure(path: Path, tree: dict[str, Any], scale: str) -> PaperFigure:
         _must_know(f"scales.{scale}.models", name, models)
         models[name]["settings"] = layered(models[name].get("settings", {}), further)
     experiment = path.parent / (chosen.experiment or str(tree.get("experiment", "")))
-    parts = {"axes": axes, "models": models, "experiment": experiment, "name": path.stem, "scale": chosen, "scale_name": scale}
+    parts = {
+        "axes": axes,
+        "models": models,
+        "experiment": experiment,
+        "name": path.stem,
+        "scale": chosen,
+        "scale_name": scale,
+    }
     return settings_of("", PaperFigure, tree | parts)
 
 

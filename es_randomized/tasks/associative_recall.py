@@ -67,7 +67,7 @@ class AssociativeRecall(Task):
 
     @property
     def differentiable(self) -> bool:
-        """Errors count only."""
+        """Errors are counted, and counts have no gradient."""
         return self.loss == "cross_entropy"
 
     @property

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import click
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +11,13 @@ import optax
 import pytest
 
 from es_randomized import driver_of, local_evaluator, train
+from es_randomized.cli.overrides import parse_overrides
 from es_randomized.config.yaml import build, dump, parse
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.gradient import Gradient
 from es_randomized.errors import ConfigError
 from es_randomized.models.transformer import Transformer
+from es_randomized.objectives.expected import Expected
 from es_randomized.runs.branch import state_at, verify
 from es_randomized.runs.folder import RunFolder
 from es_randomized.runs.metrics import read_metrics
@@ -197,6 +200,14 @@ def test_a_setting_of_a_phase_is_set_by_its_number():
     assert [part.driver.population for part in experiment.by_phase[:2]] == [4, 32]
     with pytest.raises(ConfigError, match=r"phases.7.share: there are 3 entries, 0 to 2; there is no 7"):
         parse(TEXT, {"phases.7.share": 1})
+
+
+def test_the_command_line_drops_and_replaces_phases():
+    assert parse(TEXT, parse_overrides(["--phases", "[]"])) == parse(BASE)
+    assert len(parse(TEXT, parse_overrides(["--phases=[{share: 1}, {share: 2}]"])).phases) == 2
+    assert parse(BASE, parse_overrides(["--objective", "{kind: expected}"])).objective == Expected()
+    with pytest.raises(click.UsageError, match="--phase: no such option"):
+        parse_overrides(["--phase", "[]"])
 
 
 def test_dumped_plans_of_phases_are_kept():
