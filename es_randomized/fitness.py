@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Shaped, UInt32
+from jaxtyping import Array, Float, Int, Key, Shaped, UInt32
 
 from es_randomized import rng
 from es_randomized.config.sections import Batch
@@ -24,11 +24,11 @@ from es_randomized.input_kinds import Draws
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.objectives.split_batch import SplitBatch
-from es_randomized.policy import Weights
+from es_randomized.policy import Policy, Tempered, Weights
 from es_randomized.precision import drawing, widened
 from es_randomized.schedules import Values
 from es_randomized.tasks.decisions import Decisions
-from es_randomized.tasks.task import Observations, Task
+from es_randomized.tasks.task import Observations, Outcome, Task
 
 
 class Members(NamedTuple):
@@ -52,12 +52,14 @@ class GenerationInputs(NamedTuple):
         generation, seed: uint32.
         number: float32, of the objective, where it takes one.
         hardest: int32 [bundle], places in the generation's pool of the instances chosen for being hard; none without a pool.
+        temperature: float32, of sampled actions; none where actions are the best ones.
     """
 
     generation: Any
     seed: Any
     number: Any
     hardest: Any = ()
+    temperature: Any = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Fitness:
         block: members per inner step: 1 on a CPU, many on an accelerator.
         first: of those generations.
         hardest_places: in the pool of a generation, of those chosen for being hard; see `at`.
+        temperature: of actions that are sampled while training, the same samples for all members; none: they take the best.
     """
 
     task: Task
@@ -82,6 +85,7 @@ class Fitness:
     block: int
     first: int = 0
     hardest_places: Any = ()
+    temperature: Any = None
 
     def __call__(
         self, rows: Int[Array, " row"], members: Members, inputs: GenerationInputs
@@ -91,7 +95,7 @@ class Fitness:
         With a `SplitBatch` objective there is one for each view of the batch.
         """
         now = self.at(inputs)
-        observations = now.observations(inputs.generation)
+        observations, keys = now.observations(inputs.generation), now.action_keys(inputs.generation)
 
         def losses(index: Int[Array, ""]) -> Float[Array, "antithetic *view"]:
             with drawing(self.model.precision):
@@ -99,7 +103,7 @@ class Fitness:
 
             def loss(sign: Float[Array, ""]) -> Float[Array, "*view"]:
                 weights = self._drawn(members.weights, row, sign)
-                return now.objective(self._losses(weights, observations)).astype(jnp.float32)
+                return now.objective(now._losses(weights, observations, keys)).astype(jnp.float32)
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
             return side_by_side(jnp.asarray(members.antithetic_signs))
@@ -109,11 +113,14 @@ class Fitness:
     def inputs(self, generation: int) -> GenerationInputs:
         """What programs are told of a generation of this run; any instances of its pool pass for the hardest."""
         number = self._values[generation] if self._values else np.float32(0)
-        return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number, self._any_places)
+        temperature = self._temperatures[generation] if self._temperatures else ()
+        return GenerationInputs(np.uint32(generation), np.uint32(self.seed), number, self._any_places, temperature)
 
     def at(self, inputs: GenerationInputs) -> "Fitness":
         """The same with the seed and the objective of a generation, as they are known inside a program."""
         now = replace(self, seed=inputs.seed, hardest_places=inputs.hardest)
+        if self.temperature is not None:
+            now = replace(now, temperature=inputs.temperature)
         return replace(now, objective=self.objective.given(inputs.number).on(partial(now.draws, inputs.generation)))
 
     def hardest(self, flat: Float[Array, " param"], inputs: GenerationInputs) -> Int[Array, " bundle"]:
@@ -121,7 +128,7 @@ class Fitness:
 
         A bundle is as hard as the worst of its instances. Online hard example mining (arXiv:1604.03540).
         """
-        now = replace(self, seed=inputs.seed)
+        now = replace(self, seed=inputs.seed, temperature=None)
         pool = self._drawn(now._pool, inputs.generation)
         mean = jnp.mean(now._losses(self._drawn(self.unravel, flat), pool), axis=1)
         worst = jnp.max(mean.reshape(-1, self.task.bundle), axis=1)
@@ -138,12 +145,17 @@ class Fitness:
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
-        return self._losses(self._drawn(self.unravel, flat), self.observations(generation))
+        keys = self.action_keys(generation)
+        return self._losses(self._drawn(self.unravel, flat), self.observations(generation), keys)
 
     def sampled_losses(
-        self, flat: Float[Array, " param"], generation: UInt32[Array, ""]
-    ) -> tuple[Float[Array, "instance seed"], Decisions]:
-        """The same with sampled actions, and the decisions of every case, `[step, instance, seed]`."""
+        self, flat: Float[Array, " param"], generation: UInt32[Array, ""], samples: int = 1
+    ) -> tuple[Float[Array, "instance case"], Decisions]:
+        """The same with sampled actions, and the decisions, `[step, instance, case]`.
+
+        Args:
+            samples: rollouts of every instance and seed; cases are seeds with their samples next to one another.
+        """
         policy, *others = self.model.trained(self._drawn(self.unravel, flat), self.task.interface)
         if others:
             raise ConfigError(
@@ -153,15 +165,22 @@ class Fitness:
 
         @jax.checkpoint
         def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Decisions]:
-            key = rng.address(self.seed, rng.Purpose.ACTIONS, generation, index)
-            outcome, decided = self.task.sampled_rollout(policy, tile, key)
+            key = self._action_key(generation, index)
+            repeated = jax.tree.map(lambda x: jnp.repeat(x, samples, axis=-1), tile)
+            outcome, decided = self.task.sampled_rollout(policy, repeated, key)
             return outcome.loss, decided if isinstance(decided, Decisions) else one_decision(outcome.loss, decided)
 
         tiles = self.observations(generation)
-        indices = jnp.arange(self.batch.cases(self.task) // self.tile, dtype=jnp.uint32)
-        losses, decisions = jax.lax.map(lambda numbered: rollout(*numbered), (indices, tiles))
-        by_step = jax.vmap(lambda step: by_instance(step, self.batch.seeds), in_axes=1)
-        return by_instance(losses, self.batch.seeds), jax.tree.map(by_step, decisions)
+        losses, decisions = jax.lax.map(lambda numbered: rollout(*numbered), (self._tile_numbers, tiles))
+        cases = self.batch.seeds * samples
+        by_step = jax.vmap(lambda step: by_instance(step, cases), in_axes=1)
+        return by_instance(losses, cases), jax.tree.map(by_step, decisions)
+
+    def action_keys(self, generation: UInt32[Array, ""]) -> Key[Array, " tile"] | None:
+        """With a temperature, what the actions of every tile are sampled with, whoever acts."""
+        if self.temperature is None:
+            return None
+        return jax.vmap(partial(self._action_key, generation))(self._tile_numbers)
 
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
@@ -197,6 +216,10 @@ class Fitness:
         return widened(drawn, self.model.precision)
 
     @cached_property
+    def _temperatures(self) -> Values | None:
+        return None if self.temperature is None else Values(self.temperature, self.generations, self.first)
+
+    @cached_property
     def _values(self) -> Values | None:
         return self.objective.values(self.generations, self.first)
 
@@ -224,16 +247,33 @@ class Fitness:
     def _seed_key(self, generation: UInt32[Array, ""]) -> Any:
         return rng.address(self.seed, rng.Purpose.SEEDS, 0 if self.batch.fixed_seed else generation)
 
-    def _losses(self, weights: Weights, tiles: Observations) -> Float[Array, "instance seed"]:
+    @property
+    def _tile_numbers(self) -> UInt32[Array, " tile"]:
+        return jnp.arange(self.batch.cases(self.task) // self.tile, dtype=jnp.uint32)
+
+    def _action_key(self, generation: UInt32[Array, ""], tile: UInt32[Array, ""]) -> Key[Array, ""]:
+        return rng.address(self.seed, rng.Purpose.ACTIONS, generation, tile)
+
+    def _losses(
+        self, weights: Weights, tiles: Observations, keys: Key[Array, " tile"] | None = None
+    ) -> Float[Array, "instance seed"]:
         policies = self.model.trained(weights, self.task.interface)
 
         # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
         @jax.checkpoint
-        def rollout(tile: Observations) -> Float[Array, "variant case"]:
-            first, *others = (self.task.rollout(policy, tile).loss for policy in policies)
+        def rollout(tile: Observations, key: Key[Array, ""] | None = None) -> Float[Array, "variant case"]:
+            first, *others = (self._outcome(policy, tile, key).loss for policy in policies)
             return sum(others, first) / len(policies) if others else first
 
-        return by_instance(jax.lax.map(rollout, tiles), self.batch.seeds)
+        losses = (
+            jax.lax.map(rollout, tiles) if keys is None else jax.lax.map(lambda both: rollout(*both), (tiles, keys))
+        )
+        return by_instance(losses, self.batch.seeds)
+
+    def _outcome(self, policy: Policy, tile: Observations, key: Key[Array, ""] | None) -> Outcome:
+        if key is None:
+            return self.task.rollout(policy, tile)
+        return self.task.sampled_rollout(Tempered(policy, self.temperature), tile, key)[0]
 
 
 def one_decision(loss: Float[Array, "variant case"], log_probability: Float[Array, "variant case"]) -> Decisions:

@@ -108,3 +108,31 @@ class Memoryless(Policy):
         self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
     ) -> Memory:
         return ()
+
+
+@dataclass(frozen=True)
+class Tempered(Policy):
+    """A policy whose outputs are divided by a temperature: the lower it is, the surer are actions sampled from them."""
+
+    policy: Policy
+    temperature: Float[Array, ""]
+
+    def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
+        return self.policy(tokens) / self.temperature
+
+    def empty(self, cases: int) -> Memory:
+        return self.policy.empty(cases)
+
+    def step(
+        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
+    ) -> tuple[Float[Array, "output case"], Memory]:
+        outputs, memory = self.policy.step(memory, token, slot, active)
+        return outputs / self.temperature, memory
+
+    def trace(self, memory: Memory) -> Memory:
+        return self.policy.trace(memory)
+
+    def branch(
+        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
+    ) -> Memory:
+        return self.policy.branch(memory, traces, slots, parents)

@@ -11,9 +11,11 @@ from es_randomized.errors import ConfigError
 from es_randomized.input_kinds import Draws, InputKinds
 from es_randomized.objectives.above import Above
 from es_randomized.objectives.expected import Expected
+from es_randomized.objectives.guided import Guided
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.objectives.specialists import Specialists
 from es_randomized.objectives.split_batch import SplitBatch
+from es_randomized.schedules import Schedule
 from es_randomized.tasks.associative_recall import AssociativeRecall
 from es_randomized.tasks.treasure_hunt import TreasureHunt
 
@@ -83,6 +85,13 @@ def test_features_need_as_many_numbers_of_a_seed():
     np.testing.assert_allclose(found, slow_weights(Specialists(keep=2), vectors, numbers=short), rtol=1e-5)
 
 
+def test_random_directions_leave_features_out():
+    objective = Specialists(keep=2, directions="random")
+    np.testing.assert_allclose(
+        objective.weights(drawn(FEATURES)), slow_weights(objective, random_directions()), rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("by", "halves"),
     [("instances", (np.s_[:3, :], np.s_[3:, :])), ("seeds", (np.s_[:, :4], np.s_[:, 4:]))],
@@ -98,6 +107,26 @@ def test_either_half_of_a_batch_has_weights_of_its_own(by, halves):
         for half in halves
     ]
     np.testing.assert_allclose(found, [whole, *(twin.mean() for twin in twins)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("q", [6.0, Schedule(start=6.0, end=12.0)], ids=["constant", "schedule"])
+def test_guided_is_a_q_norm_and_specialists_in_shares(q):
+    objective = Guided(q=q, keep=2, share=0.3, directions="random")
+    above = Above(objective, -1.0)  # the losses' own lower bound, which the power needs
+    found = jax.jit(lambda losses: above.given(jnp.float32(6)).on(lambda: drawn(FEATURES))(losses))(LOSSES)
+    norm = ((LOSSES.astype(float).mean(axis=1) + 1) ** 6).mean() ** (1 / 6) - 1
+    weights = slow_weights(Specialists(keep=2), random_directions())
+    assert float(found) == pytest.approx(0.7 * norm + 0.3 * (weights * LOSSES).sum(axis=0).mean(), rel=1e-5)
+
+
+def test_guided_halves_have_specialists_and_q_norms_of_their_own():
+    split = SplitBatch(Guided(q=2.0, keep=2, share=0.5), "seeds").given(jnp.float32(2)).on(drawn)
+    found = split(jnp.abs(LOSSES))
+    for half, value in zip((np.s_[:], np.s_[:4], np.s_[4:]), found, strict=True):
+        losses = np.abs(LOSSES[:, half]).astype(float)
+        weights = slow_weights(Specialists(keep=2), random_directions(), numbers=NUMBERS[:, half])
+        norm = (losses.mean(axis=1) ** 2).mean() ** 0.5
+        assert float(value) == pytest.approx(0.5 * norm + 0.5 * (weights * losses).sum(axis=0).mean(), rel=1e-5)
 
 
 def test_objectives_of_expected_losses_never_ask_what_was_drawn():
@@ -209,6 +238,7 @@ def slope_of_using_the_seed(objective):
 def test_no_objective_of_expected_losses_says_how_to_use_the_seed_and_specialists_do():
     assert slope_of_using_the_seed(QNorm(q=8.0)) == pytest.approx(0, abs=1e-6)
     assert abs(slope_of_using_the_seed(Specialists(keep=2))) > 0.1
+    assert abs(slope_of_using_the_seed(Guided(q=8.0, keep=2).given(jnp.float32(8)))) > 0.05
 
 
 def test_a_policy_that_ignores_its_seed_has_a_gradient_to_use_it():
@@ -242,6 +272,10 @@ def test_a_task_without_kinds_and_too_many_kept_kinds_are_refused_when_the_exper
         experiment(objective="{kind: specialists, keep: 4}")
     with pytest.raises(ConfigError, match=r"objective.rest"):
         experiment(objective="{kind: specialists, keep: 2, rest: 1.5}")
+    with pytest.raises(ConfigError, match=r"objective.keep is 4, but this task has 4 kinds of inputs"):
+        experiment(objective="{kind: guided, keep: 4}")
+    with pytest.raises(ConfigError, match=r"q must be at least 1"):
+        experiment(objective="{kind: guided, keep: 2, q: 0.5}")
 
 
 def test_specialists_have_no_value_before_they_know_what_was_drawn():

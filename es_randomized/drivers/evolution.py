@@ -24,6 +24,7 @@ from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import HUGE, rank_worst
 from es_randomized.strategies.strategy import Ask, PartsOf, Proposal, SearchSpace, State, Strategy, bytes_of
+from es_randomized.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Evolution(Driver):
         settings = experiment.driver
         if not isinstance(settings, EvolutionSettings):
             raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
+        _refuse_temperature(experiment.task, settings)
         if experiment.plan.block == "auto":
             experiment = with_plan(
                 experiment, block=best_block(partial(cls.with_block, experiment, compiler), compiler)
@@ -276,6 +278,13 @@ def evolution_at(driver: Driver, generation: int) -> Evolution:
     if not isinstance(evolution, Evolution):
         raise TypeError("this driver has no members to evaluate")
     return evolution
+
+
+def _refuse_temperature(task: Task, settings: EvolutionSettings) -> None:
+    if settings.temperature and type(task).sampled_rollout is Task.sampled_rollout:
+        raise ConfigError(
+            f"driver.temperature is about sampled actions, but {type(task).__name__} has no sampled_rollout; leave it out"
+        )
 
 
 def _strategy(settings: EvolutionSettings, experiment: Experiment, compiler: Compiler) -> Strategy:

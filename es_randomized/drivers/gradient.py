@@ -40,7 +40,9 @@ class GradientSettings(DriverSettings):
         kind: `gradient`.
         optimizer: of the weights.
         credit: which loss an action sampled while training is blamed for: that of its whole `rollout`, or what still was to
-            come at its own `decision`, against the other seeds that had one to make at that step.
+            come at its own `decision`, against the others that had one to make at that step.
+        samples: rollouts of every instance and seed, for tasks with sampled actions. Compared with others of its own seed an
+            action shows what it did, where other seeds differ anyway.
         entropy: reward for undecided policies, for tasks with sampled actions: how much less a case loses for every nat of
             its decisions' mean entropy. In units of the loss; a `Ramp` to 0 lets a policy make up its mind.
         non_finite: a NaN or infinite loss or gradient stops the run, always: one weight vector has no rank to lose.
@@ -49,6 +51,7 @@ class GradientSettings(DriverSettings):
     kind: Literal["gradient"] = "gradient"
     optimizer: Optimizer = Field(default_factory=Optimizer)
     credit: Credit = "rollout"
+    samples: Annotated[int, Field(ge=1)] = 1
     entropy: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Ramp = 0.0
     non_finite: Literal["stop"] = "stop"
 
@@ -78,11 +81,13 @@ class Gradient(Driver):
     @classmethod
     def of(cls, experiment: Experiment, share_with: Driver | None = None, compiler: Compiler = HERE) -> "Gradient":
         """An `auto` tile is made as small as memory asks for."""
-        _refuse_without_gradient(experiment.task, experiment.driver)
+        settings_ = experiment.driver
+        assert isinstance(settings_, GradientSettings)
+        _refuse_without_gradient(experiment.task, settings_)
         shared = share_with if isinstance(share_with, cls) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
-        tiled = with_tile(experiment, compiler)
+        tiled = with_tile(experiment, compiler, settings_.samples)
         driver = cls(tiled, fitness_of(tiled, block=1), shared, compiler)
         return driver if experiment.plan.tile != "auto" else driver._with_tile_that_fits()
 
@@ -149,7 +154,7 @@ class Gradient(Driver):
     def cost(self) -> Cost:
         experiment = self.experiment
         cost = batch_cost(experiment.task, experiment.model, experiment.batch)
-        step = Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops)
+        step = Cost(cost.rollouts, cost.tokens, GRADIENT_PASSES * cost.flops).times(self.settings.samples)
         return step.plus(pool_cost(experiment.task, experiment.model, experiment.batch))
 
     def programs(self) -> list[Program]:
@@ -173,7 +178,11 @@ class Gradient(Driver):
             inputs = inputs._replace(hardest=self.fitness.hardest(jax.lax.stop_gradient(weights), inputs))
         now = self.fitness.at(inputs)
         plain = self.experiment.task.differentiable
-        of_weights = partial(_loss, now) if plain else partial(surrogate, now, self.settings.credit, entropy)
+        of_weights = (
+            partial(_loss, now)
+            if plain
+            else partial(surrogate, now, self.settings.credit, self.settings.samples, entropy)
+        )
         differentiated = jax.value_and_grad(of_weights, has_aux=True)
         (_, loss), slope = differentiated(weights, inputs.generation)
         return loss, slope
@@ -234,15 +243,15 @@ def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[
     return loss, loss
 
 
-def _refuse_without_gradient(task: Task, driver: DriverSettings) -> None:
+def _refuse_without_gradient(task: Task, driver: GradientSettings) -> None:
     sampled = type(task).sampled_rollout is not Task.sampled_rollout
     if not task.differentiable and not sampled:
         raise ConfigError(
             f"driver.kind: gradient descent cannot train {type(task).__name__}: its loss has no gradient and it has no "
             "sampled_rollout; use an evolution strategy, for example driver: {kind: Open_ES}"
         )
-    if task.differentiable and isinstance(driver, GradientSettings) and (driver.entropy or driver.credit != "rollout"):
+    if task.differentiable and (driver.entropy or driver.credit != "rollout" or driver.samples > 1):
         raise ConfigError(
-            f"driver: credit and entropy are about actions sampled while training, but {type(task).__name__} has a gradient "
-            "and samples none; leave them out"
+            f"driver: credit, samples and entropy are about actions sampled while training, but {type(task).__name__} has a "
+            "gradient and samples none; leave them out"
         )

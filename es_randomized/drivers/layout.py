@@ -15,6 +15,7 @@ from es_randomized.errors import MemoryBudgetError
 from es_randomized.fitness import Fitness
 from es_randomized.objectives.above import Above
 from es_randomized.objectives.split_batch import SplitBatch
+from es_randomized.strategies.evolution_settings import EvolutionSettings
 
 
 def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
@@ -22,11 +23,12 @@ def with_plan(experiment: Experiment, **entries: Any) -> Experiment:
     return dataclasses.replace(experiment, plan=dataclasses.replace(experiment.plan, **entries))
 
 
-def with_tile(experiment: Experiment, compiler: Compiler = HERE) -> Experiment:
+def with_tile(experiment: Experiment, compiler: Compiler = HERE, samples: int = 1) -> Experiment:
     """The experiment with its tile as a number.
 
     Args:
         compiler: of the device that it is for.
+        samples: rollouts of every case, side by side.
 
     Raises:
         MemoryBudgetError: a given tile does not divide the cases.
@@ -35,7 +37,7 @@ def with_tile(experiment: Experiment, compiler: Compiler = HERE) -> Experiment:
     cases = experiment.batch.cases(task)
     tile = experiment.plan.tile
     if tile == "auto":
-        bytes_per_case = model.bytes_per_case(task.interface) * task.at_once // task.interface.nodes
+        bytes_per_case = samples * model.bytes_per_case(task.interface) * task.at_once // task.interface.nodes
         tile = plan.default_tile(cases, bytes_per_case, compiler.platform)
     if cases % tile:
         raise MemoryBudgetError(f"plan.tile is {tile}, but it must divide the {cases} cases of a member; use auto")
@@ -64,6 +66,7 @@ def fitness_of(experiment: Experiment, block: int, split_batch: bool = False) ->
         tile=int(experiment.plan.tile),
         block=block,
         first=experiment.first,
+        temperature=experiment.driver.temperature if isinstance(experiment.driver, EvolutionSettings) else None,
     )
 
 

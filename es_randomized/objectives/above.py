@@ -35,3 +35,8 @@ class Above(Objective):
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         return self.low + self.objective.combine(expected - self.low)
+
+    def __call__(self, losses: Float[Array, "instance seed"]) -> Float[Array, ""]:
+        if self.objective.takes_kinds:  # it looks at single losses, not only at what is expected
+            return self.low + self.objective(losses - self.low)
+        return super().__call__(losses)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ from es_randomized.input_kinds import Draws, InputKinds
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import settings
 
+Directions = Literal["features", "random"]
+
 
 @settings
 class Specialists(Objective):
@@ -24,16 +26,18 @@ class Specialists(Objective):
     division left uneven.
 
     For every seed the `keep` kinds with the largest scores weigh 1, all others `rest`. The score of a kind is the scalar
-    product of its features and the seed's first numbers, where the task has features and a seed as many numbers; else of a
-    random direction of its own and all the seed's numbers. These directions depend on the run's seed alone and never change.
+    product of its direction and the seed's numbers. Directions depend on the run's seed alone and never change.
 
     Attributes:
         keep: kinds that a seed should be good at; less than the task has.
         rest: weight of an instance of another kind, from 0 to 1.
+        directions: of kinds: their `features`, where the task has some and a seed as many numbers, so that what belongs
+            together goes together; or `random` ones, which divide seeds in many more ways.
     """
 
     keep: Annotated[int, Field(ge=1)]
     rest: Annotated[float, Field(ge=0, le=1)] = 0.0
+    directions: Directions = "features"
 
     takes_kinds: ClassVar[bool] = True
 
@@ -52,10 +56,17 @@ class Specialists(Objective):
 
     def weights(self, drawn: Draws) -> Float[Array, "instance seed"]:
         """What every loss counts; those of a seed add up to 1. With rest = 0 and none of its kinds here, all count alike."""
-        places = jnp.argsort(jnp.argsort(-_scores(drawn), axis=0), axis=0)
+        places = jnp.argsort(jnp.argsort(-self._scores(drawn), axis=0), axis=0)
         weights = jnp.where(places < self.keep, 1.0, self.rest)[drawn.instances]
         total = jnp.sum(weights, axis=0, keepdims=True)
         return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), 1 / len(weights))
+
+    def _scores(self, drawn: Draws) -> Float[Array, "kind seed"]:
+        features, numbers = drawn.kinds.features, drawn.numbers
+        if self.directions == "features" and features is not None and len(features) <= len(numbers):
+            return jnp.asarray(features.T) @ numbers[: len(features)]
+        vectors = jax.random.normal(drawn.key, (drawn.kinds.count, len(numbers)))
+        return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True) @ numbers  # a short one would hardly ever win
 
 
 @dataclass(frozen=True)
@@ -69,11 +80,3 @@ class _Weighed(Objective):
 
     def combine(self, expected: Float[Array, " instance"]) -> Float[Array, ""]:
         return jnp.mean(expected)
-
-
-def _scores(drawn: Draws) -> Float[Array, "kind seed"]:
-    features, numbers = drawn.kinds.features, drawn.numbers
-    if features is not None and len(features) <= len(numbers):
-        return jnp.asarray(features.T) @ numbers[: len(features)]
-    vectors = jax.random.normal(drawn.key, (drawn.kinds.count, len(numbers)))
-    return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True) @ numbers  # a short one would hardly ever win

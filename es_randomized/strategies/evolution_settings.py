@@ -22,6 +22,9 @@ class EvolutionSettings(DriverSettings):
         std: step size, the standard deviation of a member around the centre: a number, or a schedule for strategies
             that take one. Strategies that adapt it themselves start from it.
         optimizer: of the centre, for strategies that take one.
+        temperature: sample actions while training, from the policy's outputs divided by this: the lower, the surer. All
+            members meet the same luck. Small perturbations then move every loss a little, where the best actions alone
+            stay the same. Evaluation and held-out checks take the best actions. None: training does so too.
         non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
     """
 
@@ -29,12 +32,14 @@ class EvolutionSettings(DriverSettings):
     population: Annotated[int, Field(ge=2)] = 256
     std: Rate = 0.05
     optimizer: Optimizer = Field(default_factory=Optimizer)
+    temperature: Rate | None = None
     non_finite: Literal["rank_worst", "stop"] = "rank_worst"
 
     distributed: ClassVar[bool] = True  # members may be evaluated anywhere
 
     def without_arguments(self) -> "EvolutionSettings":
-        return replace(self, std=1.0, optimizer=replace(self.optimizer, learning_rate=1.0))
+        temperature = 1.0 if self.temperature else None  # without it programs leave it out
+        return replace(self, std=1.0, optimizer=replace(self.optimizer, learning_rate=1.0), temperature=temperature)
 
 
 @settings

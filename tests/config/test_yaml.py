@@ -31,7 +31,7 @@ MISTAKES = {
     "a truth value for a number": ("seed: true", "seed: should be a valid integer, got True (bool)"),
     "no kind": (
         "objective: {q: 3}",
-        "objective: expected a mapping with a kind, one of cvar, expected, log_sum_exp, q_norm, specialists, worst_case; "
+        "objective: expected a mapping with a kind, one of cvar, expected, guided, log_sum_exp, q_norm, specialists, worst_case; "
         "got {'q': 3} (dict)",
     ),
     "unknown kind": (
@@ -52,7 +52,7 @@ MISTAKES = {
     ),
     "a setting of evolution for the gradient": (
         "driver: {kind: gradient, population: 8}",
-        "driver.population: unknown key; known: kind, optimizer, credit, entropy, non_finite",
+        "driver.population: unknown key; known: kind, optimizer, credit, samples, entropy, non_finite",
     ),
     "nearly a setting of the gradient": (
         "driver: {kind: gradient, optimiser: {}}",

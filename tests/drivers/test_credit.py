@@ -1,7 +1,7 @@
 """Credit for decisions against finite differences of an exact expected loss, and hunts that are thinned out."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from es_randomized import Experiment, Gradient
+from es_randomized import Experiment, Gradient, rng
 from es_randomized.config.sections import Batch, Plan
 from es_randomized.drivers.credit import advantage
 from es_randomized.drivers.gradient import GradientSettings
@@ -95,10 +95,15 @@ def hunt(credit, hunters, **driver):
 
 @pytest.fixture(scope="module")
 def slopes():
-    """The gradients of many generations, by credit and number of hunters, and the weights they belong to."""
+    """The gradients of many generations, by credit, hunters and samples, and the weights they belong to."""
     found = {}
-    for credit, hunters in (("rollout", None), ("decision", None), ("decision", 2)):
-        driver = hunt(credit, hunters)
+    for credit, hunters, samples in (
+        ("rollout", None, 1),
+        ("decision", None, 1),
+        ("decision", 2, 1),
+        ("decision", 2, 3),
+    ):
+        driver = hunt(credit, hunters, samples=samples)
         weights = driver.init().weights
 
         @jax.jit
@@ -106,11 +111,11 @@ def slopes():
             return jax.lax.map(lambda each: driver.gradient(weights, inputs(driver, each)), generations, batch_size=100)
 
         losses, gradients = all_of(weights, jnp.arange(GENERATIONS, dtype=jnp.uint32))
-        found[credit, hunters] = np.asarray(losses), np.asarray(gradients, np.float64)
+        found[credit, hunters, samples] = np.asarray(losses), np.asarray(gradients, np.float64)
     return np.asarray(weights, np.float64), found
 
 
-@pytest.mark.parametrize("which", [("decision", None), ("decision", 2)], ids=str)
+@pytest.mark.parametrize("which", [("decision", None, 1), ("decision", 2, 1), ("decision", 2, 3)], ids=str)
 def test_the_average_gradient_is_that_of_the_exact_expected_loss(slopes, which):
     weights, (losses, gradients) = slopes[0], slopes[1][which]
 
@@ -131,13 +136,13 @@ def test_the_average_gradient_is_that_of_the_exact_expected_loss(slopes, which):
 
 def test_credit_for_decisions_has_less_variance_than_the_whole_loss(slopes):
     variance = {which: gradients.var(axis=0).sum() for which, (_, gradients) in slopes[1].items()}
-    assert variance["decision", None] < 0.8 * variance["rollout", None]
+    assert variance["decision", None, 1] < 0.8 * variance["rollout", None, 1]
 
 
 def test_a_baseline_is_the_mean_of_the_other_seeds_that_decide_at_that_step():
-    rng = np.random.default_rng(1)
-    is_open, known = rng.random((2, 3, 2, 4)) < 0.6
-    to_come, part = rng.normal(size=(2, 3, 2, 4)).astype(np.float32)
+    draw = np.random.default_rng(1)
+    is_open, known = draw.random((2, 3, 2, 4)) < 0.6
+    to_come, part = draw.normal(size=(2, 3, 2, 4)).astype(np.float32)
     sampled = Sampled(jnp.asarray(known), jnp.asarray(part))
     found = advantage(Decisions(jnp.zeros((3, 2, 4)), jnp.asarray(is_open), jnp.asarray(to_come), None, sampled))
     for step, instance, seed in np.ndindex(3, 2, 4):
@@ -147,6 +152,57 @@ def test_a_baseline_is_the_mean_of_the_other_seeds_that_decide_at_that_step():
             if there[step, instance, seed]:
                 own += losses[step, instance, seed] - (np.mean(others) if others else 0)
         assert found[step, instance, seed] == pytest.approx(own, abs=1e-5)
+
+
+def test_other_rollouts_of_the_same_seed_are_a_baseline_beside_the_mean_of_all():
+    """Two seeds with three rollouts each: theirs, and one more that has the mean of the five others."""
+    draw = np.random.default_rng(2)
+    is_open, to_come = draw.random((4, 2, 6)) < 0.6, draw.normal(size=(4, 2, 6)).astype(np.float32)
+    found = advantage(Decisions(jnp.zeros((4, 2, 6)), jnp.asarray(is_open), jnp.asarray(to_come)), samples=3)
+    alone = 0
+    for step, instance, case in np.ndindex(4, 2, 6):
+        others = [c for c in range(6) if c != case and is_open[step, instance, c]]
+        theirs = [to_come[step, instance, c] for c in others if c // 3 == case // 3]
+        mean = np.mean(to_come[step, instance, others]) if others else 0
+        own = to_come[step, instance, case] - np.mean([*theirs, mean]) if is_open[step, instance, case] else 0
+        alone += bool(others) and not theirs
+        assert found[step, instance, case] == pytest.approx(own, abs=1e-5)
+    assert alone  # where nobody of the same seed is left, the others are all there is
+
+
+def test_samples_of_a_seed_are_compared_where_seeds_differ_most():
+    """Where the seed alone decides nearly everything, what is left of the loss is what an action did."""
+    draw = np.random.default_rng(3)
+    seeds, done = 10 * draw.normal(size=(1, 1, 16, 1)), draw.normal(size=(1, 1, 16, 4))
+    losses = jnp.asarray((seeds + done).reshape(1, 1, 64), jnp.float32)
+    decisions = Decisions(jnp.zeros((1, 1, 64)), jnp.ones((1, 1, 64), bool), losses)
+    assert jnp.std(advantage(decisions, samples=4)) < 0.4 * jnp.std(advantage(decisions, samples=1))
+
+
+def test_samples_are_rollouts_of_the_same_seed_with_actions_of_their_own():
+    driver = hunt("decision", None)
+    weights = driver.init().weights
+    losses, decisions = jax.jit(partial(driver.fitness.sampled_losses, samples=40))(weights, np.uint32(0))
+    assert losses.shape == (3, 200)
+    assert decisions.to_come.shape == (2 * STEPS, 3, 200)
+    nearest = np.asarray(losses).reshape(3, 5, 40)[0]
+    assert (np.ptp(nearest, axis=1) > 0).all()
+
+
+def test_samples_of_a_seed_have_the_same_numbers():
+    """Right where the seed's number is positive, left otherwise, as good as surely."""
+    driver = hunt("decision", None)
+    driver = Gradient.of(replace(driver.experiment, task=replace(CORRIDOR, noise_on="every")))
+    firm = jnp.zeros((4, CORRIDOR.interface.features)).at[2:, 0].set(jnp.array([-1e4, 1e4]))
+    losses = jax.jit(partial(driver.fitness.sampled_losses, samples=4))(firm.reshape(-1), np.uint32(0))[0]
+    numbers = CORRIDOR.seeds(rng.address(3, rng.Purpose.SEEDS, 0), 5)[0]
+    expected = jnp.where(numbers > 0, 2 * jnp.arange(1, 4)[:, None], 2 * STEPS)
+    assert len(np.unique(expected)) == 4
+    np.testing.assert_array_equal(losses, jnp.repeat(expected, 4, axis=1))
+
+
+def test_samples_cost_as_many_seeds():
+    assert hunt("decision", 1, samples=4).cost() == hunt("decision", 1).cost().times(4)
 
 
 # Entropy
