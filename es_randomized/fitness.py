@@ -95,7 +95,7 @@ class Fitness:
         With a `SplitBatch` objective there is one for each view of the batch.
         """
         now = self.at(inputs)
-        observations, keys = now.observations(inputs.generation), now.action_keys(inputs.generation)
+        observations = now.observations(inputs.generation)
 
         def losses(index: Int[Array, ""]) -> Float[Array, "antithetic *view"]:
             with drawing(self.model.precision):
@@ -103,7 +103,7 @@ class Fitness:
 
             def loss(sign: Float[Array, ""]) -> Float[Array, "*view"]:
                 weights = self._drawn(members.weights, row, sign)
-                return now.objective(now._losses(weights, observations, keys)).astype(jnp.float32)
+                return now.objective(now._losses(weights, observations, inputs.generation)).astype(jnp.float32)
 
             side_by_side = jax.vmap(loss) if self.block > 1 else partial(jax.lax.map, loss)
             return side_by_side(jnp.asarray(members.antithetic_signs))
@@ -130,7 +130,7 @@ class Fitness:
         """
         now = replace(self, seed=inputs.seed, temperature=None)
         pool = self._drawn(now._pool, inputs.generation)
-        mean = jnp.mean(now._losses(self._drawn(self.unravel, flat), pool), axis=1)
+        mean = jnp.mean(now._losses(self._drawn(self.unravel, flat), pool, inputs.generation), axis=1)
         worst = jnp.max(mean.reshape(-1, self.task.bundle), axis=1)
         return jnp.argsort(-worst)[: self.batch.random_bundles(self.task)].astype(jnp.int32)
 
@@ -145,8 +145,7 @@ class Fitness:
 
     def losses(self, flat: Float[Array, " param"], generation: UInt32[Array, ""]) -> Float[Array, "instance seed"]:
         """What one member loses on every instance with every seed; its derivative keeps one tile in memory at a time."""
-        keys = self.action_keys(generation)
-        return self._losses(self._drawn(self.unravel, flat), self.observations(generation), keys)
+        return self._losses(self._drawn(self.unravel, flat), self.observations(generation), generation)
 
     def sampled_losses(
         self, flat: Float[Array, " param"], generation: UInt32[Array, ""], samples: int = 1
@@ -175,12 +174,6 @@ class Fitness:
         cases = self.batch.seeds * samples
         by_step = jax.vmap(lambda step: by_instance(step, cases), in_axes=1)
         return by_instance(losses, cases), jax.tree.map(by_step, decisions)
-
-    def action_keys(self, generation: UInt32[Array, ""]) -> Key[Array, " tile"] | None:
-        """With a temperature, what the actions of every tile are sampled with, whoever acts."""
-        if self.temperature is None:
-            return None
-        return jax.vmap(partial(self._action_key, generation))(self._tile_numbers)
 
     def observations(self, generation: UInt32[Array, ""]) -> Observations:
         """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
@@ -255,24 +248,23 @@ class Fitness:
         return rng.address(self.seed, rng.Purpose.ACTIONS, generation, tile)
 
     def _losses(
-        self, weights: Weights, tiles: Observations, keys: Key[Array, " tile"] | None = None
+        self, weights: Weights, tiles: Observations, generation: UInt32[Array, ""]
     ) -> Float[Array, "instance seed"]:
         policies = self.model.trained(weights, self.task.interface)
 
         # A derivative computes a tile's activations again instead of keeping all tiles'; evolution's program is the same.
         @jax.checkpoint
-        def rollout(tile: Observations, key: Key[Array, ""] | None = None) -> Float[Array, "variant case"]:
-            first, *others = (self._outcome(policy, tile, key).loss for policy in policies)
+        def rollout(tile: Observations, *number: UInt32[Array, ""]) -> Float[Array, "variant case"]:
+            first, *others = (self._outcome(policy, tile, generation, *number).loss for policy in policies)
             return sum(others, first) / len(policies) if others else first
 
-        losses = (
-            jax.lax.map(rollout, tiles) if keys is None else jax.lax.map(lambda both: rollout(*both), (tiles, keys))
-        )
-        return by_instance(losses, self.batch.seeds)
+        numbers = () if self.temperature is None else (self._tile_numbers,)
+        return by_instance(jax.lax.map(lambda each: rollout(*each), (tiles, *numbers)), self.batch.seeds)
 
-    def _outcome(self, policy: Policy, tile: Observations, key: Key[Array, ""] | None) -> Outcome:
-        if key is None:
+    def _outcome(self, policy: Policy, tile: Observations, generation: Any, *number: UInt32[Array, ""]) -> Outcome:
+        if not number:
             return self.task.rollout(policy, tile)
+        key = self._action_key(generation, *number)
         return self.task.sampled_rollout(Tempered(policy, self.temperature), tile, key)[0]
 
 

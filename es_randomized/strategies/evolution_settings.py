@@ -23,8 +23,8 @@ class EvolutionSettings(DriverSettings):
             that take one. Strategies that adapt it themselves start from it.
         optimizer: of the centre, for strategies that take one.
         temperature: sample actions while training, from the policy's outputs divided by this: the lower, the surer. All
-            members meet the same luck. Small perturbations then move every loss a little, where the best actions alone
-            stay the same. Evaluation and held-out checks take the best actions. None: training does so too.
+            members meet the same luck, new in every generation. The mean over it changes smoothly with the weights, where
+            the loss of the best actions has steps. Evaluation and held-out checks take the best. None: training does too.
         non_finite: what happens to NaN and infinite losses: ranked worst and counted, or the run stops.
     """
 

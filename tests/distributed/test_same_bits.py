@@ -70,6 +70,19 @@ phases:
     assert (tmp_path / "there" / "journal.bin").read_bytes() == (tmp_path / "here" / "journal.bin").read_bytes()
 
 
+def test_sampled_actions_are_the_same_on_ray(tmp_path: Path) -> None:
+    hunt = {"kind": "treasure_hunt", "rows": 2, "columns": 3, "steps": 5, "noise_width": 2, "hunters": 2}
+    guided = {"kind": "guided", "keep": 2, "directions": "random", "q": {"start": 2, "end": 8}}
+    settings = {"task": hunt, "objective": guided, "batch": {"instances": "all", "seeds": 4}}
+    settings |= {"driver.temperature": {"start": 0.5, "end": 0.1}, "plan": {"chunk": 4, "tile": 2}}
+    train_run(TINY, tmp_path / "here", overrides=settings, local=True, evaluate=False)
+    options = [text for name, value in settings.items() for text in (f"--{name}", json.dumps(value))]
+    result = run("train", TINY, *options, "--workers", 2, "--no-evaluate", "--run", tmp_path / "there")
+    assert result.returncode == 0, result.stderr
+    assert final_snapshot(tmp_path / "there") == final_snapshot(tmp_path / "here")
+    assert (tmp_path / "there" / "journal.bin").read_bytes() == (tmp_path / "here" / "journal.bin").read_bytes()
+
+
 def test_plan_and_updates_are_made_where_the_workers_are(reference: Path, tmp_path: Path) -> None:
     """Workers that claim an accelerator the coordinator does not have: the plan is theirs, and so are all updates."""
     folder, accelerators = tmp_path / "run", json.dumps({"TPU": 2})
