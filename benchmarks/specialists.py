@@ -40,7 +40,7 @@ class Compared(NamedTuple):
 ROWS = {
     "recall N=20, gradient": Compared("recall/twenty.yaml", "single.p95"),
     "recall N=8, evolution": Compared("recall/eight.yaml", "single.p95"),
-    "hunt 4 x 4, gradient": Compared("treasure_hunt/four_gradient.yaml", "single.worst"),
+    "hunt 4 x 4, specialists": Compared("treasure_hunt/four_specialists.yaml", "single.worst"),
     "Mastermind, evolution": Compared("mastermind/four.yaml", "single.worst"),
     "paging, evolution": Compared("paging/two.yaml", "single.worst", keep=8),
 }
