@@ -164,35 +164,36 @@ class Fitness:
 
         @jax.checkpoint
         def rollout(index: UInt32[Array, ""], tile: Observations) -> tuple[Array, Decisions]:
-            key = self._action_key(generation, index)
-            repeated = jax.tree.map(lambda x: jnp.repeat(x, samples, axis=-1), tile)
-            outcome, decided = self.task.sampled_rollout(policy, repeated, key)
+            outcome, decided = self.task.sampled_rollout(policy, tile, self._action_key(generation, index))
             return outcome.loss, decided if isinstance(decided, Decisions) else one_decision(outcome.loss, decided)
 
-        tiles = self.observations(generation)
+        tiles = self.observations(generation, samples)
         losses, decisions = jax.lax.map(lambda numbered: rollout(*numbered), (self._tile_numbers, tiles))
         cases = self.batch.seeds * samples
         by_step = jax.vmap(lambda step: by_instance(step, cases), in_axes=1)
         return by_instance(losses, cases), jax.tree.map(by_step, decisions)
 
-    def observations(self, generation: UInt32[Array, ""]) -> Observations:
-        """What all members of a generation see: leading axis tile, last axis the cases of that tile."""
-        return self._drawn(self._observations, generation)
+    def observations(self, generation: UInt32[Array, ""], samples: int = 1) -> Observations:
+        """What all members of a generation see: leading axis tile, last axis the cases of that tile, so many of each."""
+        return self._drawn(partial(self._observations, samples=samples), generation)
 
-    def _observations(self, generation: UInt32[Array, ""]) -> Observations:
-        return self._paired(self.bundles(generation), self._seed_key(generation), generation)
+    def _observations(self, generation: UInt32[Array, ""], samples: int) -> Observations:
+        return self._paired(self.bundles(generation), self._seed_key(generation), generation, samples)
 
     def _pool(self, generation: UInt32[Array, ""]) -> Observations:
         fixed = self._seed_key(generation)
         own = fixed if self.batch.fixed_seed else rng.address(self.seed, rng.Purpose.POOL_SEEDS, generation)
         return self._paired(self._pooled(generation), own, generation)
 
-    def _paired(self, bundles: Any, seed_key: Any, generation: UInt32[Array, ""]) -> Observations:
-        everything = self.task.observe(*pair(bundles, self.task.seeds(seed_key, self.batch.seeds)))
+    def _paired(self, bundles: Any, seed_key: Any, generation: UInt32[Array, ""], samples: int = 1) -> Observations:
+        seeds = self.task.seeds(seed_key, self.batch.seeds)
+        if samples > 1:
+            seeds = jax.tree.map(lambda x: jnp.repeat(x, samples, axis=-1), seeds)
+        everything = self.task.observe(*pair(bundles, seeds))
         played = self.task.thin(everything, rng.address(self.seed, rng.Purpose.THINNING, generation))
 
         def split(x: Array) -> Array:
-            return jnp.moveaxis(x.reshape(*x.shape[:-1], -1, self.tile), -2, 0)
+            return jnp.moveaxis(x.reshape(*x.shape[:-1], -1, self.tile * samples), -2, 0)
 
         return jax.tree.map(split, played)
 

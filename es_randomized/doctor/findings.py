@@ -10,6 +10,7 @@ RULES = (
     seeds.seed_ignored,
     steps.std_too_large,
     steps.std_too_small,
+    steps.losses_in_steps,
     steps.learning_rate_too_large,
     steps.learning_rate_too_small,
     noise.population_too_small,

@@ -281,7 +281,7 @@ def evolution_at(driver: Driver, generation: int) -> Evolution:
 
 
 def _refuse_temperature(task: Task, settings: EvolutionSettings) -> None:
-    if settings.temperature and type(task).sampled_rollout is Task.sampled_rollout:
+    if settings.temperature and not task.samples_actions:
         raise ConfigError(
             f"driver.temperature is about sampled actions, but {type(task).__name__} has no sampled_rollout; leave it out"
         )

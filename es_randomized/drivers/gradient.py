@@ -244,8 +244,7 @@ def _loss(fitness: Fitness, weights: Float[Array, " param"], generation: UInt32[
 
 
 def _refuse_without_gradient(task: Task, driver: GradientSettings) -> None:
-    sampled = type(task).sampled_rollout is not Task.sampled_rollout
-    if not task.differentiable and not sampled:
+    if not task.differentiable and not task.samples_actions:
         raise ConfigError(
             f"driver.kind: gradient descent cannot train {type(task).__name__}: its loss has no gradient and it has no "
             "sampled_rollout; use an evolution strategy, for example driver: {kind: Open_ES}"

@@ -148,6 +148,11 @@ class Task(ABC):
         """
         raise NotImplementedError
 
+    @property
+    def samples_actions(self) -> bool:
+        """Whether it has a sampled rollout."""
+        return type(self).sampled_rollout is not Task.sampled_rollout
+
     def log_chances(self, policy: Policy, observations: Observations) -> Float[Array, "*outputs case"]:
         """How likely the policy finds answers: log-odds of bits, or log-probabilities of one class or another.
 

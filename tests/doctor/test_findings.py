@@ -116,6 +116,17 @@ def test_jumps_are_no_slopes_at_any_distance():
     assert findings(spread(healthy(**LONG, **HUNT), pairs=0.1)) == []
 
 
+def test_where_members_tie_actions_could_be_sampled():
+    """Weights that have grown long are no reason for a larger std."""
+    grown = replace(healthy(**LONG, **HUNT), way=Way(step=0.005, straight=0.3, growth=5.0, travelled=0.8))
+    found = {each.name: each.setting for each in findings(spread(grown, tied=0.85))}
+    assert found.get("losses in steps") == "driver.temperature"
+    assert "std too small" not in found
+    sampled = replace(healthy(**LONG, **HUNT, **{"driver.temperature": 0.5}), way=grown.way)
+    for other in (spread(sampled, tied=0.85), spread(replace(healthy(**LONG), way=grown.way), tied=0.85)):
+        assert "losses in steps" not in [each.name for each in findings(other)]
+
+
 def test_gradients_that_disagree_or_wander():
     measured = healthy(TINY_GRADIENT)
     assert findings(without_members(measured, cosine=0.01))[0].name == "batch too small"

@@ -201,6 +201,14 @@ def test_samples_of_a_seed_have_the_same_numbers():
     np.testing.assert_array_equal(losses, jnp.repeat(expected, 4, axis=1))
 
 
+def test_samples_of_a_seed_have_hunters_of_their_own():
+    fitness = hunt("decision", 1, samples=3).fitness
+    cases = fitness.observations(jnp.uint32(0), 3)
+    numbers, chosen = np.asarray(cases.seeds[0, 0]).reshape(5, 3), np.asarray(cases.chosen[0, 0]).reshape(5, 3)
+    np.testing.assert_array_equal(numbers, np.repeat(numbers[:, :1], 3, axis=1))
+    assert all(len(set(row)) == 3 for row in chosen.tolist())
+
+
 def test_samples_cost_as_many_seeds():
     assert hunt("decision", 1, samples=4).cost() == hunt("decision", 1).cost().times(4)
 

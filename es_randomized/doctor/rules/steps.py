@@ -54,15 +54,43 @@ def std_too_small(measured: Measured) -> Finding | None:
         return None
     if not (way := measured.way) or not measured.early or not measured.late:
         return None
-    ties, spread = mean_or(0.0, [part.tied for part in (measured.early, measured.late)]), measured.late.spread
+    ties = tied(measured)
     return Finding(
         "std too small",
         between(ties, 0.5, 0.9) * between(way.growth, 4.0, 2.0),
-        f"{ties:.0%} of the members share their loss with another; all lie within {spread:.2g} of {measured.late.level:.4g}",
+        _tied(measured, ties),
         "members hardly differ from the centre, so their losses say little",
         "driver.std",
         rate_times(settings.std, 3.0),
     )
+
+
+def losses_in_steps(measured: Measured) -> Finding | None:
+    """Many members lose the same because few perturbations change a best action, and actions could be sampled."""
+    if not (settings := evolution(measured)) or not measured.late:
+        return None
+    if settings.temperature or not measured.experiment.task.samples_actions:
+        return None
+    ties = tied(measured)
+    return Finding(
+        "losses in steps",
+        0.9 * between(ties, 0.5, 0.9),  # a std too small is the simpler reason, where it is one
+        _tied(measured, ties),
+        "where no perturbation changes a best action, members say nothing; the mean over sampled actions changes smoothly",
+        "driver.temperature",
+        "none → {start: 0.5, end: 0.1, shape: exponential}, but in a last phase",
+    )
+
+
+def tied(measured: Measured) -> float:
+    """The share of members that lose the same as another, over the run."""
+    return mean_or(0.0, [part.tied for part in (measured.early, measured.late) if part])
+
+
+def _tied(measured: Measured, ties: float) -> str:
+    assert measured.late
+    level, spread = measured.late.level, measured.late.spread
+    return f"{ties:.0%} of the members share their loss with another; all lie within {spread:.2g} of {level:.4g}"
 
 
 def learning_rate_too_large(measured: Measured) -> Finding | None:
