@@ -111,14 +111,17 @@ class Memoryless(Policy):
 
 
 @dataclass(frozen=True)
-class Tempered(Policy):
-    """A policy whose outputs are divided by a temperature: the lower it is, the surer are actions sampled from them."""
+class Changed(Policy):
+    """Another policy with its outputs changed; it remembers what that one does."""
 
     policy: Policy
-    temperature: Float[Array, ""]
+
+    @abstractmethod
+    def changed(self, outputs: Float[Array, "..."], slot: Slot | None) -> Float[Array, "..."]:
+        """What it says instead; of all tokens at once where there is no slot."""
 
     def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
-        return self.policy(tokens) / self.temperature
+        return self.changed(self.policy(tokens), None)
 
     def empty(self, cases: int) -> Memory:
         return self.policy.empty(cases)
@@ -127,7 +130,7 @@ class Tempered(Policy):
         self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
     ) -> tuple[Float[Array, "output case"], Memory]:
         outputs, memory = self.policy.step(memory, token, slot, active)
-        return outputs / self.temperature, memory
+        return self.changed(outputs, slot), memory
 
     def trace(self, memory: Memory) -> Memory:
         return self.policy.trace(memory)
@@ -136,3 +139,13 @@ class Tempered(Policy):
         self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
     ) -> Memory:
         return self.policy.branch(memory, traces, slots, parents)
+
+
+@dataclass(frozen=True)
+class Tempered(Changed):
+    """Outputs divided by a temperature: the lower it is, the surer are actions sampled from them."""
+
+    temperature: Float[Array, ""]
+
+    def changed(self, outputs: Float[Array, "..."], slot: Slot | None) -> Float[Array, "..."]:
+        return outputs / self.temperature

@@ -19,7 +19,7 @@ from es_randomized.config.experiment import Experiment
 from es_randomized.errors import ConfigError
 from es_randomized.fitness import unraveller
 from es_randomized.models.model import Model
-from es_randomized.policy import Active, Memory, Policy, Slot
+from es_randomized.policy import Changed, Policy, Slot
 from es_randomized.precision import widened
 from es_randomized.tasks.task import Seeds, Task
 
@@ -67,7 +67,7 @@ class RepeatedRuns(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SampledPolicy(Policy):
+class SampledPolicy(Changed):
     """Adds noise to the outputs of a policy, so that the largest one is a sample of the distribution they describe.
 
     The largest of logits + Gumbel noise is a sample of their softmax; the sign of a logit + logistic noise is a sample of
@@ -77,33 +77,12 @@ class SampledPolicy(Policy):
         chance: what the outputs are logits of, as the task says.
     """
 
-    policy: Policy
     key: Key[Array, ""]
     chance: Literal["one_of", "bits"]
 
-    def __call__(self, tokens: Float[Array, "feature node case"]) -> Float[Array, "output read case"]:
-        return self._sampled(self.policy(tokens), self.key)
-
-    def empty(self, cases: int) -> Memory:
-        return self.policy.empty(cases)
-
-    def step(
-        self, memory: Memory, token: Float[Array, "feature case"], slot: Slot, active: Active = True
-    ) -> tuple[Float[Array, "output case"], Memory]:
-        output, memory = self.policy.step(memory, token, slot, active)
-        return self._sampled(output, rng.inside(self.key, slot)), memory
-
-    def trace(self, memory: Memory) -> Memory:
-        return self.policy.trace(memory)
-
-    def branch(
-        self, memory: Memory, traces: Memory, slots: Int[Array, " child"], parents: Int[Array, " child"]
-    ) -> Memory:
-        return self.policy.branch(memory, traces, slots, parents)
-
-    def _sampled(self, output: Float[Array, "..."], key: Key[Array, ""]) -> Float[Array, "..."]:
+    def changed(self, outputs: Float[Array, "..."], slot: Slot | None) -> Float[Array, "..."]:
         noise = jax.random.gumbel if self.chance == "one_of" else jax.random.logistic
-        return output + noise(key, output.shape)
+        return outputs + noise(self.key if slot is None else rng.inside(self.key, slot), outputs.shape)
 
 
 def repeated_runs(
