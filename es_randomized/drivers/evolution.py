@@ -11,20 +11,19 @@ from jaxtyping import Array, Float
 
 from es_randomized.compilation import HERE, Compiler, jit
 from es_randomized.config.experiment import Experiment
-from es_randomized.config.kinds import class_of
 from es_randomized.drivers import plan
 from es_randomized.drivers.blocks import best_block
 from es_randomized.drivers.driver import Driver, Evaluator, Program
 from es_randomized.drivers.layout import first_weights, fitness_of, with_plan, with_tile
 from es_randomized.drivers.ledger import Cost, batch_cost, pool_cost
 from es_randomized.drivers.pool import Pool
-from es_randomized.errors import ConfigError, MemoryBudgetError, NonFiniteLossError
-from es_randomized.fitness import Fitness, GenerationInputs, Members, weight_shapes
+from es_randomized.drivers.search import search_settings, strategy_of
+from es_randomized.errors import ConfigError, NonFiniteLossError
+from es_randomized.fitness import Fitness, GenerationInputs, Members
 from es_randomized.objectives.split_batch import SplitBatch
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.shaping import HUGE, rank_worst
-from es_randomized.strategies.strategy import Ask, PartsOf, Proposal, SearchSpace, State, Strategy, bytes_of
-from es_randomized.tasks.task import Task
+from es_randomized.strategies.strategy import Ask, PartsOf, Proposal, State, Strategy
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,13 @@ class Evolution(Driver):
         shared = share_with if isinstance(share_with, Evolution) else None
         if shared:
             experiment = replace(experiment, plan=shared.experiment.plan)
-        settings = experiment.driver
-        if not isinstance(settings, EvolutionSettings):
-            raise ConfigError(f"driver.kind: {settings.kind} is no evolution strategy")
-        _refuse_temperature(experiment.task, settings)
+        settings = search_settings(experiment)
         if experiment.plan.block == "auto":
             experiment = with_plan(
                 experiment, block=best_block(partial(cls.with_block, experiment, compiler), compiler)
             )
         tiled = with_tile(experiment, compiler)
-        strategy = _strategy(settings, tiled, compiler)
+        strategy = strategy_of(settings, tiled, compiler)
         if shared:
             strategy = strategy.sharing(shared.strategy)
         fitness = fitness_of(tiled, int(tiled.plan.block), strategy.split_batch)
@@ -278,32 +274,3 @@ def evolution_at(driver: Driver, generation: int) -> Evolution:
     if not isinstance(evolution, Evolution):
         raise TypeError("this driver has no members to evaluate")
     return evolution
-
-
-def _refuse_temperature(task: Task, settings: EvolutionSettings) -> None:
-    if settings.temperature and not task.samples_actions:
-        raise ConfigError(
-            f"driver.temperature is about sampled actions, but {type(task).__name__} has no sampled_rollout; leave it out"
-        )
-
-
-def _strategy(settings: EvolutionSettings, experiment: Experiment, compiler: Compiler) -> Strategy:
-    shapes, side_by_side = weight_shapes(experiment.model, experiment.task), int(experiment.plan.block) > 1
-    space = SearchSpace(shapes, experiment.seed, experiment.budget.generations, side_by_side, experiment.first)
-    cls: type[Strategy] = class_of("driver", settings.kind)
-    strategy = cls(settings, space)
-    _check_memory(strategy, experiment.plan.memory_mib, compiler)
-    return strategy
-
-
-def _check_memory(strategy: Strategy, memory_mib: int, compiler: Compiler) -> None:
-    """Refuse a population matrix, or a state of the strategy's own, that cannot fit, before anything tries to allocate it."""
-    needed, available = bytes_of(strategy.proposal_shape()), compiler.free_bytes()
-    if needed > min(memory_mib * plan.MIB, available):
-        why = ", memory ~ parameters²" if strategy.quadratic else ""
-        raise MemoryBudgetError(
-            f"{strategy.options.kind} needs {needed / plan.MIB:,.0f} MiB to ask for {strategy.population} members x "
-            f"{strategy.parameters} parameters{why}, but plan.memory_mib is {memory_mib} and {available // plan.MIB} MiB are "
-            "free; use a smaller population or model, a streamed algorithm such as Open_ES, or raise plan.memory_mib if there "
-            "is memory"
-        )
