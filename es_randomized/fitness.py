@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key, Shaped, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from es_randomized import rng
+from es_randomized.cases import alternating, by_instance, pair
 from es_randomized.config.sections import Batch
 from es_randomized.errors import ConfigError
 from es_randomized.input_kinds import Draws
@@ -272,30 +273,6 @@ class Fitness:
 def one_decision(loss: Float[Array, "variant case"], log_probability: Float[Array, "variant case"]) -> Decisions:
     """All actions of a case as a single decision, which the whole loss is due to."""
     return Decisions(log_probability[None], jnp.ones((1, *loss.shape), bool), loss[None])
-
-
-def pair(bundles: Any, seeds: Any) -> tuple[Any, Any]:
-    """Every bundle with every seed: both get the axis `case`, bundle-major."""
-    bundle_count = jax.tree.leaves(bundles)[0].shape[-1]
-    seed_count = jax.tree.leaves(seeds)[0].shape[-1]
-    return (
-        jax.tree.map(lambda x: jnp.repeat(x, seed_count, axis=-1), bundles),
-        jax.tree.map(lambda x: jnp.tile(x, bundle_count), seeds),
-    )
-
-
-def alternating(
-    first: Shaped[Array, "*axis bundle"], second: Shaped[Array, "*axis bundle"]
-) -> Shaped[Array, "*axis both"]:
-    """The first of one, the first of the other, the second of one, ...: either half of a batch has as much of both."""
-    return jnp.stack([first, second], axis=-1).reshape(*first.shape[:-1], -1)
-
-
-def by_instance(cases: Shaped[Array, "tile variant case"], seeds: int) -> Shaped[Array, "instance seed"]:
-    """Losses or other values of paired cases as a matrix: instances bundle by bundle."""
-    variants = cases.shape[1]
-    joined = jnp.moveaxis(cases, 1, 0).reshape(variants, -1, seeds)
-    return jnp.moveaxis(joined, 0, 1).reshape(-1, seeds)
 
 
 def unraveller(model: Model, task: Task) -> Any:

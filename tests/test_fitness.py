@@ -10,12 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from es_randomized import rng
+from es_randomized.cases import pair
 from es_randomized.config.experiment import Experiment
 from es_randomized.config.sections import Batch, Plan
 from es_randomized.drivers.evolution import Evolution
 from es_randomized.drivers.local_evaluator import LocalEvaluator
 from es_randomized.errors import ConfigError, MemoryBudgetError
-from es_randomized.fitness import Fitness, Members, pair, parameters, unraveller
+from es_randomized.fitness import Fitness, Members, parameters, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.strategies.algorithms.open_es import Open_ES

@@ -20,6 +20,7 @@ LAYERS = (
         "rng",
         "hashing",
         "policy",
+        "cases",
         "input_kinds",
         "connectivity",
         "perturbed",

@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int
 
 from benchmarks.peers.shared.protocol import Config
 from es_randomized import Experiment, driver_of, load
+from es_randomized.cases import by_instance, pair
 from es_randomized.evaluation.evaluate import outcomes
-from es_randomized.fitness import by_instance, pair, unraveller
+from es_randomized.fitness import unraveller
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 STD, LEARNING_RATE, Q, INSTANCES, SEEDS = 0.05, 0.02, 4.0, 64, 8

@@ -9,10 +9,11 @@ import optax
 import pytest
 
 from es_randomized import Evolution, Experiment, Gradient, RunFolder, driver_of, local_evaluator, rng, train
+from es_randomized.cases import pair
 from es_randomized.config.sections import Batch, Budget, Plan
 from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import MemoryBudgetError, NonFiniteLossError
-from es_randomized.fitness import Members, pair, unraveller
+from es_randomized.fitness import Members, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.q_norm import QNorm
 from es_randomized.runs.restore import restore

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from es_randomized import Experiment, Gradient, rng
+from es_randomized.cases import pair
 from es_randomized.config.sections import Batch, Plan
 from es_randomized.drivers.credit import advantage
 from es_randomized.drivers.gradient import GradientSettings
 from es_randomized.errors import ConfigError
-from es_randomized.fitness import one_decision, pair, unraveller
+from es_randomized.fitness import one_decision, unraveller
 from es_randomized.models.transformer import Transformer
 from es_randomized.objectives.expected import Expected
 from es_randomized.policy import Interface
