@@ -153,9 +153,11 @@ def test_settings_to_try_are_the_runs_own():
 def test_a_task_with_kinds_of_inputs_can_make_specialists():
     ignored = {"seeds": SeedUse(0.0, 0.3, 0.5, 0.5, 0.5)}
     specialists = {"objective": {"kind": "specialists", "keep": 4}}
-    settings = [findings(replace(healthy(**LONG, **HUNT, **more), **ignored))[0] for more in ({}, specialists)]
+    guided = {"objective": {"kind": "guided", "keep": 4}}
+    settings = [findings(replace(healthy(**LONG, **HUNT, **more), **ignored))[0] for more in ({}, specialists, guided)]
     assert [(each.setting, each.change) for each in settings] == [
         ("objective.kind", "q_norm → specialists, in a first phase"),
+        ("objective.keep", "4 → 2"),
         ("objective.keep", "4 → 2"),
     ]
 

@@ -3,6 +3,7 @@
 from es_randomized.config.kinds import kind_of
 from es_randomized.doctor.finding import Finding, between, count_times
 from es_randomized.doctor.measured import Measured
+from es_randomized.objectives.guided import Guided
 from es_randomized.objectives.specialists import Specialists
 
 FEW = 4  # seeds, with which an objective hardly sees that a policy uses its seed
@@ -29,7 +30,7 @@ def _more_use(measured: Measured) -> tuple[str, str]:
     seeds, objective = measured.experiment.batch.seeds, measured.experiment.objective
     if seeds < FEW or measured.experiment.task.kinds is None:
         return "batch.seeds", count_times(seeds, 8 if seeds < FEW else 4)
-    if isinstance(objective, Specialists):
+    if isinstance(objective, Specialists | Guided):
         return "objective.keep", f"{objective.keep} → {max(1, objective.keep // 2)}"
     return "objective.kind", f"{kind_of(objective)} → specialists, in a first phase"
 

@@ -5,6 +5,7 @@ import numpy as np
 from es_randomized.config.kinds import class_of
 from es_randomized.doctor.finding import Finding, between, rate_times
 from es_randomized.doctor.measured import Measured
+from es_randomized.doctor.spread import Spread
 from es_randomized.strategies.evolution_settings import EvolutionSettings
 from es_randomized.strategies.optimizers import Optimizer
 
@@ -54,11 +55,11 @@ def std_too_small(measured: Measured) -> Finding | None:
         return None
     if not (way := measured.way) or not measured.early or not measured.late:
         return None
-    ties = tied(measured)
+    ties = _ties(measured)
     return Finding(
         "std too small",
         between(ties, 0.5, 0.9) * between(way.growth, 4.0, 2.0),
-        _tied(measured, ties),
+        _told(ties, measured.late),
         "members hardly differ from the centre, so their losses say little",
         "driver.std",
         rate_times(settings.std, 3.0),
@@ -71,26 +72,26 @@ def losses_in_steps(measured: Measured) -> Finding | None:
         return None
     if settings.temperature or not measured.experiment.task.samples_actions:
         return None
-    ties = tied(measured)
+    ties = _ties(measured)
     return Finding(
         "losses in steps",
         0.9 * between(ties, 0.5, 0.9),  # a std too small is the simpler reason, where it is one
-        _tied(measured, ties),
+        _told(ties, measured.late),
         "where no perturbation changes a best action, members say nothing; the mean over sampled actions changes smoothly",
         "driver.temperature",
         "none → {start: 0.5, end: 0.1, shape: exponential}, but in a last phase",
     )
 
 
-def tied(measured: Measured) -> float:
+def _ties(measured: Measured) -> float:
     """The share of members that lose the same as another, over the run."""
     return mean_or(0.0, [part.tied for part in (measured.early, measured.late) if part])
 
 
-def _tied(measured: Measured, ties: float) -> str:
-    assert measured.late
-    level, spread = measured.late.level, measured.late.spread
-    return f"{ties:.0%} of the members share their loss with another; all lie within {spread:.2g} of {level:.4g}"
+def _told(ties: float, late: Spread) -> str:
+    return (
+        f"{ties:.0%} of the members share their loss with another; all lie within {late.spread:.2g} of {late.level:.4g}"
+    )
 
 
 def learning_rate_too_large(measured: Measured) -> Finding | None:
