@@ -9,7 +9,6 @@ that only shifts shares between walks. Writes benchmarks/results/specialist_walk
 from typing import Any, NamedTuple
 
 import click
-import jax
 import numpy as np
 
 from benchmarks.record import record
@@ -30,7 +29,7 @@ class Division(NamedTuple):
     numbers: int
 
 
-HUNTS = {"3 x 3": (3, 10), "4 x 4": (4, 18)}
+HUNTS = {"3 x 3": (3, 3, 10), "4 x 4": (4, 4, 18)}  # rows, columns, steps
 DIVISIONS = [Division("features", 2), *(Division("random", numbers) for numbers in (2, 3, 4, 8))]
 KEEPS = (3, 4, 5, 6)
 
@@ -65,13 +64,12 @@ def row(hunt: Hunt, keep: int, division: Division, seeds: int, runs: int) -> dic
 def main(seeds: int, runs: int) -> None:
     """Search, solve, print and record."""
     results: dict[str, Any] = {}
-    with jax.default_matmul_precision("highest"):
-        for name, (side, steps) in HUNTS.items():
-            hunt = Hunt(side, side, steps)
-            rows = [row(hunt, keep, division, seeds, runs) for division in DIVISIONS for keep in KEEPS]
-            results[name] = {"seeds": seeds, "rest": REST, "rows": rows}
-            for each in rows:
-                print(name, *(f"{key} {value}" for key, value in each.items()))
+    for name, sizes in HUNTS.items():
+        hunt = Hunt(*sizes)
+        rows = [row(hunt, keep, division, seeds, runs) for division in DIVISIONS for keep in KEEPS]
+        results[name] = {"seeds": seeds, "rest": REST, "rows": rows}
+        for each in rows:
+            print(name, *(f"{key} {value}" for key, value in each.items()))
     record("specialist_walks", results)
 
 

@@ -11,6 +11,7 @@ from unittest import mock
 
 import click
 import jax
+import numpy as np
 import pytest
 
 from benchmarks import (
@@ -37,6 +38,7 @@ from benchmarks import (
     run_overhead,
     scaling,
     simulate,
+    specialist_walks,
     specialists,
     together,
     trials_per_hour,
@@ -49,6 +51,7 @@ from es_randomized import Experiment, load
 from es_randomized.config.sections import Budget
 from es_randomized.config.yaml import dump, write_yaml
 from es_randomized.objectives.specialists import Specialists
+from es_randomized.references.treasure_hunt import Hunt, losses, randomized
 from es_randomized.scaling.simulation.costs import Hazards
 from tests.accelerators.test_check import DEVICE, Toy
 from tests.test_ledger import FLOPS_PER_TOKEN, TOKENS
@@ -140,6 +143,29 @@ def test_specialists(ran, monkeypatch, tmp_path):
     monkeypatch.setattr(specialists, "ROWS", {"hunt": hunt})
     found = ran(specialists, "--seeds", 1, "--runs", tmp_path / "runs", "--generations", 4)["hunt"]
     assert [[run["generations"] for run in found[label]] for label in ("with", "without")] == [[4], [4]]
+
+
+@pytest.mark.cluster
+def test_specialist_walks(ran, monkeypatch):
+    """No mixture of theirs beats the exact minimax, and any is as good as the best walk of all for some treasure."""
+    monkeypatch.setattr(specialist_walks, "HUNTS", {"2 x 3": (2, 3, 6)})
+    monkeypatch.setattr(specialist_walks, "KEEPS", (1, 2))
+    found = ran(specialist_walks, "--seeds", 30, "--runs", 2)["2 x 3"]["rows"]
+    hunt = Hunt(2, 3, 6)
+    exact = randomized(hunt)
+    assert len(found) == 2 * len(specialist_walks.DIVISIONS)
+    assert all(value >= exact.lower - 1e-3 for row in found for value in row["worst"])
+    assert min(value for row in found for value in row["worst"]) <= exact.upper + 1e-3
+    assert all(2 <= count <= 30 for row in found for count in row["walks"])
+
+
+def test_the_walk_of_a_specialist_is_the_best_of_all_for_its_weights():
+    hunt, division = Hunt(2, 2, 3), specialist_walks.Division("random", 2)
+    table = {losses(hunt, "".join(walk)).tobytes(): losses(hunt, "".join(walk)) for walk in product("UDLR", repeat=6)}
+    for walk in specialist_walks.walks_of(hunt, 1, division, seeds=20, run=0):
+        weights = [1 + 9 * np.eye(3)[best] for best in range(3)]  # keep 1, rest 0.1
+        regrets = [w @ losses(hunt, walk) - min(w @ each for each in table.values()) for w in weights]
+        assert min(regrets) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("name", specialists.ROWS)
