@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from es_randomized.policy import Memory, Policy
-from es_randomized.references.grid import Grid
-from es_randomized.tasks.acting import Acts, act, answer_of, keys_of, mixed, repeat
+from es_randomized.references.grid import MOVES, Grid
+from es_randomized.tasks.acting import Acts, act, answer_of, mixed, noise_of, repeat
 from es_randomized.tasks.decisions import Decisions, Sampled
 from es_randomized.tasks.hunt_thinning import Choice, HuntCases
 from es_randomized.tasks.hunt_tokens import EMPTY, FOUND, HuntTokens
@@ -133,9 +133,9 @@ class HuntRollout:
         cases, shown = seeds.shape[-1], self.tokens.shown(seeds)
 
         def step(carry: Any, now: Any) -> Any:
-            (cell, token, memory), (time, key) = carry, now
+            (cell, token, memory), (time, noise) = carry, now
             outputs, memory = policy.step(memory, token, time)
-            action, acts = act(outputs, key)
+            action, acts = act(outputs, noise)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             token = self.tokens.later(cell, jnp.full(cases, EMPTY), jnp.broadcast_to(time + 1, cases), shown)
             return (cell, token, memory), (cell, acts, policy.trace(memory))
@@ -143,7 +143,8 @@ class HuntRollout:
         start = jnp.full(cases, self.grid.first, jnp.int32)
         first = (start, self.tokens.first(seeds), policy.empty(cases))
         times = jnp.arange(self.steps)
-        (_, _, memory), (cells, acts, traces) = jax.lax.scan(step, first, (times, keys_of(key, times)))
+        noise = noise_of(key, times, len(MOVES), cases)
+        (_, _, memory), (cells, acts, traces) = jax.lax.scan(step, first, (times, noise))
         return FirstEpisode(jnp.concatenate([start[None], cells]), memory, traces, acts)
 
     def _hunters(
@@ -164,10 +165,10 @@ class HuntRollout:
         treasure, cases = hunters.treasure, hunters.treasure.shape[0]
         offset = episode * self.steps
 
-        def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
+        def step(time: Int[Array, ""], noise: Any, state: Any) -> Any:
             cell, active, now = state
             outputs, memory = policy.step(now.memory, now.token, offset + time, active)
-            action, acts = act(outputs, key)
+            action, acts = act(outputs, noise)
             cell = jnp.asarray(self.grid.neighbours)[cell, action]
             found = cell == treasure
             steps = now.steps + active.astype(jnp.int32)
@@ -179,7 +180,8 @@ class HuntRollout:
 
         start = jnp.full(cases, self.grid.first, jnp.int32)
         state = (start, jnp.ones(cases, bool), hunters)
-        (_, lost, hunters), made = repeat(step, state, self.steps, keys_of(key, offset + jnp.arange(self.steps)))
+        noise = noise_of(key, offset + jnp.arange(self.steps), len(MOVES), cases)
+        (_, lost, hunters), made = repeat(step, state, self.steps, noise)
         return hunters._replace(success=hunters.success & ~lost), made
 
 

@@ -20,7 +20,7 @@ from es_randomized.input_kinds import InputKinds
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import paging
 from es_randomized.settings import settings
-from es_randomized.tasks.acting import Acts, act, answer_of, keys_of, mixed
+from es_randomized.tasks.acting import Acts, act, answer_of, mixed, noise_of
 from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.tasks.task import Outcome, Reference, Task
@@ -169,11 +169,11 @@ class Paging(Task):
         scores = jnp.moveaxis(policy(cases.tokens), 1, 0)
 
         def evict(given: Any, cached: Array, came: Array) -> tuple[Array, tuple[Array, Acts]]:
-            scores, key = given
-            page, acts = act(jnp.where(cached, scores, ABSENT), key)
+            scores, noise = given
+            page, acts = act(jnp.where(cached, scores, ABSENT), noise)
             return page, (page, acts)
 
-        given = scores, keys_of(key, jnp.arange(self.requests))
+        given = scores, noise_of(key, jnp.arange(self.requests), *scores.shape[1:])
         faults, (evicted, acts) = paging.served(cases.requests, self.slots, self.count, evict, given)
         made = jnp.sum(faults, axis=0, dtype=jnp.int32)
 

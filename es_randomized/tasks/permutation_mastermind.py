@@ -19,7 +19,7 @@ from es_randomized.input_kinds import InputKinds
 from es_randomized.policy import Interface, Policy
 from es_randomized.references import mastermind
 from es_randomized.settings import settings
-from es_randomized.tasks.acting import act, answer_of, keys_of, mixed, repeat
+from es_randomized.tasks.acting import act, answer_of, mixed, noise_of, repeat
 from es_randomized.tasks.decisions import Decisions
 from es_randomized.tasks.measure import Bounds, Measure
 from es_randomized.tasks.task import Outcome, Reference, Task
@@ -118,11 +118,11 @@ class PermutationMastermind(Task):
         answers, count, dtype = mastermind.answers(self.n), cases.secrets.shape[0], cases.seeds.dtype
         codes = jnp.asarray(np.eye(self.n)[mastermind.codes(self.n)].reshape(-1, self.n**2), dtype)
 
-        def step(time: Int[Array, ""], key: Any, state: Any) -> Any:
+        def step(time: Int[Array, ""], noise: Any, state: Any) -> Any:
             token, active, memory, made, path = state
             scores, memory = policy.step(memory, token, time, active)
             sums = jnp.matmul(codes, scores, precision=jax.lax.Precision.HIGHEST)
-            guess, acts = act(sums, key)
+            guess, acts = act(sums, noise)
             agreeing = jnp.asarray(answers)[guess, cases.secrets]
             token = self._token(cases.seeds, codes[guess].T, agreeing, time + 1)
             path = jnp.where(active, mixed(path, guess + 1), path)
@@ -132,8 +132,8 @@ class PermutationMastermind(Task):
         zeros = jnp.zeros(count, jnp.int32)
         first = self._token(cases.seeds, jnp.zeros((self.n**2, count), dtype), zeros, jnp.int32(0))
         state = first, zeros == 0, policy.empty(count), zeros, zeros.astype(jnp.uint32)
-        keys = keys_of(key, jnp.arange(self.guesses))
-        (_, lost, _, made, path), steps = repeat(step, state, self.guesses, keys)
+        noise = noise_of(key, jnp.arange(self.guesses), len(codes), count)
+        (_, lost, _, made, path), steps = repeat(step, state, self.guesses, noise)
         loss = (made + lost.astype(jnp.int32)).astype(jnp.float32)
         return Outcome(loss[None], ~lost[None], answer_of(path)[None]), steps
 
