@@ -42,13 +42,16 @@ class Row(NamedTuple):
 
 RECALL = ("single.p95", "majority.5.p95", "pooled.5.p95")
 ROWS = {
-    "hunt 3 x 3, evolution": Row("treasure_hunt/three.yaml", ("single.worst",), (8.1,), (8.0,)),
+    "hunt 3 x 3, evolution": Row("treasure_hunt/three_evolution.yaml", ("single.worst",), (8.1,), (8.0,)),
     "hunt 4 x 4, gradient": Row("treasure_hunt/four_gradient.yaml", ("single.worst",), (13.0,), (12.4,)),
     "hunt 4 x 4, evolution": Row("treasure_hunt/four.yaml", ("single.worst",), (15.9,), (13.5,)),
     "hunt 5 x 5, gradient": Row(
         "treasure_hunt/five_gradient.yaml", ("single.worst", "single.average"), (21, 18), (18.5, 17.5)
     ),
-    "hunt 5 x 5, evolution": Row("treasure_hunt/five.yaml", ("single.worst", "single.average"), (24, 19), (19.5, 18.5)),
+    "hunt 5 x 5, evolution": Row(
+        "treasure_hunt/five_evolution.yaml", ("single.worst", "single.average"), (24, 19), (19.5, 18.5)
+    ),
+    "hunt 5 x 5, gradient, then evolution": Row("treasure_hunt/five_both.yaml", ("single.worst",), (20.5,), (18,)),
     "recall N=20, gradient": Row("recall/twenty.yaml", RECALL, (40, 60, 90), (60, 80, 97)),
     "recall N=20, evolution": Row("recall/twenty_evolution.yaml", ("single.p95",), (0.01,), (20,)),  # floor: above 0
     "recall N=8, evolution": Row("recall/eight.yaml", ("single.p95",), (25,), (43,)),

@@ -21,8 +21,9 @@ CONFIGS = sorted(
 TRAINED_ELSEWHERE = SMALL_RUNS  # with fewer cases, by tests/test_performance.py
 ONLY_LARGER = {
     "treasure_hunt/five.yaml": "treasure_hunt/three.yaml",
-    "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_specialists.yaml",
-    "treasure_hunt/four_specialists.yaml": "treasure_hunt/five_gradient.yaml",  # tests/drivers/test_credit.py trains its parts
+    "treasure_hunt/five_evolution.yaml": "treasure_hunt/four.yaml",
+    "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
+    "treasure_hunt/five_specialists.yaml": "treasure_hunt/four_specialists.yaml",
 }
 LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.py trains
     "colouring/phases.yaml",
@@ -35,8 +36,11 @@ LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.p
     "recall/eight.yaml",
     "recall/twenty.yaml",
     "recall/twenty_evolution.yaml",
+    "treasure_hunt/five_both.yaml",
     "treasure_hunt/four.yaml",
     "treasure_hunt/four_gradient.yaml",
+    "treasure_hunt/four_specialists.yaml",
+    "treasure_hunt/three_evolution.yaml",
 )
 SWEEPS = sorted((FOLDER / "sweeps").glob("*.yaml"))
 MEMBERS = 8  # of each generation: enough to see that its task, model, batch, objective and strategy go together
