@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
@@ -63,8 +63,8 @@ def bench_command(
 ) -> None:
     """Measure how CONFIG scales on a cluster: with 1, 2, 4, ... of its workers.
 
-    CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Nothing is saved of its
-    training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
+    CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Of one with phases its own
+    sections are measured. Nothing is saved of its training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
     With --against, a file of an earlier --json, it also says what got slower, and fails if something clearly did.
     With --to, it trains whole runs until a quality is reached, and says how long that takes.
     """
@@ -85,10 +85,13 @@ def bench_command(
     if to:
         _time_to(experiment, to, runs, options, file)
         return
+    console = console_of()
+    if experiment.phases:
+        console.print("generations as the experiment's own sections say, without its phases")
+        experiment = replace(experiment, phases=[], restarts=None)
     earlier = read_measurement(against) if against else None
     if against and earlier:
         check_same(against, earlier, dump(experiment))
-    console = console_of()
     console.print(connecting(options["address"]))
     from es_randomized.scaling.bench import measure_scaling
 

@@ -156,10 +156,12 @@ def test_mistakes_are_told_before_a_cluster_starts(arguments: list[str], message
 @pytest.mark.pages
 def test_the_command_measures_a_cluster_and_says_what_is_simulated(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    result = run("bench", TINY, "--workers", 2, "--seconds", 0.05, "--repetitions", 1, "--json", file)
+    phases = "--phases", "[{share: 1, batch: {seeds: 1}}, {share: 1}]"  # not measured
+    result = run("bench", TINY, *phases, "--workers", 2, "--seconds", 0.05, "--repetitions", 1, "--json", file)
     assert result.returncode == 0, result.stderr
     printed = " ".join(result.stdout.split())  # captions are as narrow as their tables
     for words in (
+        "without its phases",
         "measured (medians)",
         "cores lose to each other",
         "SIMULATED, not measured: 12 members a worker",
