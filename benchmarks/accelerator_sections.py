@@ -75,7 +75,10 @@ TINY = Size(
     beside=4,
     population=16,
     small=SMALL,
-    learning=("demo.yaml", SMALL | FEW | {"driver.population": 4, "evaluation.seeds": 10, "evaluation.votes": []}),
+    learning=(
+        "colouring/one_phase.yaml",
+        SMALL | FEW | {"driver.population": 4, "evaluation.seeds": 10, "evaluation.votes": []},
+    ),
     seconds=0.5,
 )
 

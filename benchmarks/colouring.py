@@ -15,7 +15,7 @@ import click
 from benchmarks.record import record
 from es_randomized import compilation, driver_of, evaluate, load, local_evaluator, train
 
-CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
+CONFIG = Path(__file__).parents[1] / "configs" / "colouring" / "one_phase.yaml"
 PILOT = 20  # generations that measure the speed
 SCORING = {"evaluation.seeds": 200, "evaluation.votes": [30]}
 

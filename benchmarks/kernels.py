@@ -21,8 +21,8 @@ from benchmarks.record import record
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WORKLOADS: dict[str, tuple[str, dict[str, Any]]] = {
-    "colouring": ("demo.yaml", {}),
-    "colouring, facts": ("demo.yaml", {"model.key": 16, "model.hidden": 64, "model.activation": "gelu"}),
+    "colouring": ("colouring/one_phase.yaml", {}),
+    "colouring, facts": ("colouring/one_phase.yaml", {"model.key": 16, "model.hidden": 64, "model.activation": "gelu"}),
     "recall": ("recall/evolution.yaml", {}),
     "hunt 3 x 3": ("treasure_hunt/three.yaml", {}),
     "hunt 5 x 5": ("treasure_hunt/five.yaml", {}),
@@ -39,9 +39,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "window": {"kind": "transformer", "key": 4, "window": 3},
     "RG-LRU": {"kind": "rg_lru", "units": 16},
 }
-WORKLOADS["colouring, looped"] = ("demo.yaml", {"model": {"kind": "looped", "block": {"blocks": 1, "hidden": 32}}})
-WORKLOADS["colouring, window"] = ("demo.yaml", {"model.window": 2})
-WORKLOADS["colouring, all nodes"] = ("demo.yaml", {"model.window": "all"})
+WORKLOADS["colouring, looped"] = (
+    "colouring/one_phase.yaml",
+    {"model": {"kind": "looped", "block": {"blocks": 1, "hidden": 32}}},
+)
+WORKLOADS["colouring, window"] = ("colouring/one_phase.yaml", {"model.window": 2})
+WORKLOADS["colouring, all nodes"] = ("colouring/one_phase.yaml", {"model.window": "all"})
 WORKLOADS["hunt, hypernetwork"] = (
     "treasure_hunt/three.yaml",
     {"model": {"kind": "hypernetwork", "base": HUNT | {"key": 8}}},

@@ -53,7 +53,7 @@ def measure(case: str, changes: dict[str, Any]) -> dict[str, Any]:
 
     compilation.configure()
     overrides = CASES[case] | {"driver.kind": "Open_ES", "driver.std": 0.01, "budget.generations": 2} | changes
-    evolution = Evolution.of(load(Path("configs/demo.yaml"), overrides))
+    evolution = Evolution.of(load(Path("configs/colouring/one_phase.yaml"), overrides))
     strategy, evaluator, state = evolution.strategy, LocalEvaluator(evolution), evolution.init()
     cases = evolution.experiment.batch.cases(evolution.experiment.task)
     result: dict[str, Any] = {

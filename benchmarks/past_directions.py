@@ -16,7 +16,10 @@ import numpy as np
 from benchmarks.record import record, recorded
 
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "colouring": ("configs/demo.yaml", {"driver.population": 128, "batch.instances": 64, "batch.seeds": 8}),
+    "colouring": (
+        "configs/colouring/one_phase.yaml",
+        {"driver.population": 128, "batch.instances": 64, "batch.seeds": 8},
+    ),
     "treasure hunt": ("configs/treasure_hunt/three.yaml", {"driver.population": 128}),
 }
 VARIANTS: dict[str, dict[str, Any]] = {

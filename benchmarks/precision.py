@@ -25,16 +25,16 @@ WIDTHS = (16, 32, 64, 128, 256, 512)
 COLUMNS = 640
 PRODUCT_FLOPS = 2e9  # per timing: some 20 ms
 KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "colouring, width 16": ("demo.yaml", {}),
-    "colouring, width 64": ("demo.yaml", {"model.width": 64, "model.hidden": 128}),
-    "colouring, width 128": ("demo.yaml", {"model.width": 128, "model.hidden": 512}),
+    "colouring, width 16": ("colouring/one_phase.yaml", {}),
+    "colouring, width 64": ("colouring/one_phase.yaml", {"model.width": 64, "model.hidden": 128}),
+    "colouring, width 128": ("colouring/one_phase.yaml", {"model.width": 128, "model.hidden": 512}),
     "recall, width 16": ("recall/evolution.yaml", {}),
     "recall, width 64": ("recall/evolution.yaml", {"model.width": 64, "model.hidden": 128, "model.stem": 128}),
     "hunt 3 x 3, width 16": ("treasure_hunt/three.yaml", {}),
     "hunt 5 x 5, width 24": ("treasure_hunt/five.yaml", {}),
     "hunt 5 x 5, width 64": ("treasure_hunt/five.yaml", {"model.width": 64, "model.hidden": 256}),
 }
-LEARNING = CONFIGS / "demo.yaml", {"driver.population": 128}
+LEARNING = CONFIGS / "colouring/one_phase.yaml", {"driver.population": 128}
 
 
 def in_turn(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

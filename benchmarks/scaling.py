@@ -3,12 +3,12 @@
     python -m benchmarks.scaling                      (about 7 minutes)
     python -m benchmarks.scaling --seconds 1 --repetitions 2
 
-The experiment is `configs/demo.yaml`; nothing is saved while it trains. Strong: 256 members whatever the workers. Weak: 256
-members a worker. Chunks are the same in all of them. All pools exist at once and rest except for the one that is measured, so
-repetitions are interleaved: every repetition measures every row once, in another order. Workers above the number of cores are
-oversubscribed and marked so. Costs come from one worker alone (256 and 1,024 members, both placements of the update) and from
-one worker beside 500 others who never answer. What two cores lose to each other without any coordinator is measured too: the
-efficiency that nobody can exceed here.
+The experiment is `configs/colouring/one_phase.yaml`; nothing is saved while it trains. Strong: 256 members whatever the workers.
+Weak: 256 members a worker. Chunks are the same in all of them. All pools exist at once and rest except for the one that is
+measured, so repetitions are interleaved: every repetition measures every row once, in another order. Workers above the number of
+cores are oversubscribed and marked so. Costs come from one worker alone (256 and 1,024 members, both placements of the update)
+and from one worker beside 500 others who never answer. What two cores lose to each other without any coordinator is measured
+too: the efficiency that nobody can exceed here.
 """
 
 import argparse
@@ -23,7 +23,7 @@ WORKERS = (1, 2, 4, 8)
 KINDS = ("strong, coordinator", "strong, workers", "weak")  # and who computes the update; workers, in weak scaling
 LARGE = 3  # repetitions in which the costs of the larger population are measured: a generation of it takes a second
 TARGET = 0.95  # efficiency from one worker to two
-DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
+CONFIG = Path(__file__).parents[1] / "configs" / "colouring" / "one_phase.yaml"
 
 
 def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any]:
@@ -35,10 +35,10 @@ def pools(stack: ExitStack, population: int, counts: list[int]) -> dict[int, Any
     sizes = {population * count: count for count in counts} | {population: counts[-1]}
     stack.enter_context(connect(sum(sizes.values())))
     compilation.configure()
-    chunk = Evolution.of(load(DEMO, {"driver.population": population})).experiment.plan.chunk
+    chunk = Evolution.of(load(CONFIG, {"driver.population": population})).experiment.plan.chunk
     evaluators = {}
     for members, workers in sizes.items():
-        evolution = Evolution.of(load(DEMO, {"driver.population": members, "plan.chunk": chunk}))
+        evolution = Evolution.of(load(CONFIG, {"driver.population": members, "plan.chunk": chunk}))
         evaluators[members] = stack.enter_context(InstrumentedEvaluator(evolution, workers, claims=str(members)))
         print(
             f"{members} members: {workers} workers, {evaluators[members].pinned} with a core of their own", flush=True

@@ -34,7 +34,7 @@ def save(path: Path, results: Tree) -> None:
     lines = {line.get_label(): line for line in efficiency.get_lines() if not line.get_label().startswith("_")}
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle(
-        "Scaling of configs/demo.yaml: filled marks are measured; hollow marks and panels with dashed axes are simulated",
+        "Scaling of colouring/one_phase.yaml: filled marks are measured; hollow marks and panels with dashed axes are simulated",
         x=0.01, ha="left", color=INK, fontsize=12,
     )  # fmt: skip
     path.parent.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.record import record
 
 BASES = {
-    "colouring": ("demo.yaml", {"task.n": 7, "model.width": 8, "model.hidden": 16}),
+    "colouring": ("colouring/one_phase.yaml", {"task.n": 7, "model.width": 8, "model.hidden": 16}),
     "recall": ("recall/evolution.yaml", {"task.n": 4, "model.width": 8, "model.stem": 16, "batch.instances": 32}),
 }
 SMALL = {

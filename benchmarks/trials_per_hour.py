@@ -19,13 +19,13 @@ from typing import Any
 
 from benchmarks.record import record
 
-DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
+BASE = Path(__file__).parents[1] / "configs" / "colouring" / "one_phase.yaml"
 
 
 def sweep(trials: int, generations: int) -> dict[str, Any]:
-    """Trials of the demo that differ in their seed."""
+    """Trials of a colourer that differ in their seed."""
     return {
-        "base": str(DEMO),
+        "base": str(BASE),
         "set": {"budget.generations": generations, "evaluation": {"seeds": 20, "votes": []}},
         "search": {"parameters": {"driver.std": {"values": [0.05]}}},
         "seeds": list(range(trials)),

@@ -93,7 +93,8 @@ def test_every_experiment_of_a_benchmark_is_one(tmp_path):
         trees.append((FOLDER.parent / config, common | changes))
     trees += [(configs / row.config, {}) for row in learning.ROWS.values()]
     trees += [(configs / config, {}) for config in drivers.FILES.values()]
-    trees += [(configs / "demo.yaml", changes) for changes in memory.CASES.values()] + [precision.LEARNING]
+    trees += [(configs / "colouring/one_phase.yaml", changes) for changes in memory.CASES.values()]
+    trees += [precision.LEARNING]
     for name, base in doctor.BASES.items():
         (tmp_path / name).write_text(write_yaml(base))
     trees += [(tmp_path / case.base, case.overrides) for case in doctor.CASES.values()]

@@ -11,7 +11,7 @@ from es_randomized import Evolution, LocalEvaluator, load, train
 from es_randomized.drivers.plan import MIB, program_bytes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-TASKS = ["demo.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
+TASKS = ["colouring/one_phase.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
 SMALL = {"driver.population": 8, "batch.seeds": 2, "budget.generations": 3}
 
 
@@ -48,7 +48,7 @@ def test_a_chunk_is_computed_without_the_host(config: str) -> None:
 
 
 def test_memory_of_a_chunk_does_not_grow_with_the_population() -> None:
-    few, many = made("demo.yaml"), made("demo.yaml", **{"driver.population": 4096})
+    few, many = made("colouring/one_phase.yaml"), made("colouring/one_phase.yaml", **{"driver.population": 4096})
     needed = [
         program_bytes(each.chunk_losses, each.strategy.proposal_shape(), each.chunk_rows, each.inputs(0))
         for each in (few, many)

@@ -16,7 +16,7 @@ from es_randomized.cases import by_instance, pair
 from es_randomized.evaluation.evaluate import outcomes
 from es_randomized.fitness import unraveller
 
-CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "colouring" / "one_phase.yaml"
 STD, LEARNING_RATE, Q, INSTANCES, SEEDS = 0.05, 0.02, 4.0, 64, 8
 LEVEL = 0.735  # success of the cycle at the worst 5 %, the paper's figure for 10 vertices
 JUDGED = 2_048  # cycles of the success curve

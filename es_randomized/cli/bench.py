@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from es_randomized.scaling.bench import Scaling
     from es_randomized.scaling.simulation.predict import Prediction
 
-DEMO = Path("configs/demo.yaml")
+DEFAULT = Path("configs/colouring/one_phase.yaml")
 MORE = (4, 16, 64, 256, 1_024)  # workers that are simulated
 
 
@@ -63,19 +63,20 @@ def bench_command(
 ) -> None:
     """Measure how CONFIG scales on a cluster: with 1, 2, 4, ... of its workers.
 
-    CONFIG is an experiment, configs/demo.yaml by default; dotted overrides work as with train. Of one with phases its own
-    sections are measured. Nothing is saved of its training. Prints what was measured and, apart from it, what a simulator predicts for more workers from the costs of one.
+    CONFIG is an experiment, configs/colouring/one_phase.yaml by default; dotted overrides work as with train. Of one with
+    phases its own sections are measured. Nothing is saved of its training. Prints what was measured and, apart from it, what a
+    simulator predicts for more workers from the costs of one.
     With --against, a file of an earlier --json, it also says what got slower, and fails if something clearly did.
     With --to, it trains whole runs until a quality is reached, and says how long that takes.
     """
     arguments = list(context.args)
     if config and str(config).startswith("--"):  # an override: the experiment was left out
         arguments, config = [str(config), *arguments], None
-    if config is None and not DEMO.exists():
-        raise ConfigError(f"{DEMO} is not here; name an experiment: es-randomized bench CONFIG")
+    if config is None and not DEFAULT.exists():
+        raise ConfigError(f"{DEFAULT} is not here; name an experiment: es-randomized bench CONFIG")
     if file and not file.parent.is_dir():
         raise StorageError(f"--json {file}: there is no folder {file.parent}; make it first")
-    experiment = load(config or DEMO, parse_overrides(arguments))
+    experiment = load(config or DEFAULT, parse_overrides(arguments))
     if not experiment.driver.distributed:
         raise ConfigError(
             f"driver.kind {experiment.driver.kind} has no members that workers could evaluate; bench takes an evolution strategy"

@@ -20,7 +20,7 @@ from es_randomized.errors import ConfigError
 from tests.test_configs import CONFIGS, FOLDER
 
 PLATFORMS = ["cpu", "cuda", "tpu"]
-ONE_A_TASK = ["demo.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
+ONE_A_TASK = ["colouring/one_phase.yaml", "recall/evolution.yaml", "treasure_hunt/three.yaml"]
 
 
 @dataclass(frozen=True)
