@@ -38,6 +38,7 @@ from benchmarks import (
     run_overhead,
     scaling,
     simulate,
+    small_generations,
     specialist_walks,
     specialists,
     together,
@@ -314,6 +315,12 @@ def test_memory(ran):
 def test_overhead(ran):
     found = ran(overhead, "--workers", 1, "--populations", 16, "--pairs", 2)
     assert found["milliseconds per generation, by workers and population"]["1"]["16"]["with workers"] > 0
+
+
+@pytest.mark.cluster
+def test_small_generations(ran):
+    found = ran(small_generations, "--workers", 1, "--members", 128, "--rounds", 1)
+    assert found["milliseconds per generation, by members of a chunk"]["128"]["least"] > 0
 
 
 @pytest.mark.cluster

@@ -15,6 +15,8 @@ from es_randomized.compilation import HERE, Compiler, Platform
 from es_randomized.errors import MemoryBudgetError
 
 CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
+CHUNKS_OF_SMALL_GENERATION = 4  # where sixteenths take less time than their messages
+SMALL_CHUNK_FLOPS = 2.5e8  # some 12 ms on a core; a message takes about 2 ms of cores that compute meanwhile
 CHUNK_FLOPS = 1e9  # some 50 ms on a core: enough for messages to cost nothing; smaller chunks feed more workers
 ACCELERATOR_CHUNK_FLOPS = 1e12
 CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
@@ -38,7 +40,10 @@ def smaller_tile(cases: int, tile: int) -> int:
 def default_rows(rows: int, flops_per_row: float, platform: Platform) -> int:
     """Rows of noise per chunk before memory is looked at: few enough for many workers, enough to be worth a message."""
     worth = math.ceil((CHUNK_FLOPS if platform == "cpu" else ACCELERATOR_CHUNK_FLOPS) / max(1.0, flops_per_row))
-    return min(worth, -(-rows // CHUNKS_PER_GENERATION))
+    count = CHUNKS_PER_GENERATION
+    while platform == "cpu" and count > CHUNKS_OF_SMALL_GENERATION and rows * flops_per_row < count * SMALL_CHUNK_FLOPS:
+        count //= 2
+    return min(worth, -(-rows // count))
 
 
 def rows_that_fit(bytes_of: Callable[[int], int], start: int, memory_mib: int) -> int:
