@@ -12,8 +12,7 @@ from es_randomized.paper.points import trials_by_cell, trials_of
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "toy_figure.yaml"
 FIGURES = sorted((ROOT / "configs" / "paper").glob("*.yaml"))
-RECIPES = [path for path in FIGURES if path.stem != "fig3"]
-SHIPPED = [(path, scale) for path in FIGURES for scale in ("small", "full")] + [(path, "recipes") for path in RECIPES]
+SHIPPED = [(path, scale) for path in FIGURES for scale in ("small", "full", "recipes")]
 
 
 def changed(tmp_path, old, new):
