@@ -16,7 +16,7 @@ from es_randomized.errors import MemoryBudgetError
 
 CHUNKS_PER_GENERATION = 16  # at least, where the population allows it, to keep a few workers evenly loaded
 CHUNKS_OF_SMALL_GENERATION = 4  # where sixteenths take less time than their messages
-SMALL_CHUNK_FLOPS = 2.5e8  # some 12 ms on a core; a message takes about 2 ms of cores that compute meanwhile
+SMALL_CHUNK_FLOPS = 2.5e8  # some 12 ms on a core; a message takes 1 to 2 ms of cores that compute meanwhile
 CHUNK_FLOPS = 1e9  # some 50 ms on a core: enough for messages to cost nothing; smaller chunks feed more workers
 ACCELERATOR_CHUNK_FLOPS = 1e12
 CPU_TILE_BYTES = 200 * 1024  # the widest activation of a tile: a tenth of a core's L2, since several live at once
