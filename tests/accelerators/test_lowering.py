@@ -80,7 +80,7 @@ def test_every_model_and_noise_lowers_for_every_platform(config, overrides):
     try:
         lowers(config, overrides)
     except ConfigError as error:
-        if "demo" not in config or "on a cycle there is none" not in str(error):
+        if not config.startswith("colouring/") or "on a cycle there is none" not in str(error):
             raise
         pytest.skip(str(error))
 
