@@ -1,12 +1,13 @@
 """A phase: a part of a run with settings of its own. What it does not say is as in the sections of the experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from es_randomized.config.kinds import SECTIONS, OfKind
 from es_randomized.config.sections import Batch, Plan
+from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import DriverSettings, settings
@@ -24,11 +25,14 @@ class Phase:
         share: of the run's generations, relative to the shares of the other phases.
         start: from everything the phase before has learned (state), from its weights alone, optimizer and step sizes anew
             (weights), or from other random weights (anew).
+        after: the number of an earlier phase, from whose end this one starts instead of from that of the phase before: another
+            try from there. Its weights alone are kept.
         task, model, objective, batch, driver, plan: sections that differ from the experiment's; None: as there.
     """
 
     share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     start: Literal["state", "weights", "anew"] = "state"
+    after: Annotated[int, Field(ge=0)] | None = None
     task: Annotated[Task, OfKind("task")] | None = None
     model: Annotated[Model, OfKind("model")] | None = None
     objective: Annotated[Objective, OfKind("objective")] | None = None
@@ -37,9 +41,30 @@ class Phase:
     plan: Plan | None = None
 
     @property
+    def follows(self) -> bool:
+        """Whether it goes on from the end of the phase before it."""
+        return self.start != "anew" and self.after is None
+
+    @property
     def changes(self) -> dict[str, Any]:
         """The sections that differ, by name."""
         return {name: value for name in CHANGED if (value := getattr(self, name)) is not None}
+
+
+def check_starts(phases: Sequence[Phase]) -> None:
+    """Refuse a phase that begins from an end that is not there.
+
+    Raises:
+        ConfigError: it names no earlier phase, or wants more than its weights.
+    """
+    for number, phase in enumerate(phases):
+        where = f"phases.{number}.after"
+        if phase.after is not None and phase.after >= number:
+            raise ConfigError(f"{where} is {phase.after}, but only a phase before phase {number} has ended by then")
+        if phase.after is not None and phase.start != "weights":
+            raise ConfigError(
+                f"{where}: of phase {phase.after} only the weights are kept; set start: weights beside it"
+            )
 
 
 def ends(shares: list[float], generations: int) -> list[int]:

@@ -42,14 +42,22 @@ class Phased(Driver):
     def at(self, generation: int) -> Driver:
         return self.drivers[self.experiment.phase_at(generation)].at(generation)
 
-    @property
-    def anew(self) -> dict[int, int]:
-        """The first generation of every phase, but for the first one, that begins anew; by its number."""
+    def begun_at(self, generation: int) -> int:
         phases = enumerate(self.experiment.phases)
-        return {number: self._first(number) for number, phase in phases if number and phase.start == "anew"}
+        firsts = (self._first(number) for number, phase in phases if number and not phase.follows)
+        return max([0, *(first for first in firsts if first <= generation)])
 
-    def anew_since(self, generation: int) -> int:
-        return max([0, *(first for first in self.anew.values() if first <= generation)])
+    @property
+    def ends(self) -> dict[int, int]:
+        """The last generation of every phase from whose end the next one does not go on, or a later one does; by its number."""
+        phases = self.experiment.phases
+        left = {number - 1 for number, phase in enumerate(phases) if number and not phase.follows}
+        again = {phase.after for phase in phases if phase.after is not None}
+        return {number: self._first(number + 1) - 1 for number in sorted(left | again)}
+
+    def at_end_of(self, number: int, weights: Float[Any, " param"]) -> PhasedState:
+        """A state after this phase, of which nothing is left but its weights."""
+        return _of_phase(number, self.drivers[number].start(weights))
 
     def own_state(self, state: PhasedState, generation: int) -> State:
         number = self.experiment.phase_at(generation)

@@ -64,7 +64,8 @@ def test_what_does_not_fit_gets_the_nearest_plan_that_does():
     small = replace(DEVICE, memory=found.memory - 1)
     assert not replace(found, device=small).fits
     plan = fitting(wide, Toy(small))
-    assert (plan.chunk, plan.block) == (16, 32)  # 32 rows in 4 chunks, as in every small generation; no smaller block was needed
+    # 32 rows in the four chunks that small generations have; no smaller block was needed.
+    assert (plan.chunk, plan.block) == (16, 32)
     assert driver_of(replace(wide, plan=plan)).fitness.block == 32
 
 
