@@ -21,7 +21,6 @@ CONFIGS = sorted(
 TRAINED_ELSEWHERE = SMALL_RUNS  # with fewer cases, by tests/test_performance.py
 ONLY_LARGER = {
     "treasure_hunt/five.yaml": "treasure_hunt/three.yaml",
-    "treasure_hunt/five_evolution.yaml": "treasure_hunt/four.yaml",
     "treasure_hunt/five_gradient.yaml": "treasure_hunt/four_gradient.yaml",
     "treasure_hunt/five_specialists.yaml": "treasure_hunt/four_specialists.yaml",
 }
@@ -37,6 +36,7 @@ LONG = (  # ten seconds and more each, or of a task that tests/test_every_task.p
     "recall/twenty.yaml",
     "recall/twenty_evolution.yaml",
     "treasure_hunt/five_both.yaml",
+    "treasure_hunt/five_evolution.yaml",
     "treasure_hunt/four.yaml",
     "treasure_hunt/four_gradient.yaml",
     "treasure_hunt/four_specialists.yaml",

@@ -48,12 +48,12 @@ class Phased(Driver):
         return max([0, *(first for first in firsts if first <= generation)])
 
     @property
-    def ends(self) -> dict[int, int]:
-        """The last generation of every phase from whose end the next one does not go on, or a later one does; by its number."""
+    def ends(self) -> dict[int, range]:
+        """Of every phase from whose end the next one does not go on, or a later one does, the last tenth of its generations."""
         phases = self.experiment.phases
         left = {number - 1 for number, phase in enumerate(phases) if number and not phase.follows}
-        again = {phase.after for phase in phases if phase.after is not None}
-        return {number: self._first(number + 1) - 1 for number in sorted(left | again)}
+        again = {number for phase in phases for number in phase.goes_back_to}
+        return {number: self._last_tenth(number) for number in sorted(left | again)}
 
     def at_end_of(self, number: int, weights: Float[Any, " param"]) -> PhasedState:
         """A state after this phase, of which nothing is left but its weights."""
@@ -138,6 +138,10 @@ class Phased(Driver):
 
     def _first(self, number: int) -> int:
         return self.drivers[number].experiment.first
+
+    def _last_tenth(self, number: int) -> range:
+        first, end = self._first(number), self._first(number + 1)
+        return range(end - max(1, (end - first) // 10), end)
 
     def _begun(self, state: PhasedState, number: int) -> State:
         """The state that a phase goes on from, which may be the end of the phase before it."""
