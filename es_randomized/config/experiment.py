@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from es_randomized.config.kinds import OfKind, kind_of
-from es_randomized.config.phase import DEFAULTS, Phase, check_starts, ends
+from es_randomized.config.phase import DEFAULTS, Phase, ends
 from es_randomized.config.restarts import Restarts, with_restarts
 from es_randomized.config.sections import Answer, Batch, Budget, Evaluation, Plan, Target
 from es_randomized.errors import ConfigError
@@ -57,7 +57,6 @@ class Experiment:
         check_objective(self.objective, self.task)
         if self.restarts:
             object.__setattr__(self, "phases", with_restarts(self.phases, self.restarts, self.driver))
-        check_starts(self.phases)
         _ = self.by_phase
 
     @property

@@ -1,14 +1,12 @@
 """A phase: a part of a run with settings of its own. What it does not say is as in the sections of the experiment."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from es_randomized.config.kinds import SECTIONS, OfKind
 from es_randomized.config.sections import Batch, Plan
-from es_randomized.errors import ConfigError
 from es_randomized.models.model import Model
 from es_randomized.objectives.objective import Objective
 from es_randomized.settings import DriverSettings, settings
@@ -16,8 +14,6 @@ from es_randomized.tasks.task import Task
 
 CHANGED = ("task", "model", "objective", "batch", "driver", "plan")  # the sections that a phase may change
 DEFAULTS = {"objective": {"kind": "q_norm"}}  # of an experiment that leaves such a section out
-
-Number = Annotated[int, Field(ge=0)]
 
 
 @settings
@@ -28,14 +24,11 @@ class Phase:
         share: of the run's generations, relative to the shares of the other phases.
         start: from everything the phase before has learned (state), from its weights alone, optimizer and step sizes anew
             (weights), or from other random weights (anew).
-        after: the number of an earlier phase, from whose end this one starts instead of from that of the phase before: another
-            try from there. Its weights alone are kept. Of several numbers, the phase with the least losses at its end.
         task, model, objective, batch, driver, plan: sections that differ from the experiment's; None: as there.
     """
 
     share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     start: Literal["state", "weights", "anew"] = "state"
-    after: Number | Annotated[list[Number], Field(min_length=2)] | None = None
     task: Annotated[Task, OfKind("task")] | None = None
     model: Annotated[Model, OfKind("model")] | None = None
     objective: Annotated[Objective, OfKind("objective")] | None = None
@@ -44,44 +37,9 @@ class Phase:
     plan: Plan | None = None
 
     @property
-    def goes_back_to(self) -> list[int]:
-        """The earlier phases from one of whose ends it starts."""
-        return [] if self.after is None else self.after if isinstance(self.after, list) else [self.after]
-
-    @property
-    def follows(self) -> bool:
-        """Whether it goes on from the end of the phase before it."""
-        return self.start != "anew" and not self.goes_back_to
-
-    @property
     def changes(self) -> dict[str, Any]:
         """The sections that differ, by name."""
         return {name: value for name in CHANGED if (value := getattr(self, name)) is not None}
-
-
-def check_starts(phases: Sequence[Phase]) -> None:
-    """Refuse a phase that begins from an end that is not there.
-
-    Raises:
-        ConfigError: it names no earlier phase, wants more than its weights, or names phases whose losses do not compare.
-    """
-    for number, phase in enumerate(phases):
-        _check_start(f"phases.{number}.after", number, phase, phases)
-
-
-def _check_start(where: str, number: int, phase: Phase, phases: Sequence[Phase]) -> None:
-    for back in phase.goes_back_to:
-        if back >= number:
-            raise ConfigError(f"{where} is {back}, but only a phase before phase {number} has ended by then")
-        if phase.start != "weights":
-            raise ConfigError(f"{where}: of phase {back} only the weights are kept; set start: weights beside it")
-    if any(
-        replace(phases[back], plan=None).changes != replace(phases[phase.goes_back_to[0]], plan=None).changes
-        for back in phase.goes_back_to
-    ):
-        raise ConfigError(
-            f"{where}: losses of phases {phase.goes_back_to} compare only where their settings are the same"
-        )
 
 
 def ends(shares: list[float], generations: int) -> list[int]:

@@ -41,8 +41,8 @@ class Around(Driver):
     def first_with_members(self) -> int | None:
         return self.inner.first_with_members()
 
-    def begun_at(self, generation: int) -> int:
-        return self.inner.begun_at(generation)
+    def anew_since(self, generation: int) -> int:
+        return self.inner.anew_since(generation)
 
     @property
     def title(self) -> str:

@@ -33,7 +33,7 @@ class Averaged(Around):
 
     def after(self, state: AveragedState, inner: State, generation: int) -> AveragedState:
         """The plain mean of all centres while there are few of them, then an exponential one: it needs no correction."""
-        keep, count = self.experiment.answer.average, generation + 1 - self.begun_at(generation)
+        keep, count = self.experiment.answer.average, generation + 1 - self.anew_since(generation)
         assert keep is not None
         new = np.float32(max(1 - keep, 1 / count))
         centre = np.asarray(self.inner.centre(inner))

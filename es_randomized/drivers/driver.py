@@ -119,8 +119,8 @@ class Driver(ABC):
         """Of the state before a generation, what the driver `at` that generation goes on from."""
         return state
 
-    def begun_at(self, generation: int) -> int:
-        """The generation since which every one went on from the one before: 0, unless a phase began elsewhere since."""
+    def anew_since(self, generation: int) -> int:
+        """The generation at which the weights of this one began as fresh ones: 0, unless a phase began anew since."""
         return 0
 
     def first_with_members(self) -> int | None:

@@ -42,22 +42,14 @@ class Phased(Driver):
     def at(self, generation: int) -> Driver:
         return self.drivers[self.experiment.phase_at(generation)].at(generation)
 
-    def begun_at(self, generation: int) -> int:
-        phases = enumerate(self.experiment.phases)
-        firsts = (self._first(number) for number, phase in phases if number and not phase.follows)
-        return max([0, *(first for first in firsts if first <= generation)])
-
     @property
-    def ends(self) -> dict[int, range]:
-        """Of every phase from whose end the next one does not go on, or a later one does, the last tenth of its generations."""
-        phases = self.experiment.phases
-        left = {number - 1 for number, phase in enumerate(phases) if number and not phase.follows}
-        again = {number for phase in phases for number in phase.goes_back_to}
-        return {number: self._last_tenth(number) for number in sorted(left | again)}
+    def anew(self) -> dict[int, int]:
+        """The first generation of every phase, but for the first one, that begins anew; by its number."""
+        phases = enumerate(self.experiment.phases)
+        return {number: self._first(number) for number, phase in phases if number and phase.start == "anew"}
 
-    def at_end_of(self, number: int, weights: Float[Any, " param"]) -> PhasedState:
-        """A state after this phase, of which nothing is left but its weights."""
-        return _of_phase(number, self.drivers[number].start(weights))
+    def anew_since(self, generation: int) -> int:
+        return max([0, *(first for first in self.anew.values() if first <= generation)])
 
     def own_state(self, state: PhasedState, generation: int) -> State:
         number = self.experiment.phase_at(generation)
@@ -138,10 +130,6 @@ class Phased(Driver):
 
     def _first(self, number: int) -> int:
         return self.drivers[number].experiment.first
-
-    def _last_tenth(self, number: int) -> range:
-        first, end = self._first(number), self._first(number + 1)
-        return range(end - max(1, (end - first) // 10), end)
 
     def _begun(self, state: PhasedState, number: int) -> State:
         """The state that a phase goes on from, which may be the end of the phase before it."""

@@ -119,6 +119,5 @@ def _check_fits(state: State, wanted: State) -> None:
     if shapes(state) != shapes(wanted):
         raise RunFolderError(
             "the new experiment cannot go on from the old one's states: model, driver.kind and the kind of optimizer must "
-            "stay, driver.past, answer.average and where phases begin; learning rates, step sizes, objective, batch and budget "
-            "may change"
+            "stay, driver.past and answer.average; learning rates, step sizes, objective, batch and budget may change"
         )
